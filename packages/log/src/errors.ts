@@ -285,7 +285,7 @@ export const LOG_ERRORS = {
     message: 'the log has been closed',
     operator: 'Open it again.',
   },
-} as const satisfies Record<string, ErrorSpec>
+} as const
 
 /** One of the codes of {@link LOG_ERRORS}. */
 export type LogErrorCode = keyof typeof LOG_ERRORS

@@ -112,12 +112,7 @@ export type PartitionOutcome = TopicPartition & { readonly error?: LogError }
 export type FetchedOffset = TopicPartition & CommittedOffset & { readonly error?: LogError }
 
 /** The state of a classic group. */
-export type GroupState =
-  | 'Empty'
-  | 'PreparingRebalance'
-  | 'CompletingRebalance'
-  | 'Stable'
-  | 'Dead'
+export type GroupState = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Dead'
 
 /** A group in a listing. */
 export type GroupListing = {

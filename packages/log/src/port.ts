@@ -221,10 +221,7 @@ export interface Log extends AsyncDisposable {
    * Appends batches. The order of calls is the order in the log, also without awaiting. Resolves
    * when all entries are as durable as their topics ask for.
    */
-  append(
-    entries: readonly AppendEntry[],
-    options?: AppendOptions,
-  ): Promise<readonly AppendResult[]>
+  append(entries: readonly AppendEntry[], options?: AppendOptions): Promise<readonly AppendResult[]>
   fetch(request: FetchRequest): Promise<readonly FetchResult[]>
   listOffsets(
     queries: readonly OffsetQuery[],

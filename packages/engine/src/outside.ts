@@ -1,0 +1,51 @@
+/**
+ * The outside of the engine apart from the disk: clock, timers, randomness.
+ *
+ * The engine never asks the platform itself, so that a simulation can run it under virtual time and
+ * from one seed. The real ones are `systemOutside()`.
+ */
+import { randomBytes } from 'node:crypto'
+
+/** Wall clock and monotonic clock, apart: deadlines use the second, timestamps the first. */
+export interface Clock {
+  /** Milliseconds since the epoch, UTC; may jump. */
+  now(): number
+  /** Milliseconds since some start; never falls. */
+  monotonic(): number
+}
+
+/** A started timer. */
+export interface Timer {
+  cancel(): void
+}
+
+/** Timers. Callbacks run outside of the caller's stack, never early. */
+export interface Timers {
+  after(ms: number, callback: () => void): Timer
+  /** Runs soon, after what is ready now: the end of this turn of the event loop. */
+  soon(callback: () => void): void
+}
+
+/** Where unpredictable bytes come from (ids, salts, jitter). */
+export interface Random {
+  bytes(length: number): Buffer
+}
+
+/** Clock, timers and randomness as one parameter. */
+export type Outside = { readonly clock: Clock; readonly timers: Timers; readonly random: Random }
+
+/** The platform's own. Timers do not keep the process alive. */
+export function systemOutside(): Outside {
+  return {
+    clock: { now: () => Date.now(), monotonic: () => performance.now() },
+    timers: {
+      after: (ms, callback) => {
+        const handle = setTimeout(callback, ms)
+        handle.unref()
+        return { cancel: () => clearTimeout(handle) }
+      },
+      soon: callback => void setImmediate(callback),
+    },
+    random: { bytes: length => randomBytes(length) },
+  }
+}
