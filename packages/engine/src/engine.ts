@@ -1,0 +1,88 @@
+/**
+ * What the embedded engine offers beyond the port, to the listener and the composition root that
+ * run in the same process: reads without copies, health, leader epochs, its own configuration.
+ */
+import type {
+  ConfigEntry,
+  FetchRequest,
+  FetchResult,
+  Log,
+  LogError,
+  Offset,
+  PartitionDescription,
+} from '@millrace/log'
+
+/**
+ * A run of whole record batches in a segment file. It keeps its file open until released, also when
+ * retention has unlinked it, and must be released exactly once.
+ */
+export interface RecordSlice {
+  readonly byteLength: number
+  /**
+   * Copies bytes [from, from + target.length) of the slice into `target`; a read of the page cache.
+   * Throws LogError KAFKA_STORAGE_ERROR when the file fails.
+   */
+  read(from: number, target: Buffer): void
+  release(): void
+}
+
+/** {@link FetchResult} with the records still in their file. Empty slices hold nothing. */
+export type SlicedFetchResult = Omit<FetchResult, 'records'> & { readonly records: RecordSlice }
+
+/** How the engine is. */
+export type EngineHealth = {
+  /** `fenced`: the journal failed; reads go on, appends are refused until a restart. */
+  readonly state: 'opening' | 'ready' | 'fenced' | 'closing' | 'closed'
+  /** Why it is not ready, for an operator. */
+  readonly reason?: string
+  /** Partitions that refuse appends, each with its reason. */
+  readonly partitions: readonly {
+    readonly topic: string
+    readonly partition: number
+    readonly state: 'quarantined' | 'fenced'
+    readonly reason: string
+  }[]
+  /** Whether free space has fallen below `disk.reserve.bytes`: client appends are refused. */
+  readonly diskFull: boolean
+}
+
+/** Counters since the start and gauges of now, for the metrics page. Bytes and counts. */
+export type EngineMetrics = Readonly<Record<string, number>>
+
+/** A topic as the listener asks for it, synchronously, on every request. */
+export type TopicView = {
+  readonly name: string
+  readonly topicId: string
+  readonly internal: boolean
+  readonly partitions: readonly PartitionDescription[]
+}
+
+/** The embedded engine. */
+export interface Engine extends Log {
+  readonly nodeId: number
+
+  health(): EngineHealth
+  metrics(): EngineMetrics
+
+  /** One topic of the catalogue, without a promise. */
+  topic(name: string): TopicView | undefined
+  /** All topics of the catalogue, internal ones included, in order of name. */
+  allTopics(): readonly TopicView[]
+
+  /** {@link Log.fetch} without reading the records; the caller releases every slice. */
+  fetchSlices(request: FetchRequest): Promise<readonly SlicedFetchResult[]>
+
+  /** Where an epoch ended (OffsetForLeaderEpoch, KIP-320): the start of the next, or the end. */
+  endOfEpoch(
+    topic: string,
+    partition: number,
+    leaderEpoch: number,
+    currentLeaderEpoch: number,
+  ): { readonly error?: LogError; readonly leaderEpoch: number; readonly endOffset: Offset }
+
+  /** The node's own configuration, as DescribeConfigs shows it for a broker. */
+  nodeConfig(): readonly ConfigEntry[]
+
+  /** Where the data lies and how much room there is, for DescribeLogDirs. Bytes. */
+  storage(): { readonly folder: string; readonly totalBytes: number; readonly freeBytes: number }
+}
