@@ -6,4 +6,11 @@ export type {
   SlicedFetchResult,
   TopicView,
 } from './engine.ts'
-export { type Clock, type Outside, type Random, systemOutside, type Timer, type Timers } from './outside.ts'
+export {
+  type Clock,
+  type Outside,
+  type Random,
+  systemOutside,
+  type Timer,
+  type Timers,
+} from './outside.ts'

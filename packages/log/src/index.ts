@@ -41,16 +41,6 @@ export {
   type SyncResponse,
 } from './port-groups.ts'
 export {
-  type Acks,
-  type Isolation,
-  NO_LEADER_EPOCH,
-  type Offset,
-  type OffsetPlace,
-  type ProducerIdentity,
-  type Timestamp,
-  type TopicPartition,
-} from './vocabulary.ts'
-export {
   attributesOf,
   BATCH_HEADER_BYTES,
   BATCH_LENGTH_MIN,
@@ -83,7 +73,17 @@ export {
 export {
   resolveSettings,
   type Setting,
-  type SettingValues,
   type Settings,
+  type SettingValues,
   settingProblem,
 } from './settings.ts'
+export {
+  type Acks,
+  type Isolation,
+  NO_LEADER_EPOCH,
+  type Offset,
+  type OffsetPlace,
+  type ProducerIdentity,
+  type Timestamp,
+  type TopicPartition,
+} from './vocabulary.ts'

@@ -13,7 +13,7 @@ export const BATCH_HEADER_BYTES = 61
 /** Bytes in front of what the batch's length field counts: base offset and the field itself. */
 export const BATCH_LENGTH_OVERHEAD = 12
 /** Smallest legal value of the length field. */
-export const BATCH_LENGTH_MIN = BATCH_HEADER_BYTES - BATCH_LENGTH_OVERHEAD
+export const BATCH_LENGTH_MIN: number = BATCH_HEADER_BYTES - BATCH_LENGTH_OVERHEAD
 /** The only version of the format that is stored. */
 export const BATCH_MAGIC = 2
 /** Producer id of a batch without a producer. */
