@@ -15,7 +15,7 @@ export const fetch: Api<FetchRequest, FetchResponse> = api({
   versions: [4, 12],
   flexibleFrom: 12,
   request: `
-    clusterId:str?<tag0>
+    clusterId:str?[12+]<tag0>
     replicaId:i32=-1 maxWaitMs:i32 minBytes:i32 maxBytes:i32=max isolationLevel:i8
     sessionId:i32[7+] sessionEpoch:i32[7+]=-1
     topics:[]{
