@@ -1,3 +1,11 @@
+export {
+  COMPRESSIONS,
+  type Compression,
+  compress,
+  compressionNamed,
+  DECOMPRESSED_BYTES_MAX,
+  decompress,
+} from './compression/compression.ts'
 export { LOG_ERRORS, LogError, type LogErrorCode } from './errors.ts'
 export type {
   AppendEntry,
@@ -41,6 +49,15 @@ export {
   type SyncResponse,
 } from './port-groups.ts'
 export {
+  BATCH_BYTES_MAX,
+  type BatchBuilderOptions,
+  type BatchIdentity,
+  encodeBatch,
+  type NewBatch,
+  RecordBatchBuilder,
+  recordBytesMax,
+} from './records/batch-builder.ts'
+export {
   attributesOf,
   BATCH_HEADER_BYTES,
   BATCH_LENGTH_MIN,
@@ -70,6 +87,19 @@ export {
   setBatchPosition,
   setLogAppendTime,
 } from './records/batch-header.ts'
+export {
+  findOffsetByTimestamp,
+  maxTimestampRecord,
+  type RecordPlace,
+} from './records/batch-search.ts'
+export {
+  type BatchRules,
+  type RecordRules,
+  validateBatch,
+  validateRecords,
+} from './records/batch-validation.ts'
+export type { Header, LogRecord, NewHeader, NewRecord } from './records/record.ts'
+export { type DecodeOptions, decodeBatches, RecordBatch } from './records/record-batch.ts'
 export {
   resolveSettings,
   type Setting,

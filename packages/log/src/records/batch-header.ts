@@ -19,6 +19,7 @@ export const BATCH_MAGIC = 2
 /** Producer id of a batch without a producer. */
 export const NO_PRODUCER_ID = -1
 
+const LENGTH_AT = 8
 const LEADER_EPOCH_AT = 12
 const MAGIC_AT = 16
 const CRC_AT = 17
@@ -56,7 +57,7 @@ function writeInt64(buffer: Buffer, at: number, value: number): void {
 export const baseOffsetOf = (b: Buffer, at = 0): number => readInt64(b, at)
 /** Whole size of the batch in bytes, header included. */
 export const batchBytesOf = (b: Buffer, at = 0): number =>
-  b.readInt32BE(at + 8) + BATCH_LENGTH_OVERHEAD
+  b.readInt32BE(at + LENGTH_AT) + BATCH_LENGTH_OVERHEAD
 /** Leader epoch under which the batch was stored. */
 export const leaderEpochOf = (b: Buffer, at = 0): number => b.readInt32BE(at + LEADER_EPOCH_AT)
 /** Version of the format. */
@@ -119,4 +120,39 @@ export function setLogAppendTime(b: Buffer, at: number, bytes: number, time: num
   b.writeUInt16BE(attributesOf(b, at) | LOG_APPEND_TIME_BIT, at + ATTRIBUTES_AT)
   writeInt64(b, at + MAX_TIMESTAMP_AT, time)
   b.writeUInt32BE(computeBatchCrc(b, at, bytes), at + CRC_AT)
+}
+
+/** What a new batch's header says; its length and checksum follow from the bytes behind it. */
+export type BatchHeader = {
+  readonly baseOffset: number
+  readonly leaderEpoch: number
+  readonly attributes: number
+  readonly lastOffsetDelta: number
+  readonly baseTimestamp: number
+  readonly maxTimestamp: number
+  readonly producerId: number
+  readonly producerEpoch: number
+  readonly baseSequence: number
+  readonly recordCount: number
+}
+
+/** The attribute bits of a new batch. `compression` is 0 to 4. */
+export const attributeBits = (compression: number, transactional: boolean): number =>
+  compression | (transactional ? TRANSACTIONAL_BIT : 0)
+
+/** Writes the header of a batch that fills the whole buffer, checksum included. */
+export function writeBatchHeader(b: Buffer, header: BatchHeader): void {
+  writeInt64(b, 0, header.baseOffset)
+  b.writeInt32BE(b.length - BATCH_LENGTH_OVERHEAD, LENGTH_AT)
+  b.writeInt32BE(header.leaderEpoch, LEADER_EPOCH_AT)
+  b.writeInt8(BATCH_MAGIC, MAGIC_AT)
+  b.writeUInt16BE(header.attributes, ATTRIBUTES_AT)
+  b.writeInt32BE(header.lastOffsetDelta, LAST_OFFSET_DELTA_AT)
+  writeInt64(b, BASE_TIMESTAMP_AT, header.baseTimestamp)
+  writeInt64(b, MAX_TIMESTAMP_AT, header.maxTimestamp)
+  writeInt64(b, PRODUCER_ID_AT, header.producerId)
+  b.writeInt16BE(header.producerEpoch, PRODUCER_EPOCH_AT)
+  b.writeInt32BE(header.baseSequence, BASE_SEQUENCE_AT)
+  b.writeInt32BE(header.recordCount, RECORD_COUNT_AT)
+  b.writeUInt32BE(computeBatchCrc(b, 0, b.length), CRC_AT)
 }

@@ -1,0 +1,97 @@
+/**
+ * The four compressions of record batches (gzip, snappy, lz4, zstd) behind two calls.
+ *
+ * Calls are synchronous: a batch is compressed or opened where it is needed. The libraries load on
+ * first use. What comes out of `decompress` is bounded before memory is taken for it: gzip and zstd
+ * count while they inflate, snappy and lz4 are measured from their headers first. Malformed input
+ * is always CORRUPT_MESSAGE, too much output always MESSAGE_TOO_LARGE.
+ */
+import { LogError } from '../errors.ts'
+import { gunzip, gzip } from './gzip.ts'
+import { compressLz4, decompressLz4 } from './lz4.ts'
+import { compressSnappy, decompressSnappy } from './snappy.ts'
+import { compressZstd, decompressZstd } from './zstd.ts'
+
+/** The name of a compression, as in Kafka's `compression.type`. */
+export type Compression = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd'
+
+/** All compressions; the place in the list is the number in a batch's attributes. */
+export const COMPRESSIONS: readonly Compression[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
+
+/** Most bytes that one batch may decompress to where the caller names no bound: 128 MiB. */
+export const DECOMPRESSED_BYTES_MAX: number = 128 * 1024 * 1024
+
+/** The compression of a number in a batch's attributes. Throws UNSUPPORTED_COMPRESSION_TYPE. */
+export function compressionNamed(id: number): Compression {
+  const name = COMPRESSIONS[id]
+  if (name === undefined) {
+    throw new LogError('UNSUPPORTED_COMPRESSION_TYPE', `codec ${id} is not one of 0 to 4`)
+  }
+  return name
+}
+
+/**
+ * Compresses bytes; with "none" the same buffer comes back.
+ *
+ * @param level of gzip (1 to 9) or zstd (1 to 22); the others have none and ignore it
+ */
+export function compress(codec: Compression, data: Buffer, level?: number): Buffer {
+  switch (codec) {
+    case 'none':
+      return data
+    case 'gzip':
+      return gzip(data, level)
+    case 'snappy':
+      return compressSnappy(data)
+    case 'lz4':
+      return compressLz4(data)
+    case 'zstd':
+      return compressZstd(data, level)
+  }
+}
+
+/**
+ * Decompresses bytes; with "none" the same buffer comes back.
+ *
+ * @param bytesMax bound of the result; one byte more throws MESSAGE_TOO_LARGE
+ * @throws LogError CORRUPT_MESSAGE where the bytes are not what the codec writes
+ */
+export function decompress(
+  codec: Compression,
+  data: Buffer,
+  bytesMax: number = DECOMPRESSED_BYTES_MAX,
+): Buffer {
+  switch (codec) {
+    case 'none':
+      if (data.length > bytesMax) throw tooLarge(bytesMax)
+      return data
+    case 'gzip':
+      return guarded(codec, bytesMax, () => gunzip(data, bytesMax))
+    case 'snappy':
+      return guarded(codec, bytesMax, () => decompressSnappy(data, bytesMax))
+    case 'lz4':
+      return guarded(codec, bytesMax, () => decompressLz4(data, bytesMax))
+    case 'zstd':
+      return guarded(codec, bytesMax, () => decompressZstd(data, bytesMax))
+  }
+}
+
+/** Turns whatever a library throws into one of the two errors, and holds the bound once more. */
+function guarded(codec: Compression, bytesMax: number, run: () => Buffer): Buffer {
+  let result: Buffer
+  try {
+    result = run()
+  } catch (error) {
+    if (error instanceof LogError) throw error
+    if (isOutputBound(error)) throw tooLarge(bytesMax)
+    throw new LogError('CORRUPT_MESSAGE', `the ${codec} data cannot be decompressed`, error)
+  }
+  if (result.length > bytesMax) throw tooLarge(bytesMax)
+  return result
+}
+
+const isOutputBound = (error: unknown): boolean =>
+  error instanceof Error && (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE'
+
+const tooLarge = (bytesMax: number): LogError =>
+  new LogError('MESSAGE_TOO_LARGE', `the records decompress to more than ${bytesMax} bytes`)

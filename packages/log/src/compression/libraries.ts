@@ -1,0 +1,46 @@
+/**
+ * Where the compression libraries come from: each is loaded at its first use, and synchronously, so
+ * that a program that meets no snappy batch never loads snappy, and a call never becomes a promise.
+ */
+import { createRequire } from 'node:module'
+import type * as Zlib from 'node:zlib'
+
+/** What is used of the package snappy: raw blocks without framing. */
+export type SnappyLibrary = {
+  compressSync(data: Buffer): Buffer
+  uncompressSync(data: Buffer): Buffer
+}
+
+/** What is used of the package lz4-napi: whole LZ4 frames. */
+export type Lz4Library = {
+  compressFrameSync(data: Buffer): Buffer
+  decompressFrameSync(data: Buffer): Buffer
+}
+
+const require = createRequire(import.meta.url)
+
+let snappyLibrary: SnappyLibrary | undefined
+let lz4Library: Lz4Library | undefined
+let zlibLibrary: typeof Zlib | undefined
+
+export const snappy = (): SnappyLibrary => {
+  snappyLibrary ??= require('snappy') as SnappyLibrary
+  return snappyLibrary
+}
+
+export const lz4 = (): Lz4Library => {
+  lz4Library ??= require('lz4-napi') as Lz4Library
+  return lz4Library
+}
+
+export const zlib = (): typeof Zlib => {
+  zlibLibrary ??= require('node:zlib') as typeof Zlib
+  return zlibLibrary
+}
+
+const CHUNK_BYTES_MIN = 16 * 1024
+const CHUNK_BYTES_MAX = 256 * 1024
+
+/** Size of the pieces in which zlib writes `bytes` of output: few for large, small for small. */
+export const chunkBytes = (bytes: number): number =>
+  Math.min(Math.max(bytes, CHUNK_BYTES_MIN), CHUNK_BYTES_MAX)

@@ -1,0 +1,31 @@
+/**
+ * The words of one record, written and read: key, value, headers, timestamp.
+ */
+import type { Offset, Timestamp } from '../vocabulary.ts'
+
+/** A header as it is read. Keys may repeat; order is kept. */
+export type Header = { readonly key: string; readonly value: Buffer | null }
+
+/** A header as it is written; text is written as UTF-8. */
+export type NewHeader = { readonly key: string; readonly value: Buffer | string | null }
+
+/** A record to be written; text is written as UTF-8. */
+export type NewRecord = {
+  /** Absent or null: no key. */
+  readonly key?: Buffer | string | null
+  /** Null: a tombstone on compacted topics. */
+  readonly value: Buffer | string | null
+  readonly headers?: readonly NewHeader[]
+  /** Absent: the time that the writer of the batch gives. */
+  readonly timestamp?: Timestamp
+}
+
+/** A record as it is read. Key, value and header values are views of the batch, not copies. */
+export type LogRecord = {
+  readonly offset: Offset
+  readonly timestamp: Timestamp
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  /** Decoded when first asked for. */
+  readonly headers: readonly Header[]
+}
