@@ -1,0 +1,89 @@
+// `npm run bench`: Millrace and a real Apache Kafka on the same machine in one run, turn by turn, so
+// that noise hits both. Prints progress, then tables in Markdown; writes every single measurement to
+// a JSON file under the results folder. What each part does stands at the top of its file.
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { cpus, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { fetchApacheKafka } from '../scripts/peers/apache-kafka.ts'
+import { measureEmbedded } from './embedded.ts'
+import { measureLatency } from './latency.ts'
+import { measureMemory, measureRestart, measureStart } from './lifecycle.ts'
+import type { Measurement, Recorder } from './measurements.ts'
+import { type BenchOptions, type Part, readOptions } from './options.ts'
+import { report } from './report.ts'
+import { syncDelayEnv } from './sync-delay.ts'
+import { type Kind, kindsOf, newPlace, pickSystems, type Server, startServer } from './systems.ts'
+import { measureThroughput } from './throughput.ts'
+
+type Env = Readonly<Record<string, string>>
+
+/** Runs `work` with one server of each kind that the systems need, and stops them. */
+async function withServers(
+  options: BenchOptions,
+  env: Env,
+  work: (servers: ReadonlyMap<Kind, Server>) => Promise<void>,
+): Promise<void> {
+  const servers = new Map<Kind, Server>()
+  try {
+    for (const kind of kindsOf(pickSystems(options.systems))) {
+      servers.set(kind, await startServer(kind, await newPlace(kind, options.folder, env)))
+    }
+    await work(servers)
+  } finally {
+    for (const server of servers.values()) await server.stop()
+  }
+}
+
+async function measure(options: BenchOptions, env: Env, recorder: Recorder): Promise<void> {
+  const systems = pickSystems(options.systems)
+  const has = (...parts: Part[]): boolean => parts.some(part => options.only.has(part))
+  if (has('start')) await measureStart(systems, options, recorder, env)
+  if (has('memory')) await measureMemory(systems, options, recorder, env)
+  if (has('produce', 'consume')) {
+    await withServers(options, env, servers =>
+      measureThroughput(systems, servers, options, recorder),
+    )
+  }
+  if (has('latency')) {
+    await withServers(options, env, servers => measureLatency(systems, servers, options, recorder))
+  }
+  if (has('restart')) await measureRestart(systems, options, recorder, env)
+  if (has('embedded') && options.systems.includes('millrace')) {
+    await measureEmbedded(options, recorder, env)
+  }
+}
+
+const options = readOptions(process.argv.slice(2))
+const kafka = await fetchApacheKafka()
+if (!kafka.available && options.systems.some(name => name.startsWith('kafka'))) {
+  console.error(`no Apache Kafka to compare with: ${kafka.reason}`)
+  process.exit(1)
+}
+await mkdir(options.folder, { recursive: true })
+const began = new Date()
+const machine = `${cpus().length} x ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}${kafka.available ? `, Apache Kafka ${kafka.version}` : ''}`
+const measurements: Measurement[] = []
+const file = join(options.folder, `${began.toISOString().replaceAll(':', '-')}.json`)
+const save = (): Promise<void> =>
+  writeFile(
+    file,
+    JSON.stringify({ began, machine, args: process.argv.slice(2), measurements }, null, 1),
+  )
+console.log(machine)
+try {
+  for (const syncDelayMs of options.syncDelays) {
+    if (syncDelayMs > 0) console.log(`with ${syncDelayMs} ms added to every sync`)
+    await measure(options, await syncDelayEnv(syncDelayMs), {
+      add: measurement => {
+        measurements.push({ ...measurement, syncDelayMs })
+      },
+    })
+  }
+} finally {
+  await save()
+  await rm(join(options.folder, 'data'), { recursive: true, force: true })
+}
+const minutes = Math.round((Date.now() - began.getTime()) / 60_000)
+console.log(`\n${machine}; ${began.toISOString().slice(0, 10)}, ${minutes} minutes\n`)
+console.log(report(measurements))
+console.log(`raw figures: ${file}`)
