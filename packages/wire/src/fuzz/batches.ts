@@ -15,6 +15,8 @@ const ATTRIBUTES_AT = 21
 const LAST_OFFSET_DELTA_AT = 23
 const PRODUCER_ID_AT = 43
 const COUNT_AT = 57
+/** More than any variable-length integer may take. */
+const ENDLESS_BYTES = 12
 
 const CRC_TABLE: Int32Array = Int32Array.from({ length: 256 }, (_, byte) => {
   let crc = byte
@@ -162,7 +164,8 @@ const DAMAGES: readonly [Damage, ...Damage[]] = [
   {
     label: 'endless varint',
     sealed: true,
-    apply: patched((_, batch) => batch.fill(0xff, HEADER_BYTES, HEADER_BYTES + 12)),
+    apply: (_, batch) =>
+      Buffer.concat([batch.subarray(0, HEADER_BYTES), Buffer.alloc(ENDLESS_BYTES, 0xff)]),
   },
   {
     label: 'cut short',

@@ -43,9 +43,15 @@ export function compileEncoder(
     .map(({ field, tag }) => ({ field, tag, write: fieldWriter(field, version, true) }))
   return (writer, struct) => {
     writeFields(writer, struct)
-    if (tagged.length === 0 && struct['unknownTags'] === undefined) writer.uvarint(0)
-    else writeTags(writer, struct, tagged)
+    if (hasTags(struct, tagged)) writeTags(writer, struct, tagged)
+    else writer.uvarint(0)
   }
+}
+
+/** Whether there may be something to write: cheap, because mostly there is not. */
+function hasTags(struct: Struct, tagged: readonly TaggedWrite[]): boolean {
+  for (const { field } of tagged) if (struct[field.name] !== undefined) return true
+  return struct['unknownTags'] !== undefined
 }
 
 type TaggedWrite = { readonly field: Field; readonly tag: number; readonly write: Write<unknown> }
