@@ -7,6 +7,8 @@ export {
   decompress,
 } from './compression/compression.ts'
 export { LOG_ERRORS, LogError, type LogErrorCode } from './errors.ts'
+export { type ClientOutside, systemClientOutside } from './outside.ts'
+export { murmur2, partitionOfKey } from './partitioner.ts'
 export type {
   AppendEntry,
   AppendOptions,
@@ -48,6 +50,14 @@ export {
   type SyncRequest,
   type SyncResponse,
 } from './port-groups.ts'
+export type { Delivery } from './producer/lane.ts'
+export {
+  type DeliveryFailure,
+  PRODUCER_SETTINGS,
+  type ProducerOptions,
+} from './producer/options.ts'
+export { createProducer, type Producer, type RecordMetadata } from './producer/producer.ts'
+export type { ProducerRecord } from './producer/topic.ts'
 export {
   BATCH_BYTES_MAX,
   type BatchBuilderOptions,
