@@ -85,7 +85,7 @@ export const WIRE_ERRORS = {
     message: 'a value does not fit the field that is to carry it',
     operator: 'Report it with the log lines around it.',
   },
-} as const satisfies Record<string, ErrorSpec>
+} as const
 
 /** One of the codes of {@link WIRE_ERRORS}. */
 export type WireErrorCode = keyof typeof WIRE_ERRORS
@@ -99,7 +99,7 @@ export class WireError extends Error {
 
   /** @param detail what exactly is wrong here: names the field, the value and the bound */
   constructor(code: WireErrorCode, detail?: string, cause?: unknown) {
-    const spec = WIRE_ERRORS[code]
+    const spec: ErrorSpec = WIRE_ERRORS[code]
     super(detail === undefined ? spec.message : `${spec.message}: ${detail}`, { cause })
     this.code = code
     this.retriable = spec.retriable
