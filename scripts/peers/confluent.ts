@@ -1,7 +1,7 @@
 // @confluentinc/kafka-javascript, built from source into its own folder. It is no dependency of the
 // workspace: its install script downloads a binary, and would run on every `npm ci`.
 // The build needs Node's headers (from the npm package that also carries Node itself, so that they
-// match the running Node) and the zlib and OpenSSL headers of the system; CKJS_LINKING=dynamic makes
+// match the running Node) and the zlib, OpenSSL and Zstandard headers of the system; CKJS_LINKING=dynamic makes
 // librdkafka link to those instead of downloading sources. npm_config_nodedir is set explicitly,
 // because a machine may carry another value in its npm settings.
 import { existsSync } from 'node:fs'
@@ -17,11 +17,18 @@ const version = '1.10.1'
 const nodeVersion = '24.21.0'
 const folder = join(peersFolder, 'confluent')
 const packageFolder = join(folder, 'node_modules', '@confluentinc', 'kafka-javascript')
+const headers = ['zlib1g-dev', 'libssl-dev', 'libzstd-dev']
 const marker = join(folder, 'built.json')
 
 /** What the built copy rests on: another Node major or version means another build. */
 const recipe = (): string =>
-  JSON.stringify({ version, nodeVersion, abi: process.versions.modules, arch: process.arch })
+  JSON.stringify({
+    version,
+    headers,
+    nodeVersion,
+    abi: process.versions.modules,
+    arch: process.arch,
+  })
 
 const headersPackage = (): string => `node-linux-${process.arch}`
 
@@ -39,7 +46,7 @@ export const fetchConfluent = (): Promise<Peer> =>
 
 async function build(): Promise<void> {
   if (process.platform !== 'linux') throw new Error(`no recipe for ${process.platform}`)
-  const wanted = ['zlib1g-dev', 'libssl-dev']
+  const wanted: string[] = [...headers]
   if ((await which('g++')) === undefined || (await which('make')) === undefined) {
     wanted.push('g++', 'make')
   }
