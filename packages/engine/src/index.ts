@@ -1,3 +1,5 @@
+export { GROUP_SETTINGS, type GroupSettings } from './coordinators/groups/settings.ts'
+export { type Disk, DiskError, type DiskErrorCode, type DiskFile } from './disk/disk.ts'
 export type {
   Engine,
   EngineHealth,
@@ -14,3 +16,14 @@ export {
   type Timer,
   type Timers,
 } from './outside.ts'
+export { ENGINE_SETTINGS, type EngineSettings } from './settings.ts'
+export {
+  type DumpedBatch,
+  type DumpedGroup,
+  type DumpedRecord,
+  type DumpLine,
+  dumpJournal,
+  dumpSegment,
+} from './storage/dump.ts'
+export { type Finding, type VerifyReport, verifyFolder } from './storage/verify.ts'
+export { TimerWheel } from './timer-wheel.ts'

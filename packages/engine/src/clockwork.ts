@@ -1,0 +1,139 @@
+/**
+ * What goes on by itself: checkpoints by time and size, retention, the watch on free space, the
+ * expiry of producers, the trimming of internal topics.
+ */
+import type { Appends } from './appends.ts'
+import type { Timer } from './outside.ts'
+import type { Checkpointer } from './storage/checkpointer.ts'
+import type { LogStore } from './storage/log-store.ts'
+import type { Retention } from './storage/retention.ts'
+import type { Segment } from './storage/segment.ts'
+import type { TopicTable } from './topic-table.ts'
+
+/** How often free space is looked at, in ms. */
+const SPACE_CHECK_MS = 1000
+
+/** Timers of the engine. */
+export class Clockwork {
+  readonly #store: LogStore
+  readonly #topics: TopicTable
+  readonly #checkpointer: Checkpointer
+  readonly #retention: Retention
+  readonly #appends: Appends
+  readonly #timers = new Map<string, Timer>()
+  #bytesAtCheckpoint = 0
+  /** Segments of internal topics that the last checkpoint still lists. */
+  #doomed: Segment[] = []
+  #retaining: Promise<void> | undefined
+  #stopped = false
+
+  constructor(parts: {
+    store: LogStore
+    topics: TopicTable
+    checkpointer: Checkpointer
+    retention: Retention
+    appends: Appends
+  }) {
+    this.#store = parts.store
+    this.#topics = parts.topics
+    this.#checkpointer = parts.checkpointer
+    this.#retention = parts.retention
+    this.#appends = parts.appends
+    this.#checkpointer.onDone = () => this.#afterCheckpoint()
+  }
+
+  get checkpoints(): number {
+    return this.#checkpointer.count
+  }
+
+  get segmentsRemoved(): number {
+    return this.#retention.segmentsRemoved
+  }
+
+  start(): void {
+    const { settings } = this.#store
+    this.checkSpace()
+    this.#every('space', SPACE_CHECK_MS, () => this.checkSpace())
+    this.#every('checkpoint', settings['checkpoint.interval.ms'], () => this.#checkpointIfNeeded())
+    this.#every('retention', settings['log.retention.check.interval.ms'], () => this.retain())
+  }
+
+  /** A group is complete: is a checkpoint due by size? */
+  afterGroup(): void {
+    const { settings, journalBytes } = this.#store
+    if (journalBytes - this.#bytesAtCheckpoint >= settings['checkpoint.bytes']) {
+      this.#checkpointer.request()
+    }
+  }
+
+  /** The ring is getting full. */
+  pressure(): void {
+    if (this.#stopped) return
+    this.#checkpointer.now().catch(() => undefined) // reported by the checkpointer
+  }
+
+  /** One pass of retention. */
+  retain(): void {
+    if (this.#retaining !== undefined || this.#stopped) return
+    this.#retaining = this.#retention
+      .run()
+      .catch(() => undefined) // the journal is fenced: health says why
+      .finally(() => {
+        this.#retaining = undefined
+      })
+  }
+
+  checkSpace(): void {
+    const { disk, settings } = this.#store
+    this.#appends.diskFull = disk.space().free < settings['disk.reserve.bytes']
+  }
+
+  /** Stops the timers and writes the last checkpoint. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    for (const timer of this.#timers.values()) timer.cancel()
+    this.#timers.clear()
+    await this.#retaining
+    if (this.#store.journal.fencedBy === undefined) await this.#checkpointer.final()
+  }
+
+  #checkpointIfNeeded(): void {
+    this.#expireProducers()
+    if (this.#store.journal.completedSeq > this.#checkpointer.coveredSeq) this.pressure()
+  }
+
+  #expireProducers(): void {
+    const { outside, settings, partitions } = this.#store
+    const before = outside.clock.now() - settings['producer.id.expiration.ms']
+    for (const partition of partitions.values()) partition.producers.expire(before)
+  }
+
+  #afterCheckpoint(): void {
+    this.#bytesAtCheckpoint = this.#store.journalBytes
+    for (const segment of this.#doomed) segment.unlink()
+    this.#doomed = []
+    for (const topic of this.#topics.all()) {
+      if (!topic.internal) continue
+      for (const partition of topic.partitions) {
+        // The checkpoint holds the coordinators' whole state: their older records are not needed.
+        const closed = partition.segments.slice(0, -1).filter(segment => !segment.dirty)
+        const last = closed.at(-1)
+        if (last === undefined) continue
+        partition.moveLogStart(last.nextOffset)
+        partition.drop(closed)
+        this.#doomed.push(...closed)
+      }
+    }
+  }
+
+  #every(name: string, ms: number, work: () => void): void {
+    this.#timers.set(
+      name,
+      this.#store.outside.timers.after(ms, () => {
+        if (this.#stopped) return
+        work()
+        this.#every(name, ms, work)
+      }),
+    )
+  }
+}

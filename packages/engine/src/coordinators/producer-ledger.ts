@@ -1,0 +1,155 @@
+/**
+ * What a partition remembers of its idempotent producers, to tell a repeated batch from a new one.
+ *
+ * A decide/replay machine whose records are the batches themselves: `judge` reads, `replay` writes,
+ * when a batch enters the open commit group. The last five batches of each producer are remembered
+ * with their offsets, so that a repeated one gets its first answer (KIP-98; Kafka's
+ * ProducerStateEntry keeps five as well, because clients keep at most five in flight). The state
+ * survives a restart through the checkpoint and the journal.
+ */
+import { LogError, type LogErrorCode } from '@millrace/log'
+
+/** Batches remembered for each producer. */
+export const BATCHES_REMEMBERED = 5
+const SEQUENCES = 2 ** 31
+
+/** A remembered batch: first and last sequence, base offset, timestamp. */
+export type RememberedBatch = readonly [
+  firstSequence: number,
+  lastSequence: number,
+  baseOffset: number,
+  timestamp: number,
+]
+
+/** A producer as a checkpoint keeps it. */
+export type ProducerRecord = {
+  readonly producerId: number
+  readonly epoch: number
+  /** Log time of the last batch, ms since the epoch; decides about expiry. */
+  readonly lastSeen: number
+  readonly batches: readonly RememberedBatch[]
+}
+
+/** A batch as the ledger sees it. */
+export type ProducedBatch = {
+  readonly producerId: number
+  readonly epoch: number
+  readonly baseSequence: number
+  readonly recordCount: number
+}
+
+/** The ledger's verdict on a batch. */
+export type ProducerVerdict =
+  | { readonly kind: 'new' }
+  | { readonly kind: 'duplicate'; readonly baseOffset: number; readonly timestamp: number }
+  | { readonly kind: 'refused'; readonly error: LogError }
+
+type Entry = { epoch: number; lastSeen: number; batches: RememberedBatch[] }
+
+const NEW: ProducerVerdict = { kind: 'new' }
+
+/** Sequences of the producers of one partition. */
+export class ProducerLedger {
+  readonly #producers = new Map<number, Entry>()
+  readonly #rememberedMax: number
+
+  /** @param rememberedMax producers remembered; the one silent for longest is forgotten first */
+  constructor(rememberedMax: number) {
+    this.#rememberedMax = rememberedMax
+  }
+
+  get size(): number {
+    return this.#producers.size
+  }
+
+  /** Whether the batch is the next one of its producer, a repetition, or out of order. */
+  judge(batch: ProducedBatch): ProducerVerdict {
+    const known = this.#producers.get(batch.producerId)
+    if (known === undefined) return NEW // nothing known: any sequence starts (Kafka does the same)
+    const who = `producer ${batch.producerId} epoch ${batch.epoch} sequence ${batch.baseSequence}`
+    if (batch.epoch < known.epoch) {
+      return refuse('INVALID_PRODUCER_EPOCH', `${who}, current epoch ${known.epoch}`)
+    }
+    if (batch.epoch > known.epoch) {
+      if (batch.baseSequence === 0) return NEW
+      return refuse('OUT_OF_ORDER_SEQUENCE_NUMBER', `${who}: a new epoch starts with sequence 0`)
+    }
+    const last = lastSequenceOf(batch)
+    for (const [first, lastOfIt, baseOffset, timestamp] of known.batches) {
+      if (first === batch.baseSequence && lastOfIt === last) {
+        return { kind: 'duplicate', baseOffset, timestamp }
+      }
+    }
+    const latest = known.batches.at(-1)
+    const due = latest === undefined ? batch.baseSequence : (latest[1] + 1) % SEQUENCES
+    if (batch.baseSequence === due) return NEW
+    return refuse('OUT_OF_ORDER_SEQUENCE_NUMBER', `${who}, due ${due}`)
+  }
+
+  /** Takes a batch in that has been stored at `baseOffset`. */
+  replay(batch: ProducedBatch, baseOffset: number, timestamp: number, now: number): void {
+    const known = this.#producers.get(batch.producerId)
+    const remembered: RememberedBatch = [
+      batch.baseSequence,
+      lastSequenceOf(batch),
+      baseOffset,
+      timestamp,
+    ]
+    if (known === undefined) {
+      this.#producers.set(batch.producerId, {
+        epoch: batch.epoch,
+        lastSeen: now,
+        batches: [remembered],
+      })
+      this.#bound()
+      return
+    }
+    if (batch.epoch !== known.epoch) known.batches.length = 0
+    known.epoch = batch.epoch
+    known.lastSeen = now
+    known.batches.push(remembered)
+    if (known.batches.length > BATCHES_REMEMBERED) known.batches.shift()
+  }
+
+  /** Forgets producers that have been silent since `before` (ms since the epoch). */
+  expire(before: number): void {
+    for (const [producerId, entry] of this.#producers) {
+      if (entry.lastSeen < before) this.#producers.delete(producerId)
+    }
+  }
+
+  snapshot(): readonly ProducerRecord[] {
+    return [...this.#producers].map(([producerId, { epoch, lastSeen, batches }]) => ({
+      producerId,
+      epoch,
+      lastSeen,
+      batches: [...batches],
+    }))
+  }
+
+  restore(records: readonly ProducerRecord[]): void {
+    for (const { producerId, epoch, lastSeen, batches } of records) {
+      this.#producers.set(producerId, { epoch, lastSeen, batches: [...batches] })
+    }
+  }
+
+  #bound(): void {
+    if (this.#producers.size <= this.#rememberedMax) return
+    let oldest: number | undefined
+    let seen = Number.POSITIVE_INFINITY
+    for (const [producerId, entry] of this.#producers) {
+      if (entry.lastSeen >= seen) continue
+      oldest = producerId
+      seen = entry.lastSeen
+    }
+    if (oldest !== undefined) this.#producers.delete(oldest)
+  }
+}
+
+const lastSequenceOf = (batch: ProducedBatch): number =>
+  (batch.baseSequence + batch.recordCount - 1) % SEQUENCES
+
+const refuse = (code: LogErrorCode, detail: string): ProducerVerdict => ({
+  kind: 'refused',
+  error: new LogError(code, detail),
+})

@@ -1,0 +1,109 @@
+/** The engine's settings: every limit by name, with its default and its bounds. */
+import type { Setting, SettingValues } from '@millrace/log'
+
+const integer = (fallback: number, min: number, max: number, doc: string): IntegerSetting => ({
+  type: 'integer',
+  default: fallback,
+  min,
+  max,
+  doc,
+})
+
+type IntegerSetting = Extract<Setting, { type: 'integer' }>
+type BooleanSetting = Extract<Setting, { type: 'boolean' }>
+
+const MIB = 1 << 20
+
+/** All settings of the engine. */
+export const ENGINE_SETTINGS: {
+  readonly 'append.queue.max.bytes': IntegerSetting
+  readonly 'checkpoint.bytes': IntegerSetting
+  readonly 'checkpoint.interval.ms': IntegerSetting
+  readonly 'disk.reserve.bytes': IntegerSetting
+  readonly 'fetch.max.bytes': IntegerSetting
+  readonly 'fetch.max.wait.ms': IntegerSetting
+  readonly 'fetch.waiting.max': IntegerSetting
+  readonly 'files.open.max': IntegerSetting
+  readonly 'flush.interval.ms': IntegerSetting
+  readonly 'journal.file.bytes': IntegerSetting
+  readonly 'journal.group.max.bytes': IntegerSetting
+  readonly 'journal.max.bytes': IntegerSetting
+  readonly 'journal.stall.max.ms': IntegerSetting
+  readonly 'log.retention.check.interval.ms': IntegerSetting
+  readonly 'node.id': IntegerSetting
+  readonly 'num.partitions': IntegerSetting
+  readonly 'partition.producers.max': IntegerSetting
+  readonly 'partitions.max': IntegerSetting
+  readonly 'producer.id.expiration.ms': IntegerSetting
+  readonly 'topics.max': IntegerSetting
+  readonly 'auto.create.topics.enable': BooleanSetting
+} = {
+  'append.queue.max.bytes': integer(
+    128 * MIB,
+    MIB,
+    4096 * MIB,
+    'Bytes of appends that may wait for room in the journal; beyond it they are refused, retriably.',
+  ),
+  'auto.create.topics.enable': {
+    type: 'boolean',
+    default: true,
+    doc: 'Whether asking for an unknown topic creates it.',
+  },
+  'checkpoint.bytes': integer(32 * MIB, 4096, 1024 * MIB, 'Journal bytes after which segments are synced.'),
+  'checkpoint.interval.ms': integer(10_000, 100, 3_600_000, 'Time after which segments are synced.'),
+  'disk.reserve.bytes': integer(
+    64 * MIB,
+    0,
+    2 ** 40,
+    'Free space below which client appends are refused.',
+  ),
+  'fetch.max.bytes': integer(55 * MIB, 1024, 1024 * MIB, 'Most bytes of one fetch answer.'),
+  'fetch.max.wait.ms': integer(60_000, 0, 600_000, 'Longest wait of a fetch for more bytes.'),
+  'fetch.waiting.max': integer(100_000, 1, 10_000_000, 'Fetches that may wait at once.'),
+  'files.open.max': integer(512, 16, 1_000_000, 'Segment files kept open when nobody uses them.'),
+  'flush.interval.ms': integer(
+    100,
+    1,
+    60_000,
+    'Longest time until an append with durability interval is synced.',
+  ),
+  'journal.file.bytes': integer(16 * MIB, 64 * 1024, 256 * MIB, 'Size of one journal file.'),
+  'journal.group.max.bytes': integer(
+    4 * MIB,
+    16 * 1024,
+    64 * MIB,
+    'Size at which a commit group takes no further entries.',
+  ),
+  'journal.max.bytes': integer(256 * MIB, 64 * 1024, 16_384 * MIB, 'Size of the whole journal.'),
+  'journal.stall.max.ms': integer(
+    30_000,
+    100,
+    600_000,
+    'A write or sync of the journal that takes longer counts as failed.',
+  ),
+  'log.retention.check.interval.ms': integer(
+    300_000,
+    100,
+    86_400_000,
+    'How often old segments are looked for.',
+  ),
+  'node.id': integer(1, 0, 2 ** 31 - 1, 'Id of this node in metadata.'),
+  'num.partitions': integer(1, 1, 10_000, 'Partitions of a topic that does not say.'),
+  'partition.producers.max': integer(
+    10_000,
+    1,
+    1_000_000,
+    'Idempotent producers remembered for each partition.',
+  ),
+  'partitions.max': integer(10_000, 1, 1_000_000, 'Partitions of all topics together.'),
+  'producer.id.expiration.ms': integer(
+    86_400_000,
+    1000,
+    2 ** 40,
+    'A producer that is silent for longer is forgotten.',
+  ),
+  'topics.max': integer(10_000, 1, 1_000_000, 'Topics.'),
+}
+
+/** The values of {@link ENGINE_SETTINGS}. */
+export type EngineSettings = SettingValues<typeof ENGINE_SETTINGS>

@@ -1,0 +1,63 @@
+/**
+ * A checksum of each 64 KiB of a segment, kept up to date while the segment grows and compared on
+ * the first read of a block that lay on the disk while nobody watched.
+ */
+import { crc32c } from '@node-rs/crc32'
+import type { DiskFile } from '../disk/disk.ts'
+import { CHECKSUM_BLOCK_BYTES } from './segment-index.ts'
+
+const scratch = Buffer.allocUnsafeSlow(CHECKSUM_BLOCK_BYTES)
+
+/** The checksums of a segment's blocks; the last block may be partial. */
+export class BlockChecksums {
+  readonly #sums: number[]
+  #bytes: number
+
+  constructor(sums: readonly number[] = [], bytes = 0) {
+    this.#sums = [...sums]
+    this.#bytes = bytes
+  }
+
+  /** Bytes covered. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  get sums(): readonly number[] {
+    return this.#sums
+  }
+
+  /** Adds bytes at the end. */
+  extend(bytes: Buffer): void {
+    let at = 0
+    while (at < bytes.length) {
+      const within = this.#bytes % CHECKSUM_BLOCK_BYTES
+      const take = Math.min(CHECKSUM_BLOCK_BYTES - within, bytes.length - at)
+      const part = bytes.subarray(at, at + take)
+      if (within === 0) this.#sums.push(crc32c(part))
+      else this.#sums.push(crc32c(part, this.#sums.pop() ?? 0))
+      this.#bytes += take
+      at += take
+    }
+  }
+
+  /** Computes the checksums of the first `bytes` bytes of a file. */
+  static of(file: DiskFile, bytes: number): BlockChecksums {
+    const sums = new BlockChecksums()
+    while (sums.bytes < bytes) {
+      const length = Math.min(scratch.length, bytes - sums.bytes)
+      const read = file.read(sums.bytes, scratch.subarray(0, length))
+      if (read === 0) break
+      sums.extend(scratch.subarray(0, read))
+    }
+    return sums
+  }
+
+  /** Whether block `block` of the file is what it was. */
+  blockIsWhole(file: DiskFile, block: number): boolean {
+    const from = block * CHECKSUM_BLOCK_BYTES
+    const length = Math.min(CHECKSUM_BLOCK_BYTES, this.#bytes - from)
+    const read = file.read(from, scratch.subarray(0, length))
+    return read === length && crc32c(scratch.subarray(0, length)) === this.#sums[block]
+  }
+}

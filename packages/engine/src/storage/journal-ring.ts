@@ -1,0 +1,154 @@
+/**
+ * The files of the journal: a ring of preallocated ones, recycled behind the checkpoint.
+ *
+ * Files are filled with zeros and synced once, because a file that grows makes every sync carry
+ * metadata (4,100 to 5,400 syncs a second against 6,700 to 7,500). The ring starts with one file and
+ * grows in the background up to `journal.max.bytes`; when every file still holds groups that no
+ * checkpoint covers, `place` answers null and the journal waits (engine rules 4 and 6).
+ */
+import type { Disk, DiskFile } from '../disk/disk.ts'
+
+/** Folder of the journal's files. */
+export const JOURNAL_FOLDER = 'journal'
+/** Bytes written at once while a file is filled with zeros. */
+const FILL_BYTES = 1 << 20
+
+/** Name of the n-th journal file. */
+export const journalFileName = (n: number): string =>
+  `${JOURNAL_FOLDER}/${String(n).padStart(8, '0')}.journal`
+
+/** Where a group goes. */
+export type JournalPlace = { readonly file: DiskFile; readonly position: number }
+
+type RingFile = { readonly file: DiskFile; lastSeq: number }
+
+/** The journal's files. */
+export class JournalRing {
+  readonly fileBytes: number
+  readonly #disk: Disk
+  readonly #filesMax: number
+  /** In order of use: the first holds the oldest groups, the last is being filled. */
+  #used: RingFile[] = []
+  #free: DiskFile[] = []
+  #nextName: number
+  #position = 0
+  #growing = false
+  #lastSync: Promise<void> | undefined
+  #releasedSeq = 0
+
+  /** @param existing files left from earlier runs, all free to be overwritten */
+  constructor(disk: Disk, options: { fileBytes: number; filesMax: number }, existing: DiskFile[]) {
+    this.#disk = disk
+    this.fileBytes = options.fileBytes
+    this.#filesMax = options.filesMax
+    this.#free = existing
+    this.#nextName = existing.reduce((next, file) => Math.max(next, numberOf(file.path) + 1), 0)
+  }
+
+  /** Makes sure that there is one file to write to. */
+  async start(): Promise<void> {
+    if (this.#free.length === 0) this.#free.push(await this.#create())
+    this.#advance()
+  }
+
+  /** The file being written and where the next group goes. */
+  get head(): { readonly path: string; readonly position: number } {
+    return { path: this.#used.at(-1)?.file.path ?? '', position: this.#position }
+  }
+
+  /** Bytes between the oldest group that is still needed and the end. */
+  get usedBytes(): number {
+    return this.#used.length === 0 ? 0 : (this.#used.length - 1) * this.fileBytes + this.#position
+  }
+
+  /** Bytes that the journal may hold. */
+  get maxBytes(): number {
+    return this.#filesMax * this.fileBytes
+  }
+
+  /** Takes room for a group; null when every file is in use and none can be added now. */
+  place(bytes: number, seq: number): JournalPlace | null {
+    if (this.#position + bytes > this.fileBytes && !this.#advance()) return null
+    const current = this.#used.at(-1)
+    if (current === undefined) return null
+    const place = { file: current.file, position: this.#position }
+    this.#position += bytes
+    current.lastSeq = seq
+    return place
+  }
+
+  /** Whether the next group of this size starts another file: the current one is synced first. */
+  leavesFile(bytes: number): boolean {
+    return this.#position + bytes > this.fileBytes
+  }
+
+  /** Frees the files whose groups are all covered by a durable checkpoint up to `seq`. */
+  release(seq: number): void {
+    this.#releasedSeq = Math.max(this.#releasedSeq, seq)
+    while (this.#used.length > 1) {
+      const oldest = this.#used[0]
+      if (oldest === undefined || oldest.lastSeq > seq) return
+      this.#used.shift()
+      this.#free.push(oldest.file)
+    }
+  }
+
+  /**
+   * Adds a file in the background if none is free and the ring may grow. Resolves when there is a
+   * free one; rejects with the disk's error.
+   */
+  grow(): Promise<void> {
+    if (this.#growing && this.#lastSync !== undefined) return this.#lastSync
+    if (this.#free.length > 0 || this.#used.length >= this.#filesMax) return Promise.resolve()
+    this.#growing = true
+    this.#lastSync = this.#create()
+      .then(file => void this.#free.push(file))
+      .finally(() => {
+        this.#growing = false
+      })
+    return this.#lastSync
+  }
+
+  /** Whether a file is ready behind the current one. */
+  get hasSpare(): boolean {
+    return this.#free.length > 0
+  }
+
+  close(): void {
+    for (const { file } of this.#used) file.close()
+    for (const file of this.#free) file.close()
+    this.#used = []
+    this.#free = []
+  }
+
+  #advance(): boolean {
+    const next = this.#free.shift()
+    if (next === undefined) {
+      const only = this.#used.length === 1 ? this.#used[0] : undefined
+      if (only === undefined || only.lastSeq > this.#releasedSeq) return false
+      this.#position = 0 // everything in the only file is covered: begin it again
+      return true
+    }
+    this.#used.push({ file: next, lastSeq: 0 })
+    this.#position = 0
+    return true
+  }
+
+  async #create(): Promise<DiskFile> {
+    const path = journalFileName(this.#nextName)
+    this.#nextName += 1
+    const file = this.#disk.open(path, 'create')
+    const zeros = Buffer.alloc(Math.min(FILL_BYTES, this.fileBytes))
+    for (let at = 0; at < this.fileBytes; at += zeros.length) {
+      file.write(at, [zeros.subarray(0, Math.min(zeros.length, this.fileBytes - at))])
+    }
+    await file.sync()
+    await this.#disk.syncFolder(JOURNAL_FOLDER)
+    return file
+  }
+}
+
+function numberOf(path: string): number {
+  const digits = /(\d+)\.journal$/.exec(path)?.[1]
+  return digits === undefined ? 0 : Number(digits)
+}

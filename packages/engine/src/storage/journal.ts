@@ -1,0 +1,373 @@
+/**
+ * The journal: every append of every partition goes through it, one sync a group.
+ *
+ *     append ──► open group ──seal──► writer (write, sync) ──► complete: segments, watermark, answers
+ *                    ▲                        │
+ *                    └── what arrives while a sync runs forms the next group
+ *
+ * One group is open and at most one is being written; each has a staging area of its own, and the
+ * third is there so that the next group can be sealed before the last one has reached its segments.
+ * A failed, or a hung, write or sync fences the journal for good: nothing is acknowledged any more,
+ * nothing is repeated, and the way out is a restart (engine rule 15; Rebello et al., ATC 2020).
+ */
+import { LogError } from '@millrace/log'
+import type { JournalWriter } from '../disk/disk.ts'
+import type { Outside, Timer } from '../outside.ts'
+import { CommitGroup, type GroupWaiter, type JournalTarget } from './commit-group.ts'
+import { type JournalSalt, sealGroup } from './journal-format.ts'
+import type { JournalPlace, JournalRing } from './journal-ring.ts'
+
+/** Staging areas: one open, one being written, one being handed on. */
+export const STAGING_SLOTS = 3
+/** How often waiting appends and the writer are checked against their deadlines, in ms. */
+const SWEEP_MS = 250
+
+/** What the journal tells its owner. */
+export type JournalEvents<T extends JournalTarget> = {
+  /** The group's bytes are fixed; state machines stand exactly behind it. Synchronous. */
+  readonly onSealed: (group: CommitGroup<T>) => void
+  /** The group is as durable as it asked for; runs before its waiters are answered. Synchronous. */
+  readonly onComplete: (group: CommitGroup<T>) => void
+  /** There was room again after `hasRoom` had answered false. */
+  readonly onRoom: () => void
+  /** The ring is getting full: a checkpoint would free it. */
+  readonly onPressure: () => void
+  readonly onFenced: (reason: string) => void
+}
+
+/** Bounds of the journal. */
+export type JournalLimits = {
+  /** A group takes no more client entries at this size. Bytes. */
+  readonly groupBytesMax: number
+  /** A write or sync that takes longer counts as failed. Milliseconds. */
+  readonly stallMaxMs: number
+  /** Groups that need no sync of their own are synced after this time. Milliseconds. */
+  readonly syncIntervalMs: number
+}
+
+/** The journal's place in its own history, as a checkpoint keeps it. */
+export type JournalPosition = {
+  readonly salt: string
+  readonly path: string
+  readonly position: number
+  readonly seq: number
+  readonly checksum: number
+}
+
+/** All partitions' appends, in order, on their way to the disk. */
+export class Journal<T extends JournalTarget> {
+  readonly #writer: JournalWriter
+  readonly #ring: JournalRing
+  readonly #outside: Outside
+  readonly #events: JournalEvents<T>
+  readonly #limits: JournalLimits
+  readonly #salt: JournalSalt
+  readonly #freeSlots: number[]
+  #open: CommitGroup<T>
+  #inFlight: CommitGroup<T> | undefined
+  #inFlightSince = 0
+  #flushScheduled = false
+  #completedSeq = 0
+  #durableSeq = 0
+  #checksum = 0
+  #position: JournalPosition
+  #roomWanted = false
+  #fencedBy: string | undefined
+  #sweep: Timer | undefined
+  #syncTimer: Timer | undefined
+  #lastFile: JournalPlace['file'] | undefined
+  #closed = false
+
+  constructor(parts: {
+    writer: JournalWriter
+    ring: JournalRing
+    outside: Outside
+    events: JournalEvents<T>
+    limits: JournalLimits
+    salt: JournalSalt
+  }) {
+    this.#writer = parts.writer
+    this.#ring = parts.ring
+    this.#outside = parts.outside
+    this.#events = parts.events
+    this.#limits = parts.limits
+    this.#salt = parts.salt
+    this.#freeSlots = parts.writer.staging.map((_, slot) => slot)
+    this.#open = this.#newGroup(1)
+    this.#position = this.#here(0)
+  }
+
+  /** Sequence number of the group that takes entries now. */
+  get openSeq(): number {
+    return this.#open.seq
+  }
+
+  /** All groups up to this one are complete. */
+  get completedSeq(): number {
+    return this.#completedSeq
+  }
+
+  /** All groups up to this one are synced. */
+  get durableSeq(): number {
+    return this.#durableSeq
+  }
+
+  /** Why nothing is accepted any more, if so. */
+  get fencedBy(): string | undefined {
+    return this.#fencedBy
+  }
+
+  /** Where the next group will follow; as of the last completed group. */
+  get position(): JournalPosition {
+    return this.#position
+  }
+
+  /** How full the ring is. */
+  get fill(): { readonly usedBytes: number; readonly maxBytes: number } {
+    return { usedBytes: this.#ring.usedBytes, maxBytes: this.#ring.maxBytes }
+  }
+
+  /** Largest batch that fits into a group of its own. Bytes. */
+  get batchBytesMax(): number {
+    return (this.#writer.staging[0]?.length ?? 0) - 4096
+  }
+
+  /** Whether the open group takes these client entries; if not, `onRoom` will be called. */
+  hasRoom(count: number, bytes: number): boolean {
+    const fits =
+      this.#open.entries.length === 0
+        ? this.#open.fits(count, bytes, this.#open.staging.length)
+        : this.#open.fits(count, bytes, this.#limits.groupBytesMax)
+    if (!fits) this.#roomWanted = true
+    return fits
+  }
+
+  /** Whether these internal entries fit; they may fill the staging area to its end. */
+  hasInternalRoom(count: number, bytes: number): boolean {
+    return this.#open.fits(count, bytes, this.#open.staging.length)
+  }
+
+  /** Enters a batch into the open group; returns where it lies in {@link staging}. */
+  add(target: T, batch: Buffer, needsSync: boolean): number {
+    if (needsSync) this.#open.needsSync = true
+    const at = this.#open.add(target, batch)
+    this.#schedule()
+    return at
+  }
+
+  /** The open group's memory, in which `add` has put a batch. */
+  get staging(): Buffer {
+    return this.#open.staging
+  }
+
+  /** Calls back when group `seq` is complete, or with the reason why it never will be. */
+  wait(
+    seq: number,
+    done: GroupWaiter['done'],
+    deadline: number = Number.POSITIVE_INFINITY,
+  ): void {
+    if (this.#fencedBy !== undefined && seq > this.#completedSeq) {
+      done(fencedError(this.#fencedBy))
+      return
+    }
+    if (seq <= this.#completedSeq) {
+      done(null)
+      return
+    }
+    const group = this.#inFlight?.seq === seq ? this.#inFlight : this.#open
+    group.waiters.push({ done, deadline })
+    this.#schedule()
+  }
+
+  /** Seals what is open and resolves when it is synced, also if nothing is open. */
+  sync(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#open.needsSync = true
+      this.wait(this.#open.seq, error => (error === null ? resolve() : reject(error)))
+    })
+  }
+
+  /** A durable checkpoint covers everything up to `seq`: its files may be written again. */
+  release(seq: number): void {
+    this.#ring.release(seq)
+    this.#schedule()
+  }
+
+  /** Stops accepting; everything that waits is answered with an error. */
+  fence(reason: string): void {
+    if (this.#fencedBy !== undefined) return
+    this.#fencedBy = reason
+    this.#stopTimers()
+    const error = fencedError(reason)
+    const waiters = [...(this.#inFlight?.waiters ?? []), ...this.#open.waiters]
+    if (this.#inFlight !== undefined) this.#inFlight.waiters = []
+    this.#open.waiters = []
+    this.#events.onFenced(reason)
+    for (const waiter of waiters) waiter.done(error)
+    this.#events.onRoom()
+  }
+
+  /** Syncs what is open, then closes writer and files. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    if (this.#fencedBy === undefined) {
+      await this.sync().catch(() => undefined) // fenced on the way: nothing more can be done
+    }
+    this.#closed = true
+    this.#stopTimers()
+    await this.#writer.close()
+    this.#ring.close()
+  }
+
+  #newGroup(seq: number): CommitGroup<T> {
+    const slot = this.#freeSlots.shift()
+    const staging = slot === undefined ? undefined : this.#writer.staging[slot]
+    if (slot === undefined || staging === undefined) {
+      throw new LogError('UNKNOWN_SERVER_ERROR', 'no staging area is free')
+    }
+    return new CommitGroup(seq, slot, staging)
+  }
+
+  #schedule(): void {
+    if (this.#flushScheduled || this.#inFlight !== undefined || this.#fencedBy !== undefined) return
+    this.#flushScheduled = true
+    // At the end of this turn, so that all sockets that are readable now share one sync.
+    this.#outside.timers.soon(() => {
+      this.#flushScheduled = false
+      this.#flush()
+    })
+  }
+
+  #flush(): void {
+    if (this.#inFlight !== undefined || this.#fencedBy !== undefined || this.#closed) return
+    const group = this.#open
+    if (group.isEmpty) return
+    const place = this.#ring.place(group.bytes, group.seq)
+    if (place === null) {
+      this.#events.onPressure()
+      this.#ring.grow().then(
+        () => {
+          if (this.#ring.hasSpare) this.#schedule()
+        },
+        () => undefined, // no room for another file: the checkpoint will free one
+      )
+      return
+    }
+    this.#checksum = sealGroup(group.staging, this.#salt, {
+      seq: group.seq,
+      durableUpTo: this.#durableSeq,
+      previous: this.#checksum,
+      entryCount: group.entries.length,
+      payloadBytes: group.payloadBytes,
+    })
+    this.#inFlight = group
+    this.#inFlightSince = this.#outside.clock.monotonic()
+    this.#events.onSealed(group)
+    this.#open = this.#newGroup(group.seq + 1)
+    this.#armSweep()
+    this.#write(group, place).then(
+      () => this.#complete(group),
+      (cause: unknown) => this.fence(`the journal failed: ${describe(cause)}`),
+    )
+    if (this.#roomWanted) {
+      this.#roomWanted = false
+      this.#events.onRoom()
+    }
+    if (!this.#ring.hasSpare) {
+      if (this.#ring.usedBytes > this.#ring.maxBytes / 2) this.#events.onPressure()
+      this.#ring.grow().catch(() => this.#events.onPressure())
+    }
+  }
+
+  async #write(group: CommitGroup<T>, place: JournalPlace): Promise<void> {
+    const left = this.#lastFile
+    if (left !== undefined && left !== place.file && this.#durableSeq < group.seq - 1) {
+      // Groups that asked for no sync lie in the file that is left behind.
+      await left.sync()
+    }
+    this.#lastFile = place.file
+    await this.#writer.write({
+      file: place.file,
+      position: place.position,
+      slot: group.slot,
+      length: group.bytes,
+      sync: group.needsSync,
+    })
+  }
+
+  #complete(group: CommitGroup<T>): void {
+    if (this.#fencedBy !== undefined) return
+    this.#inFlight = undefined
+    this.#completedSeq = group.seq
+    if (group.needsSync) this.#durableSeq = group.seq
+    else this.#armSyncTimer()
+    this.#position = this.#here(group.seq)
+    // The next group goes to the disk before this one's segments are written.
+    const next = this.#open
+    if (!next.isEmpty) this.#flush()
+    try {
+      this.#events.onComplete(group)
+    } catch (cause) {
+      this.#open.waiters.push(...group.waiters)
+      this.fence(`a complete group could not be applied: ${describe(cause)}`)
+      return
+    }
+    this.#freeSlots.push(group.slot)
+    const waiters = group.waiters
+    group.waiters = []
+    for (const waiter of waiters) waiter.done(null)
+    if (!this.#open.isEmpty) this.#schedule()
+  }
+
+  #here(seq: number): JournalPosition {
+    const { path, position } = this.#ring.head
+    return { salt: this.#salt.toString('hex'), path, position, seq, checksum: this.#checksum }
+  }
+
+  #armSweep(): void {
+    if (this.#sweep !== undefined) return
+    this.#sweep = this.#outside.timers.after(SWEEP_MS, () => {
+      this.#sweep = undefined
+      this.#checkDeadlines()
+    })
+  }
+
+  #checkDeadlines(): void {
+    const now = this.#outside.clock.monotonic()
+    if (this.#inFlight !== undefined && now - this.#inFlightSince > this.#limits.stallMaxMs) {
+      this.fence(`a write or sync of the journal has hung for ${this.#limits.stallMaxMs} ms`)
+      return
+    }
+    for (const group of [this.#inFlight, this.#open]) {
+      if (group === undefined) continue
+      const late = group.waiters.filter(waiter => waiter.deadline <= now)
+      if (late.length === 0) continue
+      group.waiters = group.waiters.filter(waiter => waiter.deadline > now)
+      for (const waiter of late) waiter.done(new LogError('REQUEST_TIMED_OUT'))
+    }
+    if (this.#inFlight !== undefined || !this.#open.isEmpty) this.#armSweep()
+  }
+
+  #armSyncTimer(): void {
+    if (this.#syncTimer !== undefined) return
+    this.#syncTimer = this.#outside.timers.after(this.#limits.syncIntervalMs, () => {
+      this.#syncTimer = undefined
+      if (this.#durableSeq < this.#completedSeq) this.sync().catch(() => undefined) // fence() told
+    })
+  }
+
+  #stopTimers(): void {
+    this.#sweep?.cancel()
+    this.#syncTimer?.cancel()
+    this.#sweep = undefined
+    this.#syncTimer = undefined
+  }
+}
+
+function fencedError(reason: string): LogError {
+  return new LogError('KAFKA_STORAGE_ERROR', reason)
+}
+
+function describe(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
+}

@@ -1,0 +1,110 @@
+/**
+ * The store: journal and partitions together. Batches enter here and reach their segments here.
+ */
+import { setBatchPosition } from '@millrace/log'
+import type { Disk } from '../disk/disk.ts'
+import type { Outside } from '../outside.ts'
+import type { EngineSettings } from '../settings.ts'
+import type { CommitGroup } from './commit-group.ts'
+import type { FileCache } from './file-cache.ts'
+import type { Journal } from './journal.ts'
+import type { PartitionLog } from './partition-log.ts'
+
+/** How often batches that found no room on the disk are tried again, in ms. */
+const RETRY_UNWRITTEN_MS = 1000
+
+/** A batch that has entered the open group. */
+export type EnteredBatch = {
+  readonly baseOffset: number
+  /** The group that must complete before the append is acknowledged. */
+  readonly group: number
+  /** Where the batch lies in the journal's staging area. */
+  readonly at: number
+}
+
+/** Journal and partitions. */
+export class LogStore {
+  readonly disk: Disk
+  readonly cache: FileCache
+  readonly outside: Outside
+  readonly settings: EngineSettings
+  readonly partitions: Map<number, PartitionLog> = new Map()
+  #journal: Journal<PartitionLog> | undefined
+  #retryArmed = false
+  /** Journal bytes since the store was opened. */
+  journalBytes = 0
+  groups = 0
+
+  constructor(parts: {
+    disk: Disk
+    cache: FileCache
+    outside: Outside
+    settings: EngineSettings
+  }) {
+    this.disk = parts.disk
+    this.cache = parts.cache
+    this.outside = parts.outside
+    this.settings = parts.settings
+  }
+
+  get journal(): Journal<PartitionLog> {
+    if (this.#journal === undefined) throw new Error('the store has no journal yet')
+    return this.#journal
+  }
+
+  attach(journal: Journal<PartitionLog>): void {
+    this.#journal = journal
+  }
+
+  /**
+   * Enters a checked batch: takes its offsets, copies it into the open group, and sets its position
+   * there; the caller's bytes are left alone.
+   */
+  enter(partition: PartitionLog, batch: Buffer, recordCount: number, needsSync: boolean): EnteredBatch {
+    const journal = this.journal
+    const group = journal.openSeq
+    const baseOffset = partition.take(recordCount, group)
+    const at = journal.add(partition, batch, needsSync)
+    setBatchPosition(journal.staging, at, baseOffset, partition.leaderEpoch)
+    return { baseOffset, group, at }
+  }
+
+  /** Writes a complete group's batches to their segments and moves the high watermarks. */
+  applyGroup(group: CommitGroup<PartitionLog>): void {
+    this.journalBytes += group.bytes
+    this.groups += 1
+    const now = this.outside.clock.now()
+    const runs = new Map<PartitionLog, Buffer[]>()
+    for (const { target, at, bytes } of group.entries) {
+      const batch = group.staging.subarray(at, at + bytes)
+      const run = runs.get(target)
+      if (run === undefined) runs.set(target, [batch])
+      else run.push(batch)
+    }
+    for (const [partition, batches] of runs) {
+      partition.apply(batches, now)
+      if (partition.unwrittenBytes > 0) this.#armRetry()
+    }
+  }
+
+  /** Whether batches wait for room on the disk. */
+  get hasUnwritten(): boolean {
+    for (const partition of this.partitions.values()) {
+      if (partition.unwrittenBytes > 0) return true
+    }
+    return false
+  }
+
+  #armRetry(): void {
+    if (this.#retryArmed) return
+    this.#retryArmed = true
+    this.outside.timers.after(RETRY_UNWRITTEN_MS, () => {
+      this.#retryArmed = false
+      let left = false
+      for (const partition of this.partitions.values()) {
+        if (!partition.retryUnwritten(this.outside.clock.now())) left = true
+      }
+      if (left) this.#armRetry()
+    })
+  }
+}

@@ -1,0 +1,417 @@
+/**
+ * One partition: its segments, its ends, and who waits for more.
+ *
+ *     log start ......... high watermark ......... next offset
+ *       first readable      first not durable        taken by the next append
+ *
+ * Offsets are given out when a batch enters the open commit group; the batch reaches the segment,
+ * and the high watermark passes it, when the group is complete. Damage quarantines the partition: no
+ * appends, no reads past it, until an operator decides; a failed sync of a segment fences it.
+ */
+import {
+  lastOffsetOf,
+  LogError,
+  type Offset,
+  type OffsetPlace,
+} from '@millrace/log'
+import { ProducerLedger, type ProducerRecord } from '../coordinators/producer-ledger.ts'
+import type { Disk } from '../disk/disk.ts'
+import { DamageError } from './damage.ts'
+import type { FileCache } from './file-cache.ts'
+import { Segment, type SegmentRecord } from './segment.ts'
+import type { TopicConfig } from '../coordinators/topic-config.ts'
+
+/** Folder of all partitions' folders. */
+export const PARTITIONS_FOLDER = 'partitions'
+
+/** Folder of a partition. */
+export const partitionFolder = (id: number): string => `${PARTITIONS_FOLDER}/${id}`
+
+/** A leader epoch and the offset with which it began. */
+export type EpochStart = readonly [epoch: number, startOffset: Offset]
+
+/** What a checkpoint keeps of a partition. */
+export type PartitionRecord = {
+  readonly id: number
+  readonly nextOffset: Offset
+  readonly epochs: readonly EpochStart[]
+  readonly segments: readonly SegmentRecord[]
+  readonly producers: readonly ProducerRecord[]
+}
+
+/** Why a partition takes no appends. */
+export type PartitionTrouble = {
+  readonly state: 'quarantined' | 'fenced'
+  readonly reason: string
+}
+
+/** Somebody who waits for records. */
+export interface PartitionWaiter {
+  /** Something about the partition has changed: look again. */
+  wake(): void
+}
+
+/** What a partition is made with. */
+export type PartitionParts = {
+  readonly id: number
+  readonly topic: string
+  readonly partition: number
+  readonly disk: Disk
+  readonly cache: FileCache
+  readonly producersMax: number
+  readonly config: () => TopicConfig
+}
+
+/** A run of whole batches in one segment. */
+export type LocatedRange = {
+  readonly segment: Segment
+  readonly position: number
+  readonly bytes: number
+}
+
+/** A partition's log. */
+export class PartitionLog {
+  readonly id: number
+  readonly topic: string
+  readonly partition: number
+  readonly folder: string
+  readonly producers: ProducerLedger
+  readonly waiters: Set<PartitionWaiter> = new Set()
+  readonly #parts: PartitionParts
+  readonly #segments: Segment[] = []
+  #epochs: EpochStart[] = [[0, 0]]
+  #logStart: Offset = 0
+  #nextOffset: Offset = 0
+  #highWatermark: Offset = 0
+  #trouble: PartitionTrouble | undefined
+  /** Batches that are durable in the journal but for which the disk had no room yet. */
+  #unwritten: Buffer[] = []
+  /** The last group with an entry of this partition. */
+  lastGroup = 0
+  deleted = false
+  /** Whether its folder holds names that no sync has covered. */
+  namesDirty = false
+
+  constructor(parts: PartitionParts) {
+    this.#parts = parts
+    this.id = parts.id
+    this.topic = parts.topic
+    this.partition = parts.partition
+    this.folder = partitionFolder(parts.id)
+    this.producers = new ProducerLedger(parts.producersMax)
+  }
+
+  get config(): TopicConfig {
+    return this.#parts.config()
+  }
+
+  get logStart(): Offset {
+    return this.#logStart
+  }
+
+  get nextOffset(): Offset {
+    return this.#nextOffset
+  }
+
+  get highWatermark(): Offset {
+    return this.#highWatermark
+  }
+
+  get leaderEpoch(): number {
+    return this.#epochs.at(-1)?.[0] ?? 0
+  }
+
+  get epochs(): readonly EpochStart[] {
+    return this.#epochs
+  }
+
+  get trouble(): PartitionTrouble | undefined {
+    return this.#trouble
+  }
+
+  get segments(): readonly Segment[] {
+    return this.#segments
+  }
+
+  /** Bytes on disk. */
+  get bytes(): number {
+    return this.#segments.reduce((sum, segment) => sum + segment.bytes, 0)
+  }
+
+  /** Bytes that wait in memory for room on the disk. */
+  get unwrittenBytes(): number {
+    return this.#unwritten.reduce((sum, batch) => sum + batch.length, 0)
+  }
+
+  /** Takes the offsets of a batch that enters the open group. */
+  take(recordCount: number, group: number): Offset {
+    const baseOffset = this.#nextOffset
+    this.#nextOffset += recordCount
+    this.lastGroup = group
+    return baseOffset
+  }
+
+  /**
+   * Writes batches whose group is complete and moves the high watermark. A disk without room keeps
+   * them waiting, readers included; any other failure fences the partition.
+   */
+  apply(batches: readonly Buffer[], now: number): void {
+    // What a fenced partition misses stays in the journal and goes to its rescue file.
+    if (this.deleted || this.#trouble?.state === 'fenced') return
+    if (this.#unwritten.length > 0) {
+      this.#unwritten.push(...batches.map(batch => Buffer.from(batch)))
+      return
+    }
+    const written = this.#write(batches, now)
+    if (written < batches.length) {
+      // The staging area is about to be used again: what waits needs memory of its own.
+      this.#unwritten = batches.slice(written).map(batch => Buffer.from(batch))
+    }
+    if (written > 0) this.#wake()
+  }
+
+  /** Tries again to write what the disk had no room for; true when nothing waits any more. */
+  retryUnwritten(now: number): boolean {
+    if (this.#unwritten.length === 0) return true
+    const waiting = this.#unwritten
+    this.#unwritten = []
+    const written = this.#write(waiting, now)
+    this.#unwritten = waiting.slice(written)
+    if (written > 0) this.#wake()
+    return this.#unwritten.length === 0
+  }
+
+  /** Leaves offsets out that are lost: a new segment begins at `offset`. */
+  skipTo(offset: Offset): void {
+    this.#nextOffset = offset
+    this.#highWatermark = offset
+    this.#addSegment(offset, 0)
+  }
+
+  /** Writes batches of recovery: like `apply`, but errors are thrown and offsets are given. */
+  restoreBatch(batch: Buffer, now: number): void {
+    this.#appendRun([batch], now)
+    this.#nextOffset = lastOffsetOf(batch) + 1
+    this.#highWatermark = this.#nextOffset
+  }
+
+  /** The batches from `offset` on; undefined at the end. Throws LogError and DamageError. */
+  locate(offset: Offset, maxBytes: number): LocatedRange | undefined {
+    if (offset >= this.#highWatermark) return undefined
+    const segment = this.#segmentOf(offset)
+    if (segment === undefined) return undefined
+    try {
+      const { position, bytes } = segment.range(offset, maxBytes)
+      return { segment, position, bytes }
+    } catch (cause) {
+      throw this.#readFailure(cause)
+    }
+  }
+
+  /** The batch in which the offset for a place is to be looked for. */
+  batchFor(place: Exclude<OffsetPlace, 'earliest' | 'latest'>): Buffer | undefined {
+    try {
+      if (place === 'maxTimestamp') return this.#batchOfMaxTimestamp()
+      for (const segment of this.#segments) {
+        if (segment.nextOffset <= this.#logStart || segment.maxTimestamp < place) continue
+        const batch = segment.batchAtTime(place)
+        if (batch !== undefined && lastOffsetOf(batch) >= this.#logStart) return batch
+      }
+      return undefined
+    } catch (cause) {
+      throw this.#readFailure(cause)
+    }
+  }
+
+  /** Where `epoch` ended: the start of the next larger one, or the end (KIP-320). */
+  endOfEpoch(epoch: number): { readonly leaderEpoch: number; readonly endOffset: Offset } {
+    let found = -1
+    for (const [known, start] of this.#epochs) {
+      if (known > epoch) {
+        return found < 0
+          ? { leaderEpoch: epoch, endOffset: this.#logStart }
+          : { leaderEpoch: found, endOffset: start }
+      }
+      found = known
+    }
+    return epoch > found
+      ? { leaderEpoch: -1, endOffset: -1 }
+      : { leaderEpoch: found, endOffset: this.#highWatermark }
+  }
+
+  /** Begins a new leader epoch at the end: the visible end may have moved back (engine rule 1). */
+  startEpoch(): void {
+    this.#epochs.push([this.leaderEpoch + 1, this.#nextOffset])
+  }
+
+  /** The leader epoch under which a record at `offset` was written. */
+  epochAt(offset: Offset): number {
+    let found = 0
+    for (const [epoch, start] of this.#epochs) if (start <= offset) found = epoch
+    return found
+  }
+
+  /** Moves the log start up; never back. */
+  moveLogStart(offset: Offset): void {
+    this.#logStart = Math.max(this.#logStart, offset)
+    this.#wake()
+  }
+
+  /** Segments that lie wholly below the log start; the last one never does. */
+  obsoleteSegments(): readonly Segment[] {
+    return this.#segments.slice(0, -1).filter(segment => segment.nextOffset <= this.#logStart)
+  }
+
+  /** Takes segments out of the list; their files are unlinked by the caller. */
+  drop(segments: readonly Segment[]): void {
+    for (const segment of segments) {
+      const at = this.#segments.indexOf(segment)
+      if (at >= 0) this.#segments.splice(at, 1)
+    }
+  }
+
+  /** Closes the last segment, so that retention can take it. */
+  roll(now: number): void {
+    const last = this.#segments.at(-1)
+    if (last === undefined || last.bytes === 0) return
+    this.#addSegment(last.nextOffset, now)
+  }
+
+  /** Refuses appends from now on, and reads past the damage. */
+  quarantine(reason: string): void {
+    this.#trouble ??= { state: 'quarantined', reason }
+    this.#wake()
+  }
+
+  /** Refuses appends after a failed write or sync; reads go on. */
+  fence(reason: string): void {
+    this.#trouble ??= { state: 'fenced', reason }
+    this.#unwritten = []
+    this.#wake()
+  }
+
+  /** No longer there: whoever waits is told. */
+  delete(): void {
+    this.deleted = true
+    this.#unwritten = []
+    this.#wake()
+  }
+
+  /** What a checkpoint keeps: the ends as of the last complete group. */
+  record(producers: readonly ProducerRecord[]): PartitionRecord {
+    return {
+      id: this.id,
+      nextOffset: this.#highWatermark,
+      epochs: this.#epochs,
+      // A segment without bytes has no file yet.
+      segments: this.#segments.filter(segment => segment.bytes > 0).map(segment => segment.record()),
+      producers,
+    }
+  }
+
+  /** Takes over what a checkpoint kept. The files have been cut to these sizes before. */
+  restore(record: PartitionRecord): void {
+    for (const segment of record.segments) this.#segments.push(this.#segment(segment))
+    const first = record.segments[0]?.baseOffset ?? record.nextOffset
+    this.#logStart = Math.max(this.#logStart, first)
+    this.#epochs = record.epochs.length > 0 ? [...record.epochs] : [[0, 0]]
+    this.#nextOffset = record.nextOffset
+    this.#highWatermark = record.nextOffset
+    this.producers.restore(record.producers)
+  }
+
+  #write(batches: readonly Buffer[], now: number): number {
+    let written = 0
+    try {
+      while (written < batches.length) {
+        const run = this.#runThatFits(batches, written)
+        this.#appendRun(batches.slice(written, written + run), now)
+        written += run
+        this.#highWatermark = this.#segments.at(-1)?.nextOffset ?? this.#highWatermark
+      }
+    } catch (cause) {
+      const code = (cause as { code?: unknown }).code
+      if (code !== 'ENOSPC' && code !== 'EMFILE') this.fence(`a segment write failed: ${String(cause)}`)
+    }
+    return written
+  }
+
+  /** How many batches from `from` on go into the current segment; at least one. */
+  #runThatFits(batches: readonly Buffer[], from: number): number {
+    const { segmentBytes } = this.config
+    let size = this.#segments.at(-1)?.bytes ?? 0
+    let run = 0
+    for (let i = from; i < batches.length; i += 1) {
+      size += batches[i]?.length ?? 0
+      if (run > 0 && size > segmentBytes) break
+      run += 1
+    }
+    return run
+  }
+
+  #appendRun(batches: readonly Buffer[], now: number): void {
+    const { segmentBytes, segmentMs } = this.config
+    const last = this.#segments.at(-1)
+    const first = batches[0]?.length ?? 0
+    const full = last !== undefined && last.bytes > 0 && last.bytes + first > segmentBytes
+    const old = last !== undefined && last.bytes > 0 && now - last.createdAt > segmentMs
+    const segment =
+      last === undefined || full || old
+        ? this.#addSegment(last?.nextOffset ?? this.#highWatermark, now)
+        : last
+    segment.append(batches)
+  }
+
+  #addSegment(baseOffset: Offset, now: number): Segment {
+    if (this.#segments.length === 0) this.#parts.disk.makeFolder(this.folder)
+    this.namesDirty = true
+    const segment = this.#segment({
+      baseOffset,
+      createdAt: now,
+      bytes: 0,
+      nextOffset: baseOffset,
+      maxTimestamp: -1,
+      maxTimestampOffset: -1,
+    })
+    this.#segments.push(segment)
+    return segment
+  }
+
+  #segment(record: SegmentRecord): Segment {
+    const { disk, cache } = this.#parts
+    return new Segment({ disk, cache, folder: this.folder, partitionId: this.id }, record)
+  }
+
+  #segmentOf(offset: Offset): Segment | undefined {
+    let low = 0
+    let high = this.#segments.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if ((this.#segments[middle]?.nextOffset ?? 0) > offset) high = middle
+      else low = middle + 1
+    }
+    return this.#segments[low]
+  }
+
+  #batchOfMaxTimestamp(): Buffer | undefined {
+    const max = this.#segments.reduce((most, segment) => Math.max(most, segment.maxTimestamp), -1)
+    if (max < 0) return undefined
+    for (const segment of this.#segments) {
+      if (segment.maxTimestamp === max) return segment.batchAtTime(max)
+    }
+    return undefined
+  }
+
+  #readFailure(cause: unknown): LogError {
+    if (cause instanceof LogError) return cause
+    if (cause instanceof DamageError) {
+      this.quarantine(cause.message)
+      return new LogError('KAFKA_STORAGE_ERROR', cause.message, cause)
+    }
+    return new LogError('KAFKA_STORAGE_ERROR', `a read failed: ${String(cause)}`, cause)
+  }
+
+  #wake(): void {
+    for (const waiter of this.waiters) waiter.wake()
+  }
+}

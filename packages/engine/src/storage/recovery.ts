@@ -1,0 +1,398 @@
+/**
+ * Recovery: from what the disk holds to a store that may serve.
+ *
+ * 1. Read the newest checkpoint; restore catalogue, groups, partitions as it says.
+ * 2. Replay the catalogue's records of the whole journal first: topics deleted and log starts moved
+ *    after the checkpoint explain files that are gone (engine rule 10).
+ * 3. Cut each segment to its checkpoint, take away what came later, then write the journal's groups
+ *    to the segments again. Groups that no sync vouches for are written like the others: a killed
+ *    process leaves them whole in the page cache.
+ * 4. Sync all of it and write a checkpoint, before any reader sees it: what recovery shows, no
+ *    following power cut can take away (rule 3). A new generation of the journal begins.
+ *
+ * A crash anywhere in between leads to the same result the next time: until the checkpoint of step
+ * 4 is durable the old checkpoint and the old journal are untouched.
+ *
+ * A torn tail of the journal is cut and counted. A hole that a later group vouches for is damage:
+ * the engine then opens for reading only and leaves every byte where it is. Damage to one partition's
+ * files quarantines that partition.
+ */
+import {
+  baseOffsetOf,
+  baseSequenceOf,
+  decodeBatches,
+  LogError,
+  maxTimestampOf,
+  NO_PRODUCER_ID,
+  producerEpochOf,
+  producerIdOf,
+  recordCountOf,
+} from '@millrace/log'
+import type { DiskFile } from '../disk/disk.ts'
+import { type Catalogue, CATALOGUE_PARTITION_ID, OFFSETS_PARTITION_ID } from '../coordinators/catalogue.ts'
+import type { CoordinatorRecord, Replayable } from '../coordinators/record-sink.ts'
+import { type Checkpoint, readCheckpoint, writeCheckpoint } from './checkpoint-file.ts'
+import { fromSnapshot, quarantinedOf, toSnapshot } from './checkpointer.ts'
+import { DamageError } from './damage.ts'
+import { entriesOf } from './journal-format.ts'
+import type { JournalPosition } from './journal.ts'
+import { journalFiles, JournalScan } from './journal-scan.ts'
+import { JOURNAL_FOLDER, journalFileName } from './journal-ring.ts'
+import type { LogStore } from './log-store.ts'
+import { PARTITIONS_FOLDER, type PartitionLog, partitionFolder, type PartitionRecord } from './partition-log.ts'
+import { dropRescue, readRescue, rescue, rescued } from './rescue.ts'
+import { cutToSize, type SegmentRecord, segmentName } from './segment.ts'
+import { scanBatches } from './segment-scan.ts'
+
+/** Marks a run whose journal failed: its files are kept aside for `verify`. */
+export const FENCED_MARKER = 'fenced'
+
+/** What recovery found, for the log and the metrics. */
+export type RecoveryReport = {
+  readonly fresh: boolean
+  readonly clean: boolean
+  readonly groups: number
+  readonly batches: number
+  /** Where the journal ends when its tail was cut, if bytes of a torn group may lie there. */
+  readonly journalEnd: string
+  /** Set when the journal is damaged in the middle: the engine must not write. */
+  readonly damage: string | undefined
+}
+
+/** Everything that recovery restores. */
+export type RecoveryTarget = {
+  readonly store: LogStore
+  readonly catalogue: Catalogue
+  readonly groups: Replayable
+}
+
+/** Restores the store; the journal is attached by the caller afterwards. */
+export async function recover(
+  target: RecoveryTarget,
+  options: { readonly newId: () => string; readonly acceptLoss: boolean },
+): Promise<{ report: RecoveryReport; checkpoint: Checkpoint }> {
+  const { disk } = target.store
+  const { checkpoint, found } = readCheckpoint(disk)
+  if (checkpoint === null) {
+    if (found > 0 && disk.list(PARTITIONS_FOLDER).length > 0) {
+      throw new LogError(
+        'KAFKA_STORAGE_ERROR',
+        'no checkpoint file is whole, but there are partitions: restore checkpoint-a or checkpoint-b from a copy',
+      )
+    }
+    return { report: FRESH, checkpoint: emptyCheckpoint(options.newId()) }
+  }
+  const recovery = new Recovery(target, checkpoint, options.acceptLoss)
+  const report = await recovery.run()
+  return { report, checkpoint: recovery.next() }
+}
+
+const NO_POSITION: JournalPosition = { salt: '', path: '', position: 0, seq: 0, checksum: 0 }
+
+const FRESH: RecoveryReport = {
+  fresh: true,
+  clean: true,
+  groups: 0,
+  batches: 0,
+  journalEnd: '',
+  damage: undefined,
+}
+
+const emptyCheckpoint = (logId: string): Checkpoint => ({
+  number: 0,
+  logId,
+  clean: true,
+  journal: NO_POSITION,
+  partitions: [],
+  catalogue: [],
+  groups: [],
+  quarantined: [],
+})
+
+/** The checkpoint with which the engine begins to serve: a new generation of the journal. */
+export async function beginGeneration(
+  target: RecoveryTarget,
+  before: Checkpoint,
+  salt: string,
+): Promise<Checkpoint> {
+  const { store } = target
+  for (const partition of store.partitions.values()) {
+    for (const segment of partition.segments) await segment.sync()
+    if (!partition.namesDirty) continue
+    partition.namesDirty = false
+    await store.disk.syncFolder(partition.folder)
+    await store.disk.syncFolder(PARTITIONS_FOLDER)
+  }
+  const checkpoint: Checkpoint = {
+    ...before,
+    number: before.number + 1,
+    clean: false,
+    journal: { salt, path: journalFileName(0), position: 0, seq: 0, checksum: 0 },
+    partitions: [...store.partitions.values()].map(p => p.record(p.producers.snapshot())),
+    catalogue: toSnapshot(target.catalogue.snapshot()),
+    groups: toSnapshot(target.groups.snapshot()),
+    quarantined: quarantinedOf(store),
+  }
+  await writeCheckpoint(store.disk, checkpoint)
+  for (const id of rescued(store.disk)) {
+    const partition = store.partitions.get(id)
+    if (partition === undefined || partition.trouble === undefined) dropRescue(store.disk, id)
+  }
+  return checkpoint
+}
+
+/** After a failed journal the files keep their evidence: they are set aside, not written again. */
+export function setAsideFencedJournal(store: LogStore): void {
+  if (!store.disk.exists(FENCED_MARKER)) return
+  for (const name of store.disk.list(JOURNAL_FOLDER)) {
+    const path = `${JOURNAL_FOLDER}/${name}`
+    // The evidence of one failed run is kept, not of all.
+    if (name.endsWith('.aside')) store.disk.unlink(path)
+  }
+  for (const path of journalFiles(store.disk)) store.disk.rename(path, `${path}.aside`)
+  store.disk.unlink(FENCED_MARKER)
+}
+
+class Recovery {
+  readonly #target: RecoveryTarget
+  readonly #checkpoint: Checkpoint
+  readonly #acceptLoss: boolean
+  #groups = 0
+  #batches = 0
+
+  constructor(target: RecoveryTarget, checkpoint: Checkpoint, acceptLoss: boolean) {
+    this.#target = target
+    this.#checkpoint = checkpoint
+    this.#acceptLoss = acceptLoss
+  }
+
+  async run(): Promise<RecoveryReport> {
+    const { store, catalogue, groups } = this.#target
+    for (const record of fromSnapshot(this.#checkpoint.catalogue)) catalogue.replay(record)
+    for (const record of fromSnapshot(this.#checkpoint.groups)) groups.replay(record)
+    const scan = new JournalScan(store.disk, this.#checkpoint.journal)
+    try {
+      const { lastSeq, end } = this.#replayCatalogue(scan)
+      const damage = this.#damageBehind(scan, lastSeq, end)
+      this.#restorePartitions()
+      this.#removeUnknown()
+      this.#applyRescued()
+      await this.#replayGroups(scan, lastSeq)
+      this.#renewEpochs()
+      return {
+        fresh: false,
+        clean: this.#checkpoint.clean,
+        groups: this.#groups,
+        batches: this.#batches,
+        journalEnd: end,
+        damage: this.#acceptLoss ? undefined : damage,
+      }
+    } finally {
+      scan.close()
+    }
+  }
+
+  /** The old checkpoint, to be followed by the one of the new generation. */
+  next(): Checkpoint {
+    return this.#checkpoint
+  }
+
+  #replayCatalogue(scan: JournalScan): { lastSeq: number; end: string } {
+    let lastSeq = this.#checkpoint.journal.seq
+    let end = `${this.#checkpoint.journal.path}:${this.#checkpoint.journal.position}`
+    for (const { header, payload, path, position } of scan.groups()) {
+      for (const { partitionId, batch } of entriesOf(payload)) {
+        if (partitionId !== CATALOGUE_PARTITION_ID) continue
+        for (const record of recordsOf(batch)) this.#target.catalogue.replay(record)
+      }
+      lastSeq = header.seq
+      end = `${path}:${position}`
+    }
+    return { lastSeq, end }
+  }
+
+  #damageBehind(scan: JournalScan, lastSeq: number, end: string): string | undefined {
+    if (this.#checkpoint.clean) return undefined
+    const witness = scan.witnessBehind(lastSeq)
+    if (witness === undefined) return undefined
+    return `the journal is damaged behind ${end}: group ${lastSeq + 1} is not whole, and the group at ${witness.path}:${witness.position} says that it was durable up to ${witness.vouchesFor}`
+  }
+
+  #restorePartitions(): void {
+    const { store } = this.#target
+    const quarantined = new Map(this.#checkpoint.quarantined)
+    for (const record of this.#checkpoint.partitions) {
+      const partition = store.partitions.get(record.id)
+      if (partition === undefined) continue
+      const reason = quarantined.get(record.id)
+      if (this.#acceptLoss) {
+        this.#restoreIntact(partition, record)
+        continue
+      }
+      try {
+        partition.restore(this.#cutSegments(partition, record))
+      } catch (cause) {
+        if (!(cause instanceof DamageError)) throw cause
+        partition.restore(record)
+        partition.quarantine(cause.message)
+      }
+      if (reason !== undefined) partition.quarantine(reason)
+    }
+  }
+
+  /** Cuts the files to what the checkpoint covers; segments below the log start may be gone. */
+  #cutSegments(partition: PartitionLog, record: PartitionRecord): PartitionRecord {
+    const { disk } = this.#target.store
+    const known = new Set<string>()
+    const kept = record.segments.filter((segment, i) => {
+      const path = `${partition.folder}/${segmentName(segment.baseOffset)}`
+      const isLast = i === record.segments.length - 1
+      if (segment.nextOffset <= partition.logStart && !isLast) {
+        disk.unlink(`${path}.log`)
+        disk.unlink(`${path}.index`)
+        return false
+      }
+      known.add(segmentName(segment.baseOffset))
+      return true
+    })
+    for (const name of disk.list(partition.folder)) {
+      if (!known.has(name.split('.')[0] ?? '')) disk.unlink(`${partition.folder}/${name}`)
+    }
+    for (const segment of kept) {
+      const path = `${partition.folder}/${segmentName(segment.baseOffset)}.log`
+      if (!disk.exists(path)) throw new DamageError(path, 0, 'the segment is missing')
+      const file = disk.open(path, 'write')
+      try {
+        cutToSize(file, segment.bytes)
+      } finally {
+        file.close()
+      }
+    }
+    return { ...record, segments: kept }
+  }
+
+  /** The operator accepts the loss: of each segment what is whole is kept, up to the first damage. */
+  #restoreIntact(partition: PartitionLog, record: PartitionRecord): void {
+    const { disk } = this.#target.store
+    let lost = false
+    const segments = record.segments.flatMap(segment => {
+      const path = `${partition.folder}/${segmentName(segment.baseOffset)}.log`
+      if (!disk.exists(path)) {
+        lost ||= segment.nextOffset > partition.logStart
+        return []
+      }
+      const file = disk.open(path, 'write')
+      try {
+        const intact = intactPart(file, segment)
+        file.truncate(intact.bytes)
+        lost ||= intact.bytes < segment.bytes
+        return intact.bytes === 0 ? [] : [intact]
+      } finally {
+        file.close()
+      }
+    })
+    partition.restore({ ...record, segments })
+    // Offsets of what is lost are not given out again; the epoch tells readers that something is.
+    if (lost) partition.startEpoch()
+  }
+
+  #removeUnknown(): void {
+    const { store } = this.#target
+    for (const name of store.disk.list(PARTITIONS_FOLDER)) {
+      const partition = store.partitions.get(Number(name))
+      const folder = partitionFolder(Number(name))
+      if (partition?.segments.length === 0 || partition === undefined) {
+        for (const file of store.disk.list(folder)) store.disk.unlink(`${folder}/${file}`)
+        if (partition === undefined) store.disk.removeFolder(folder)
+      }
+    }
+  }
+
+  #applyRescued(): void {
+    const { store } = this.#target
+    for (const id of rescued(store.disk)) {
+      const partition = store.partitions.get(id)
+      if (partition === undefined || partition.trouble !== undefined) continue
+      for (const batch of readRescue(store.disk, id)) this.#applyBatch(partition, batch)
+    }
+  }
+
+  async #replayGroups(scan: JournalScan, lastSeq: number): Promise<void> {
+    const { store, groups } = this.#target
+    const stranded = new Map<number, Buffer[]>()
+    for (const { header, payload } of scan.groups()) {
+      if (header.seq > lastSeq) break
+      this.#groups += 1
+      for (const { partitionId, batch } of entriesOf(payload)) {
+        if (partitionId === OFFSETS_PARTITION_ID) {
+          for (const record of recordsOf(batch)) groups.replay(record)
+        }
+        const partition = store.partitions.get(partitionId)
+        if (partition === undefined) continue // its topic has been deleted since
+        if (partition.trouble === undefined) this.#applyBatch(partition, batch)
+        else {
+          const batches = stranded.get(partitionId) ?? []
+          batches.push(Buffer.from(batch))
+          stranded.set(partitionId, batches)
+        }
+      }
+    }
+    for (const [id, batches] of stranded) await rescue(store.disk, id, batches)
+  }
+
+  #applyBatch(partition: PartitionLog, batch: Buffer): void {
+    const baseOffset = baseOffsetOf(batch)
+    if (baseOffset < partition.nextOffset) return // the checkpoint has it
+    if (baseOffset > partition.nextOffset && this.#acceptLoss) partition.skipTo(baseOffset)
+    if (baseOffset > partition.nextOffset) {
+      partition.quarantine(
+        `offset ${partition.nextOffset} is missing: the journal goes on with ${baseOffset}`,
+      )
+      return
+    }
+    const now = this.#target.store.outside.clock.now()
+    partition.restoreBatch(batch, now)
+    this.#batches += 1
+    const producerId = producerIdOf(batch)
+    if (producerId === NO_PRODUCER_ID) return
+    const produced = {
+      producerId,
+      epoch: producerEpochOf(batch),
+      baseSequence: baseSequenceOf(batch),
+      recordCount: recordCountOf(batch),
+    }
+    partition.producers.replay(produced, baseOffset, maxTimestampOf(batch), now)
+  }
+
+  /** Where acknowledged records may be lost, offsets may be given out twice: a new epoch says so. */
+  #renewEpochs(): void {
+    if (this.#checkpoint.clean) return
+    for (const partition of this.#target.store.partitions.values()) {
+      if (partition.config.durability !== 'sync') partition.startEpoch()
+    }
+  }
+}
+
+/** The whole batches at a segment's start. */
+function intactPart(file: DiskFile, segment: SegmentRecord): SegmentRecord {
+  const end = Math.min(file.size(), segment.bytes)
+  const rules = { nextOffset: segment.baseOffset, gaps: false, checksums: true }
+  const scan = scanBatches(file, 0, end, rules)
+  let nextOffset = segment.baseOffset
+  let step = scan.next()
+  while (step.done !== true) {
+    nextOffset = step.value.lastOffset + 1
+    step = scan.next()
+  }
+  const bytes = step.value.position
+  return bytes === segment.bytes ? segment : { ...segment, bytes, nextOffset }
+}
+
+/** The records of a coordinator's batch. */
+export function* recordsOf(batch: Buffer): Generator<CoordinatorRecord> {
+  for (const decoded of decodeBatches(batch)) {
+    for (const { key, value } of decoded.records()) {
+      if (key !== null) yield { key: Buffer.from(key), value: value === null ? null : Buffer.from(value) }
+    }
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * Retention: old segments go, whole ones only.
+ *
+ * By time: a segment whose largest timestamp is older than `retention.ms`; one that grew too old while
+ * it was the last is closed first. By size: the oldest while the rest still reaches
+ * `retention.bytes`. And what deleted records have left behind. The log start moves first and is
+ * durable before a file is unlinked, and only segments that a durable checkpoint knows as closed are
+ * touched (engine rule 11), so that a crash in between leaves nothing to guess.
+ */
+import type { LogStore } from './log-store.ts'
+import type { PartitionLog } from './partition-log.ts'
+import type { Segment } from './segment.ts'
+
+/** Moves log starts, durably. */
+export type MoveLogStarts = (moves: ReadonlyMap<number, number>) => Promise<void>
+
+/** Finds and removes old segments. */
+export class Retention {
+  readonly #store: LogStore
+  readonly #move: MoveLogStarts
+  readonly #skip: (partition: PartitionLog) => boolean
+  segmentsRemoved = 0
+
+  /** @param skip partitions that are trimmed in another way */
+  constructor(store: LogStore, move: MoveLogStarts, skip: (partition: PartitionLog) => boolean) {
+    this.#store = store
+    this.#move = move
+    this.#skip = skip
+  }
+
+  /** One pass over all partitions. */
+  async run(): Promise<void> {
+    const now = this.#store.outside.clock.now()
+    const moves = new Map<number, number>()
+    for (const partition of this.#store.partitions.values()) {
+      if (this.#skip(partition) || partition.trouble !== undefined) continue
+      const start = this.#newStart(partition, now)
+      if (start > partition.logStart) moves.set(partition.id, start)
+    }
+    if (moves.size > 0) await this.#move(moves)
+    for (const partition of this.#store.partitions.values()) {
+      if (!this.#skip(partition)) this.removeObsolete(partition)
+    }
+  }
+
+  /** Unlinks segments wholly below a log start that is durable. */
+  removeObsolete(partition: PartitionLog): void {
+    const obsolete = partition.obsoleteSegments().filter(segment => !segment.dirty)
+    partition.drop(obsolete)
+    for (const segment of obsolete) segment.unlink()
+    this.segmentsRemoved += obsolete.length
+  }
+
+  #newStart(partition: PartitionLog, now: number): number {
+    const { retentionMs, retentionBytes } = partition.config
+    const last = partition.segments.at(-1)
+    if (last === undefined) return partition.logStart
+    if (retentionMs >= 0 && isOld(last, now - retentionMs)) partition.roll(now)
+    const closed = partition.segments.slice(0, -1)
+    let start = partition.logStart
+    let bytes = partition.bytes
+    for (const segment of closed) {
+      if (segment.dirty) break
+      const tooOld = retentionMs >= 0 && isOld(segment, now - retentionMs)
+      const tooMuch = retentionBytes >= 0 && bytes - segment.bytes >= retentionBytes
+      if (!tooOld && !tooMuch) break
+      bytes -= segment.bytes
+      start = segment.nextOffset
+    }
+    return start
+  }
+}
+
+/** A segment without timestamps ages from its creation. */
+const isOld = (segment: Segment, before: number): boolean =>
+  (segment.maxTimestamp >= 0 ? segment.maxTimestamp : segment.createdAt) < before

@@ -1,0 +1,329 @@
+/**
+ * A segment: a file of record batches, one after another, and its sparse index.
+ *
+ * Bytes written by this run are trusted. Bytes that were there when the engine opened are checked on
+ * the first read: by the block checksums of the index file where there is one (sealed segments, and
+ * all after a clean stop), else by walking all batches once, which builds the index as well.
+ */
+import {
+  BATCH_HEADER_BYTES,
+  batchBytesOf,
+  lastOffsetOf,
+  maxTimestampOf,
+} from '@millrace/log'
+import type { Disk, DiskFile } from '../disk/disk.ts'
+import { BlockChecksums } from './block-checksums.ts'
+import { DamageError } from './damage.ts'
+import type { FileCache } from './file-cache.ts'
+import { CHECKSUM_BLOCK_BYTES, SegmentIndex, type SegmentSummary } from './segment-index.ts'
+import { scanBatches } from './segment-scan.ts'
+
+const WALK_BYTES = 32 * 1024
+const walkPiece = Buffer.allocUnsafeSlow(WALK_BYTES)
+
+/** What a checkpoint keeps of a segment. */
+export type SegmentRecord = SegmentSummary & {
+  readonly baseOffset: number
+  /** When its first batch was appended, ms since the epoch. */
+  readonly createdAt: number
+}
+
+/** A run of whole batches: where they lie and which offset follows. */
+export type SegmentRange = { readonly position: number; readonly bytes: number }
+
+/** Name of a segment's file without its ending. */
+export const segmentName = (baseOffset: number): string => String(baseOffset).padStart(20, '0')
+
+/** A file of record batches. */
+export class Segment {
+  readonly baseOffset: number
+  readonly createdAt: number
+  readonly path: string
+  readonly indexPath: string
+  readonly #partitionId: number
+  readonly #disk: Disk
+  readonly #cache: FileCache
+  /** Bytes from here on were written by this run. */
+  readonly #trustedFrom: number
+  #bytes: number
+  #nextOffset: number
+  #index = new SegmentIndex()
+  /** Whether the index, and the checksums, reach back to the segment's start. */
+  #loaded: boolean
+  #blocks: BlockChecksums | undefined
+  /** Checksums that came from the index file, and which blocks have been compared with them. */
+  #savedBlocks: BlockChecksums | undefined
+  #verified: Uint8Array | undefined
+  #dirty = false
+
+  constructor(
+    place: { disk: Disk; cache: FileCache; folder: string; partitionId: number },
+    record: SegmentRecord,
+  ) {
+    this.#disk = place.disk
+    this.#cache = place.cache
+    this.#partitionId = place.partitionId
+    this.baseOffset = record.baseOffset
+    this.createdAt = record.createdAt
+    this.path = `${place.folder}/${segmentName(record.baseOffset)}.log`
+    this.indexPath = `${place.folder}/${segmentName(record.baseOffset)}.index`
+    this.#bytes = record.bytes
+    this.#nextOffset = record.nextOffset
+    this.#trustedFrom = record.bytes
+    this.#loaded = record.bytes === 0
+    if (this.#loaded) this.#blocks = new BlockChecksums()
+    this.#index.assumeTimestamps(record.maxTimestamp, record.maxTimestampOffset)
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  get nextOffset(): number {
+    return this.#nextOffset
+  }
+
+  get maxTimestamp(): number {
+    return this.#index.maxTimestamp
+  }
+
+  /** Whether bytes were written that no sync has covered. */
+  get dirty(): boolean {
+    return this.#dirty
+  }
+
+  /** What a checkpoint keeps. */
+  record(): SegmentRecord {
+    return {
+      baseOffset: this.baseOffset,
+      createdAt: this.createdAt,
+      bytes: this.#bytes,
+      nextOffset: this.#nextOffset,
+      maxTimestamp: this.#index.maxTimestamp,
+      maxTimestampOffset: this.#index.maxTimestampOffset,
+    }
+  }
+
+  /** Writes whole batches at the end, to the page cache. Throws DiskError. */
+  append(batches: readonly Buffer[]): void {
+    if (!this.#dirty) {
+      this.#cache.hold(this.path, 'create')
+      this.#dirty = true
+    }
+    this.#cache.use(this.path, 'create').write(this.#bytes, batches)
+    for (const batch of batches) {
+      const lastOffset = lastOffsetOf(batch)
+      this.#index.note(this.#nextOffset, this.#bytes, maxTimestampOf(batch))
+      this.#blocks?.extend(batch)
+      this.#bytes += batch.length
+      this.#nextOffset = lastOffset + 1
+    }
+  }
+
+  /** Makes all written bytes survive a power cut. Rejects with DiskError; then never call again. */
+  async sync(): Promise<void> {
+    if (!this.#dirty) return
+    const file = this.#cache.use(this.path, 'write')
+    this.#dirty = false
+    // Whatever is written while the sync runs holds the file again.
+    try {
+      await file.sync()
+    } finally {
+      this.#cache.release(this.path)
+    }
+  }
+
+  /** The batches from the one that holds `offset` on, up to about `maxBytes`, at least one. */
+  range(offset: number, maxBytes: number): SegmentRange {
+    if (offset >= this.#nextOffset) return { position: this.#bytes, bytes: 0 }
+    this.#load()
+    const position = this.#positionOf(offset)
+    const end = this.#endOfRange(position, maxBytes)
+    this.#verify(position, end)
+    return { position, bytes: end - position }
+  }
+
+  /** Reads bytes of the segment. */
+  read(position: number, target: Buffer): void {
+    const read = this.#cache.use(this.path, 'write').read(position, target)
+    if (read !== target.length) {
+      throw new DamageError(this.path, position + read, 'the file ends too early')
+    }
+  }
+
+  /** Keeps the file open, also when unlinked; as many `letGo` calls must follow. */
+  hold(): void {
+    this.#cache.hold(this.path, 'write')
+  }
+
+  letGo(): void {
+    this.#cache.release(this.path)
+  }
+
+  /** The first batch whose largest timestamp reaches `timestamp`; a copy of its bytes. */
+  batchAtTime(timestamp: number): Buffer | undefined {
+    this.#load()
+    const from = this.#index.placeBefore(timestamp) ?? { position: 0, offset: this.baseOffset }
+    const rules = { nextOffset: from.offset, gaps: true, checksums: true }
+    const file = this.#cache.use(this.path, 'write')
+    const scan = scanBatches(file, from.position, this.#bytes, rules)
+    for (;;) {
+      const step = scan.next()
+      if (step.done === true) {
+        if (step.value.damage === null) return undefined
+        throw new DamageError(this.path, step.value.position, step.value.damage)
+      }
+      const { buffer, at, bytes } = step.value
+      if (maxTimestampOf(buffer, at) >= timestamp) return Buffer.from(buffer.subarray(at, at + bytes))
+    }
+  }
+
+  /** Writes the index file. Called once the segment is synced; the file itself needs no sync. */
+  saveIndex(): void {
+    if (this.#bytes === 0) return
+    this.#load()
+    const blocks =
+      this.#blocks ?? BlockChecksums.of(this.#cache.use(this.path, 'write'), this.#bytes)
+    this.#blocks = blocks
+    const bytes = this.#index.encode(this.#partitionId, this.baseOffset, this.record(), blocks.sums)
+    const file = this.#disk.open(this.indexPath, 'create')
+    try {
+      file.truncate(0)
+      file.write(0, [bytes])
+    } finally {
+      file.close()
+    }
+  }
+
+  /** {@link saveIndex}, unless the file beside the segment is already the right one. */
+  saveIndexIfMissing(): void {
+    if (this.#bytes === this.#trustedFrom && this.#disk.exists(this.indexPath)) return
+    this.saveIndex()
+  }
+
+  /** Takes the files away; whoever holds the segment can still read it. */
+  unlink(): void {
+    if (this.#dirty) {
+      this.#dirty = false
+      this.#cache.release(this.path)
+    }
+    this.#cache.forget(this.path)
+    this.#disk.unlink(this.path)
+    this.#disk.unlink(this.indexPath)
+  }
+
+  /** Reads everything that no checksum has vouched for yet. Throws DamageError. */
+  verifyAll(): void {
+    this.#load()
+    this.#verify(0, this.#trustedFrom)
+  }
+
+  /** Makes index and checksums reach back to the segment's start. */
+  #load(): void {
+    if (this.#loaded) return
+    const saved = this.#readIndexFile()
+    const known = saved ?? this.#scan()
+    const later = this.#index
+    this.#index = known.index
+    this.#index.append(later)
+    this.#blocks = new BlockChecksums(known.blocks, this.#trustedFrom)
+    if (saved !== undefined) this.#verified = new Uint8Array(known.blocks.length)
+    if (this.#bytes > this.#trustedFrom) this.#blocks = undefined // grown since: read again to seal
+    if (saved !== undefined) this.#savedBlocks = new BlockChecksums(known.blocks, this.#trustedFrom)
+    this.#loaded = true
+  }
+
+  #readIndexFile(): { index: SegmentIndex; blocks: readonly number[] } | undefined {
+    if (!this.#disk.exists(this.indexPath)) return undefined
+    const file = this.#disk.open(this.indexPath, 'read')
+    try {
+      const bytes = Buffer.allocUnsafe(file.size())
+      file.read(0, bytes)
+      const known = SegmentIndex.decode(bytes, this.#partitionId, this.baseOffset)
+      if (known === null || known.summary.bytes !== this.#trustedFrom) return undefined
+      if (known.blocks.length !== Math.ceil(this.#trustedFrom / CHECKSUM_BLOCK_BYTES)) return undefined
+      return known
+    } finally {
+      file.close()
+    }
+  }
+
+  #scan(): { index: SegmentIndex; blocks: readonly number[] } {
+    const index = new SegmentIndex()
+    const blocks = new BlockChecksums()
+    const file = this.#cache.use(this.path, 'write')
+    const rules = { nextOffset: this.baseOffset, gaps: false, checksums: true }
+    const scan = scanBatches(file, 0, this.#trustedFrom, rules)
+    let step = scan.next()
+    while (step.done !== true) {
+      const { buffer, at, bytes, baseOffset, position } = step.value
+      index.note(baseOffset, position, maxTimestampOf(buffer, at))
+      blocks.extend(buffer.subarray(at, at + bytes))
+      step = scan.next()
+    }
+    if (step.value.damage !== null) {
+      throw new DamageError(this.path, step.value.position, step.value.damage)
+    }
+    return { index, blocks: blocks.sums }
+  }
+
+  #verify(from: number, to: number): void {
+    const verified = this.#verified
+    const saved = this.#savedBlocks
+    if (verified === undefined || saved === undefined || from >= this.#trustedFrom) return
+    const file = this.#cache.use(this.path, 'write')
+    const last = Math.floor((Math.min(to, this.#trustedFrom) - 1) / CHECKSUM_BLOCK_BYTES)
+    for (let block = Math.floor(from / CHECKSUM_BLOCK_BYTES); block <= last; block += 1) {
+      if (verified[block] === 1) continue
+      if (!saved.blockIsWhole(file, block)) {
+        const at = block * CHECKSUM_BLOCK_BYTES
+        throw new DamageError(this.path, at, 'a block of 64 KiB fails its checksum')
+      }
+      verified[block] = 1
+    }
+  }
+
+  #positionOf(offset: number): number {
+    let position = this.#index.placeOf(offset)?.position ?? 0
+    const file = this.#cache.use(this.path, 'write')
+    for (;;) {
+      const read = file.read(position, walkPiece)
+      let at = 0
+      while (at + BATCH_HEADER_BYTES <= read) {
+        if (lastOffsetOf(walkPiece, at) >= offset) return position + at
+        const bytes = batchBytesOf(walkPiece, at)
+        if (bytes < BATCH_HEADER_BYTES) {
+          throw new DamageError(this.path, position + at, `a batch claims ${bytes} bytes`)
+        }
+        at += bytes
+      }
+      if (at === 0) throw new DamageError(this.path, position, 'a batch header is cut off')
+      position += at
+    }
+  }
+
+  #endOfRange(position: number, maxBytes: number): number {
+    if (this.#bytes - position <= maxBytes) return this.#bytes
+    const boundary = this.#index.boundaryUpTo(position, position + maxBytes)
+    if (boundary !== undefined) return boundary
+    const header = walkPiece.subarray(0, BATCH_HEADER_BYTES)
+    let end = position
+    for (;;) {
+      this.read(end, header)
+      const bytes = batchBytesOf(header)
+      if (bytes < BATCH_HEADER_BYTES) {
+        throw new DamageError(this.path, end, `a batch claims ${bytes} bytes`)
+      }
+      if (end > position && end + bytes - position > maxBytes) return end
+      end += bytes
+      if (end >= this.#bytes) return this.#bytes
+    }
+  }
+}
+
+/** Opens a file that must exist and be at least this long; cuts what lies behind. */
+export function cutToSize(file: DiskFile, bytes: number): void {
+  const size = file.size()
+  if (size < bytes) throw new DamageError(file.path, size, `the file ends before byte ${bytes}`)
+  if (size > bytes) file.truncate(bytes)
+}

@@ -1,0 +1,236 @@
+/**
+ * Verification of a data folder that nobody has open: every checksum, offset, index entry, and
+ * journal group is looked at, nothing is changed.
+ *
+ * Bytes behind the newest checkpoint may be anything (recovery writes them again from the journal);
+ * bytes it covers must be right.
+ */
+import type { Disk } from '../disk/disk.ts'
+import { BlockChecksums } from './block-checksums.ts'
+import { type Checkpoint, CHECKPOINT_FILES, readCheckpoint } from './checkpoint-file.ts'
+import { entriesOf } from './journal-format.ts'
+import { JournalScan } from './journal-scan.ts'
+import { type PartitionRecord, partitionFolder } from './partition-log.ts'
+import { readRescue, rescued } from './rescue.ts'
+import { type SegmentRecord, segmentName } from './segment.ts'
+import { SegmentIndex } from './segment-index.ts'
+import { scanBatches } from './segment-scan.ts'
+
+/** Something that is not as it should be. */
+export type Finding = {
+  /** `damage`: acknowledged data is wrong; `derived`: it will be rebuilt; `note`: for information. */
+  readonly severity: 'damage' | 'derived' | 'note'
+  readonly path: string
+  readonly position: number
+  readonly what: string
+  /** What an operator should do. */
+  readonly advice: string
+}
+
+/** What a verification looked at and found. */
+export type VerifyReport = {
+  readonly logId: string | null
+  readonly cleanStop: boolean
+  readonly topics: number
+  readonly partitions: number
+  readonly segments: number
+  readonly batches: number
+  readonly bytes: number
+  readonly journalGroups: number
+  readonly findings: readonly Finding[]
+}
+
+const RESTORE = 'restore this file from a copy; until then the partition is quarantined at start'
+const REBUILT = 'nothing: the engine builds it again'
+
+/** Verifies a data folder. Throws DiskError when it cannot be read. */
+export function verifyFolder(disk: Disk): VerifyReport {
+  return new Verification(disk).run()
+}
+
+class Verification {
+  readonly #disk: Disk
+  readonly #findings: Finding[] = []
+  #segments = 0
+  #batches = 0
+  #bytes = 0
+  #journalGroups = 0
+
+  constructor(disk: Disk) {
+    this.#disk = disk
+  }
+
+  run(): VerifyReport {
+    const { checkpoint, found } = readCheckpoint(this.#disk)
+    if (checkpoint === null) {
+      this.#find({
+        severity: found > 0 ? 'damage' : 'note',
+        path: CHECKPOINT_FILES[0] ?? '',
+        position: 0,
+        what: found > 0 ? 'no checkpoint file is whole' : 'no checkpoint: not a data folder, or new',
+        advice: found > 0 ? 'restore checkpoint-a or checkpoint-b from a copy' : 'check the path',
+      })
+      return this.#report(null)
+    }
+    for (const record of checkpoint.partitions) this.#partition(record, startsOf(checkpoint))
+    this.#journal(checkpoint)
+    for (const [id, reason] of checkpoint.quarantined) {
+      this.#find({
+        severity: 'damage',
+        path: partitionFolder(id),
+        position: 0,
+        what: `quarantined: ${reason}`,
+        advice: 'restore the file from a copy, or accept the loss with millrace repair',
+      })
+    }
+    for (const id of rescued(this.#disk)) {
+      this.#find({
+        severity: 'note',
+        path: `rescue/${id}.batches`,
+        position: 0,
+        what: `${readRescue(this.#disk, id).length} batches wait for their partition to be whole`,
+        advice: 'start the node: they are applied when the partition has been restored',
+      })
+    }
+    return this.#report(checkpoint)
+  }
+
+  #partition(record: PartitionRecord, starts: ReadonlyMap<number, number>): void {
+    const start = starts.get(record.id) ?? 0
+    let next: number | undefined
+    record.segments.forEach((segment, i) => {
+      const isLast = i === record.segments.length - 1
+      const path = `${partitionFolder(record.id)}/${segmentName(segment.baseOffset)}.log`
+      if (segment.nextOffset <= start && !isLast && !this.#disk.exists(path)) return
+      if (next !== undefined && segment.baseOffset !== next) {
+        this.#damage(path, 0, `the segment begins at ${segment.baseOffset}, ${next} was due`)
+      }
+      next = segment.nextOffset
+      this.#segment(record.id, segment, path)
+    })
+  }
+
+  #segment(partitionId: number, segment: SegmentRecord, path: string): void {
+    this.#segments += 1
+    if (!this.#disk.exists(path)) {
+      this.#damage(path, 0, 'the segment is missing')
+      return
+    }
+    const file = this.#disk.open(path, 'read')
+    try {
+      if (file.size() < segment.bytes) {
+        this.#damage(path, file.size(), `the file ends before byte ${segment.bytes}`)
+      }
+      const end = Math.min(file.size(), segment.bytes)
+      const rules = { nextOffset: segment.baseOffset, gaps: false, checksums: true }
+      const positions = new Map<number, number>()
+      const scan = scanBatches(file, 0, end, rules)
+      let step = scan.next()
+      while (step.done !== true) {
+        this.#batches += 1
+        this.#bytes += step.value.bytes
+        positions.set(step.value.position, step.value.baseOffset)
+        step = scan.next()
+      }
+      if (step.value.damage !== null) this.#damage(path, step.value.position, step.value.damage)
+      else this.#index(partitionId, segment, path, positions, BlockChecksums.of(file, end))
+    } finally {
+      file.close()
+    }
+  }
+
+  #index(
+    partitionId: number,
+    segment: SegmentRecord,
+    logPath: string,
+    positions: ReadonlyMap<number, number>,
+    blocks: BlockChecksums,
+  ): void {
+    const path = logPath.replace(/log$/, 'index')
+    if (!this.#disk.exists(path)) return
+    const file = this.#disk.open(path, 'read')
+    try {
+      const bytes = Buffer.allocUnsafe(file.size())
+      file.read(0, bytes)
+      const known = SegmentIndex.decode(bytes, partitionId, segment.baseOffset)
+      if (known === null) return this.#derived(path, 'the index is not whole')
+      if (known.summary.bytes !== segment.bytes) {
+        return this.#derived(path, `the index covers ${known.summary.bytes} of ${segment.bytes} bytes`)
+      }
+      const wrong = known.blocks.findIndex((sum, i) => sum !== blocks.sums[i])
+      if (wrong >= 0) this.#derived(path, `the checksum of block ${wrong} is another`)
+      for (const { position, offset } of known.index.places()) {
+        if (positions.get(position) === offset) continue
+        this.#derived(path, `no batch with offset ${offset} stands at byte ${position}`)
+        break
+      }
+    } finally {
+      file.close()
+    }
+  }
+
+  #journal(checkpoint: Checkpoint): void {
+    const scan = new JournalScan(this.#disk, checkpoint.journal)
+    try {
+      let lastSeq = checkpoint.journal.seq
+      for (const { header, payload } of scan.groups()) {
+        lastSeq = header.seq
+        this.#journalGroups += 1
+        for (const { batch } of entriesOf(payload)) this.#bytes += batch.length
+      }
+      const witness = checkpoint.clean ? undefined : scan.witnessBehind(lastSeq)
+      if (witness === undefined) return
+      this.#find({
+        severity: 'damage',
+        path: witness.path,
+        position: witness.position,
+        what: `group ${lastSeq + 1} is not whole, but this later group says it was durable`,
+        advice:
+          'restore the journal from a copy; until then the node serves reads only. millrace repair accepts the loss of what lies behind',
+      })
+    } finally {
+      scan.close()
+    }
+  }
+
+  #damage(path: string, position: number, what: string): void {
+    this.#find({ severity: 'damage', path, position, what, advice: RESTORE })
+  }
+
+  #derived(path: string, what: string): void {
+    this.#find({ severity: 'derived', path, position: 0, what, advice: REBUILT })
+  }
+
+  #find(finding: Finding): void {
+    this.#findings.push(finding)
+  }
+
+  #report(checkpoint: Checkpoint | null): VerifyReport {
+    return {
+      logId: checkpoint?.logId ?? null,
+      cleanStop: checkpoint?.clean ?? false,
+      topics: checkpoint?.catalogue.filter(([key]) => isTopicKey(key)).length ?? 0,
+      partitions: checkpoint?.partitions.length ?? 0,
+      segments: this.#segments,
+      batches: this.#batches,
+      bytes: this.#bytes,
+      journalGroups: this.#journalGroups,
+      findings: this.#findings,
+    }
+  }
+}
+
+const isTopicKey = (key: string): boolean =>
+  Buffer.from(key, 'base64').toString().startsWith('topic:')
+
+/** Log starts as the checkpoint's catalogue keeps them: segments below may be gone. */
+function startsOf(checkpoint: Checkpoint): ReadonlyMap<number, number> {
+  const starts = new Map<number, number>()
+  for (const [key, value] of checkpoint.catalogue) {
+    const name = Buffer.from(key, 'base64').toString()
+    if (!name.startsWith('start:') || value === null) continue
+    const { offset } = JSON.parse(Buffer.from(value, 'base64').toString()) as { offset: number }
+    starts.set(Number(name.slice('start:'.length)), offset)
+  }
+  return starts
+}
