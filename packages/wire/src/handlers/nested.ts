@@ -1,0 +1,61 @@
+/**
+ * Requests about partitions are nested by topic, the engine's calls are flat and answer in order:
+ * these two walk between the shapes.
+ */
+
+/** One flat list over all partitions of all topics, in order. */
+export function flatten<Topic, Partition, Item>(
+  topics: readonly Topic[],
+  partitionsOf: (topic: Topic) => readonly Partition[],
+  item: (topic: Topic, partition: Partition) => Item,
+): Item[] {
+  const items: Item[] = []
+  for (const topic of topics) {
+    for (const partition of partitionsOf(topic)) items.push(item(topic, partition))
+  }
+  return items
+}
+
+/** Outcomes in the order of {@link flatten}, put back under their topics. */
+export function nest<Topic, Partition, Outcome, Answer, TopicAnswer>(
+  topics: readonly Topic[],
+  partitionsOf: (topic: Topic) => readonly Partition[],
+  outcomes: readonly Outcome[],
+  answer: (partition: Partition, outcome: Outcome) => Answer,
+  topicAnswer: (topic: Topic, partitions: readonly Answer[]) => TopicAnswer,
+): TopicAnswer[] {
+  let index = 0
+  return topics.map(topic => {
+    const answers = partitionsOf(topic).map(partition => {
+      const outcome = outcomes[index]
+      if (outcome === undefined) throw new Error('the log answered fewer partitions than asked')
+      index += 1
+      return answer(partition, outcome)
+    })
+    return topicAnswer(topic, answers)
+  })
+}
+
+/** Items under the names of their topics, in the order in which the names first appear. */
+export function groupByTopic<Item extends { readonly topic: string }>(
+  items: readonly Item[],
+): ReadonlyMap<string, readonly Item[]> {
+  const groups = new Map<string, Item[]>()
+  for (const item of items) {
+    const group = groups.get(item.topic)
+    if (group === undefined) groups.set(item.topic, [item])
+    else group.push(item)
+  }
+  return groups
+}
+
+/** The elements that occur more than once. */
+export function repeated(values: readonly string[]): ReadonlySet<string> {
+  const seen = new Set<string>()
+  const twice = new Set<string>()
+  for (const value of values) {
+    if (seen.has(value)) twice.add(value)
+    seen.add(value)
+  }
+  return twice
+}
