@@ -1,5 +1,5 @@
 /**
- * Messages in which every value differs from every other, and a way to list the values of any
+ * Messages in which every value differs from every other, and a way to find them again in any
  * object: so that another implementation can be held against ours without a table of its names.
  */
 
@@ -63,24 +63,34 @@ export function distinctMessage(
   return struct(fields)
 }
 
-/** The values of an object as text, however deep: no booleans, nulls, small or empty ones. */
-export function leaves(value: unknown, out: Set<string> = new Set()): Set<string> {
-  if (Buffer.isBuffer(value)) {
-    // A record batch is parsed by other implementations: its values are theirs.
-    if (value.length > 0 && value.length < 60) out.add(value.toString('latin1'))
-  } else if (typeof value === 'number' || typeof value === 'bigint') {
-    if (value > 1000 && value < 2n ** 50n) out.add(String(value))
-  } else if (typeof value === 'string') {
-    if (value !== '') out.add(uuidText(value))
+/** The values of an object as text, each with the names that it has there, however deep. */
+function leaves(
+  value: unknown,
+  name = '',
+  out: Map<string, Set<string>> = new Map(),
+): ReadonlyMap<string, ReadonlySet<string>> {
+  const text = leafText(value)
+  if (text !== undefined) {
+    out.set(text, (out.get(text) ?? new Set()).add(name))
+  } else if (Array.isArray(value)) {
+    for (const element of value) leaves(element, name, out)
   } else if (value instanceof Map) {
-    for (const [key, inner] of value) {
-      leaves(key, out)
-      leaves(inner, out)
-    }
-  } else if (typeof value === 'object' && value !== null) {
-    for (const inner of Object.values(value)) leaves(inner, out)
+    for (const [key, inner] of value) leaves([key, inner], name, out)
+  } else if (typeof value === 'object' && value !== null && !Buffer.isBuffer(value)) {
+    for (const [inner, part] of Object.entries(value)) leaves(part, inner, out)
   }
   return out
+}
+
+/** What tells a value from others: nothing for booleans, nulls, small numbers, record batches. */
+function leafText(value: unknown): string | undefined {
+  if (Buffer.isBuffer(value)) {
+    return value.length > 0 && value.length < 60 ? value.toString('latin1') : undefined
+  }
+  if (typeof value === 'number' || typeof value === 'bigint') {
+    return value > 1000 && value < 2n ** 50n ? String(value) : undefined
+  }
+  return typeof value === 'string' && value !== '' ? uuidText(value) : undefined
 }
 
 /** Both texts of a UUID are one. */
@@ -89,8 +99,19 @@ function uuidText(text: string): string {
   return Buffer.from(text.replaceAll('-', ''), 'hex').toString('base64url')
 }
 
-/** What of `expected` is not in `actual`. */
-export function missing(expected: unknown, actual: unknown): readonly string[] {
-  const there = leaves(actual)
-  return [...leaves(expected)].filter(leaf => !there.has(leaf))
+/**
+ * What is wrong with `actual`: values of `expected` that are not in it, or that have there the name
+ * of another field of `expected`.
+ */
+export function differences(expected: unknown, actual: unknown): readonly string[] {
+  const theirs = leaves(actual)
+  const ours = leaves(expected)
+  const names = new Set([...ours.values()].flatMap(found => [...found]))
+  return [...ours].flatMap(([value, own]) => {
+    const found = theirs.get(value)
+    if (found === undefined) return [`${[...own].join()} ${value} is missing`]
+    if ([...own].some(name => found.has(name))) return []
+    const wrong = [...found].filter(name => names.has(name))
+    return wrong.map(name => `${[...own].join()} ${value} came out as ${name}`)
+  })
 }

@@ -11,7 +11,7 @@ import {
   frameBytes,
   speaks,
 } from '../../src/messages/index.ts'
-import { distinctMessage, missing } from './distinct-message.ts'
+import { differences, distinctMessage } from './distinct-message.ts'
 
 type Values = Readonly<Record<string, unknown>>
 type Elements = readonly Values[]
@@ -144,7 +144,7 @@ for (const [name, definition] of Object.entries(requests)) {
       const { request } = theirs(message)
       expect(request).toMatchObject({ apiKey: api.key, apiVersion: Number(version) })
       const { buffer } = await request.encode()
-      expect(missing(message, decodeRequest(api, Number(version), buffer, 0))).toEqual([])
+      expect(differences(message, decodeRequest(api, Number(version), buffer, 0))).toEqual([])
     })
 
     test(`${api.name} v${version}: it reads our response`, async () => {
@@ -152,7 +152,7 @@ for (const [name, definition] of Object.entries(requests)) {
       const response = distinctMessage(api.response.fields, Number(version), { fixed })
       const bytes = frameBytes(encodeResponseFrame(api, Number(version), 1, response))
       const decoded = await theirs(ours()).response.decode(bytes.subarray(8))
-      expect(missing(response, decoded)).toEqual([])
+      expect(differences(response, decoded)).toEqual([])
     })
   }
 }

@@ -14,7 +14,7 @@ import {
   speaks,
   ZERO_UUID,
 } from '../../src/messages/index.ts'
-import { distinctMessage, missing } from './distinct-message.ts'
+import { differences, distinctMessage } from './distinct-message.ts'
 
 type PeerWriter = { readonly buffer: Buffer }
 type Peer = {
@@ -140,7 +140,7 @@ for (const [api, peer] of all) {
     const bodyAt = 8 + (flexible && api.key !== apiVersions.key ? 1 : 0)
     const reader = PeerReader.from(bytes.subarray(bodyAt))
     const theirs = parsed(() => peer.parseResponse(1, api.key, version, reader))
-    expect(missing(response, theirs)).toEqual([])
+    expect(differences(response, theirs)).toEqual([])
   })
 
   // What it takes for OffsetFetch v1 is "...args": the names of the next version hold.
@@ -151,6 +151,6 @@ for (const [api, peer] of all) {
     const request = distinctMessage(api.request.fields, version, { bigints: true, fixed })
     const values: Values = { ...request, ...PARAMETERS[api.name]?.(request) }
     const bytes = peer.createRequest(...names.map(name => values[name])).buffer
-    expect(missing(request, decodeRequest(api, version, bytes, 0))).toEqual([])
+    expect(differences(request, decodeRequest(api, version, bytes, 0))).toEqual([])
   })
 }
