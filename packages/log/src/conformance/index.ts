@@ -1,0 +1,45 @@
+/**
+ * The conformance suite of the port: promises that every engine keeps, each a named case that any
+ * test runner can run. `for (const { name, run } of logConformance(factory)) it(name, run)`.
+ */
+import { appendCases } from './append-cases.ts'
+import { batchCases } from './batch-cases.ts'
+import { configCases } from './config-cases.ts'
+import { fetchCases } from './fetch-cases.ts'
+import { groupCases } from './group-cases.ts'
+import { groupOffsetCases } from './group-offset-cases.ts'
+import { offsetCases } from './offset-cases.ts'
+import { producerCases } from './producer-cases.ts'
+import { rebalanceCases } from './rebalance-cases.ts'
+import { staticMemberCases } from './static-member-cases.ts'
+import { type CaseSpec, type ConformanceCase, caseOf, type LogFactory } from './suite.ts'
+import { topicCases } from './topic-cases.ts'
+
+export {
+  CASE_MS_MAX,
+  type ConformanceCase,
+  type ConformanceTime,
+  type LogFactory,
+  type LogFeatures,
+} from './suite.ts'
+
+const SPECS: readonly CaseSpec[] = [
+  ...topicCases,
+  ...configCases,
+  ...appendCases,
+  ...batchCases,
+  ...fetchCases,
+  ...offsetCases,
+  ...producerCases,
+  ...groupCases,
+  ...rebalanceCases,
+  ...staticMemberCases,
+  ...groupOffsetCases,
+]
+
+/** The cases that apply to an engine with these features. Names are unique. */
+export function logConformance(factory: LogFactory): readonly ConformanceCase[] {
+  return SPECS.filter(spec => spec.needs?.(factory.features, factory) ?? true).map(spec =>
+    caseOf(spec, factory),
+  )
+}
