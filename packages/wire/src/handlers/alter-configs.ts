@@ -19,7 +19,7 @@ import { CONFIG_OPERATION, CONFIG_RESOURCE_TYPE } from '../protocol/enums.ts'
 import { ERROR_CODES } from '../protocol/error-codes.ts'
 import type { Decoded } from '../protocol/types.ts'
 import { badResource } from './config-resources.ts'
-import { failureOf } from './error-mapping.ts'
+import { expected, failureOf } from './error-mapping.ts'
 import type { Failure, Handler } from './handler.ts'
 import { repeated } from './nested.ts'
 
@@ -80,7 +80,7 @@ async function alterEach<R extends Resource>(
       await engine.alterConfig(resourceName, await changesOf(resource), { validateOnly })
       results.push({ errorCode: ERROR_CODES.NONE, errorMessage: null, resourceType, resourceName })
     } catch (error) {
-      const { partitionCode: errorCode, message: errorMessage } = failureOf(error)
+      const { code: errorCode, message: errorMessage } = failureOf(expected(error))
       results.push({ errorCode, errorMessage, resourceType, resourceName })
     }
   }
@@ -137,7 +137,7 @@ async function wholeChanges(
 }
 
 function failAll(resources: readonly Resource[], failure: Failure): AlterConfigsResponse {
-  const { partitionCode: errorCode, message: errorMessage } = failure
+  const { code: errorCode, message: errorMessage } = failure
   return {
     throttleTimeMs: 0,
     responses: resources.map(({ resourceType, resourceName }) => ({

@@ -10,7 +10,7 @@ import {
 } from '../messages/create-topics.ts'
 import type { Decoded } from '../protocol/types.ts'
 import { configSourceOf } from './config-words.ts'
-import { codeOf, messageOf } from './error-mapping.ts'
+import { codeOf, expected, messageOf } from './error-mapping.ts'
 import type { Handler } from './handler.ts'
 import { repeated } from './nested.ts'
 
@@ -33,8 +33,7 @@ export const createTopicsHandler: Handler<CreateTopicsRequest, CreateTopicsRespo
         if (twice.has(name)) throw new LogError('INVALID_REQUEST', `topic ${name} occurs twice`)
         accepted.push(newTopic(topic, engine.nodeId))
       } catch (error) {
-        if (!(error instanceof LogError)) throw error
-        outcomes.set(name, { name, error })
+        outcomes.set(name, { name, error: expected(error) })
       }
     }
     if (accepted.length > 0) {
@@ -120,7 +119,7 @@ async function configsOf(
     }))
   } catch (error) {
     // It was created; that somebody has deleted it since is no error of the creation.
-    if (error instanceof LogError && error.code === 'UNKNOWN_TOPIC_OR_PARTITION') return null
+    if (expected(error).code === 'UNKNOWN_TOPIC_OR_PARTITION') return null
     throw error
   }
 }

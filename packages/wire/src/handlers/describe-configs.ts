@@ -13,7 +13,7 @@ import { ERROR_CODES } from '../protocol/error-codes.ts'
 import type { Decoded } from '../protocol/types.ts'
 import { badResource, requireOwnBroker } from './config-resources.ts'
 import { configSourceOf, configTypeOf } from './config-words.ts'
-import { failureOf } from './error-mapping.ts'
+import { expected, failureOf } from './error-mapping.ts'
 import type { Handler } from './handler.ts'
 
 type Request = Decoded<DescribeConfigsRequest>
@@ -55,7 +55,7 @@ async function describe(
       .map(entry => shape(entry, request))
     return { errorCode: ERROR_CODES.NONE, errorMessage: null, ...about, configs }
   } catch (error) {
-    const { partitionCode: errorCode, message: errorMessage } = failureOf(error)
+    const { code: errorCode, message: errorMessage } = failureOf(expected(error))
     return { errorCode, errorMessage, ...about, configs: [] }
   }
 }

@@ -90,6 +90,12 @@ export function messageOf(error: LogError | undefined): string | null {
   return error === undefined ? null : error.message
 }
 
+/** An error of the log, to be answered in its place; anything else is thrown on, to be reported. */
+export function expected(thrown: unknown): LogError {
+  if (thrown instanceof LogError) return thrown
+  throw thrown
+}
+
 /** What an answer says about something that was thrown. Nothing of an unknown error goes out. */
 export function failureOf(thrown: unknown): Failure {
   if (thrown instanceof LogError) {

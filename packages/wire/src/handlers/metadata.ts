@@ -13,7 +13,7 @@ import {
 import { ERROR_CODES } from '../protocol/error-codes.ts'
 import { type Decoded, ZERO_UUID } from '../protocol/types.ts'
 import { clusterOperations, topicOperations } from './authorized-operations.ts'
-import { codeOf, failureOf } from './error-mapping.ts'
+import { codeOf, expected, partitionCodeOf } from './error-mapping.ts'
 import type { Call, Handler, HandlerNode } from './handler.ts'
 import { isTopicName, topicById } from './topics.ts'
 
@@ -118,7 +118,7 @@ async function createMissing(
     }
   } catch (error) {
     // A log that cannot create now can still describe.
-    for (const name of names) failures.set(name, failureOf(error).partitionCode)
+    for (const name of names) failures.set(name, partitionCodeOf(expected(error)))
   }
   return failures
 }

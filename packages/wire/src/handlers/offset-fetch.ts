@@ -9,7 +9,7 @@ import {
 } from '../messages/offset-fetch.ts'
 import { ERROR_CODES } from '../protocol/error-codes.ts'
 import type { Decoded } from '../protocol/types.ts'
-import { codeOf, failureOf } from './error-mapping.ts'
+import { codeOf, expected } from './error-mapping.ts'
 import type { Handler, HandlerNode } from './handler.ts'
 import { flatten, groupByTopic } from './nested.ts'
 
@@ -61,7 +61,7 @@ async function oneGroup(
     const fetched = await engine.groups.fetchOffsets(groupId, partitions, { requireStable })
     return { groupId, topics: shapeTopics(fetched), errorCode: ERROR_CODES.NONE }
   } catch (error) {
-    return { groupId, topics: [], errorCode: failureOf(error).code }
+    return { groupId, topics: [], errorCode: codeOf(expected(error)) }
   }
 }
 

@@ -20,7 +20,7 @@ import {
 import { ERROR_CODES } from '../protocol/error-codes.ts'
 import type { Decoded } from '../protocol/types.ts'
 import { requireOwnNode } from './create-topics.ts'
-import { codeOf, messageOf, partitionCodeOf } from './error-mapping.ts'
+import { codeOf, expected, messageOf, partitionCodeOf } from './error-mapping.ts'
 import type { Handler } from './handler.ts'
 import { flatten, nest, repeated } from './nested.ts'
 import { topicById } from './topics.ts'
@@ -122,8 +122,7 @@ function assignmentProblem(
     for (const { brokerIds } of assignments) requireOwnNode(brokerIds, engine.nodeId)
     return undefined
   } catch (error) {
-    if (error instanceof LogError) return error
-    throw error
+    return expected(error)
   }
 }
 
