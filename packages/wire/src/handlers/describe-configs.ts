@@ -15,6 +15,7 @@ import { badResource, requireOwnBroker } from './config-resources.ts'
 import { configSourceOf, configTypeOf } from './config-words.ts'
 import { expected, failureOf } from './error-mapping.ts'
 import type { Handler } from './handler.ts'
+import { distinct } from './nested.ts'
 
 type Request = Decoded<DescribeConfigsRequest>
 type Resource = Request['resources'][number]
@@ -24,7 +25,11 @@ export const describeConfigsHandler: Handler<DescribeConfigsRequest, DescribeCon
   api: describeConfigs,
 
   handle: async (request, _call, { engine }) => {
-    const results = request.resources.map(resource => describe(engine, request, resource))
+    const resources = distinct(
+      request.resources,
+      ({ resourceType, resourceName }) => `${resourceType}/${resourceName}`,
+    )
+    const results = resources.map(resource => describe(engine, request, resource))
     return { throttleTimeMs: 0, results: await Promise.all(results) }
   },
 

@@ -24,7 +24,7 @@ import { ERROR_CODES } from '../protocol/error-codes.ts'
 import { groupOperations } from './authorized-operations.ts'
 import { codeOf, partitionCodeOf } from './error-mapping.ts'
 import type { Handler } from './handler.ts'
-import { flatten, nest } from './nested.ts'
+import { distinct, flatten, nest } from './nested.ts'
 
 /** The type of every group here, as version 5 of ListGroups names it. */
 const CLASSIC = 'classic'
@@ -35,7 +35,7 @@ export const describeGroupsHandler: Handler<DescribeGroupsRequest, DescribeGroup
 
   handle: async (request, _call, { engine }) => {
     const operations = groupOperations(request.includeAuthorizedOperations)
-    const groups = await engine.groups.describe(request.groups)
+    const groups = await engine.groups.describe(distinct(request.groups, groupId => groupId))
     return {
       groups: groups.map(({ error, groupId, state, protocolType, protocolName, members }) => ({
         errorCode: codeOf(error),

@@ -15,6 +15,7 @@ import { type Decoded, ZERO_UUID } from '../protocol/types.ts'
 import { clusterOperations, topicOperations } from './authorized-operations.ts'
 import { codeOf, expected, partitionCodeOf } from './error-mapping.ts'
 import type { Call, Handler, HandlerNode } from './handler.ts'
+import { distinct } from './nested.ts'
 import { isTopicName, topicById } from './topics.ts'
 
 type Request = Decoded<MetadataRequest>
@@ -32,7 +33,10 @@ export const metadataHandler: Handler<MetadataRequest, MetadataResponse> = {
     const operations = topicOperations(request.includeTopicAuthorizedOperations)
     const answer: Answer = topic => topicAnswer(topic, operations)
     // In version 0 an empty list asks for all.
-    const asked = call.version === 0 && request.topics?.length === 0 ? null : request.topics
+    const all = request.topics === null || (call.version === 0 && request.topics.length === 0)
+    const asked = all
+      ? null
+      : distinct(request.topics, ({ name, topicId }) => name ?? `/${topicId}`)
     if (asked === null) return respond(request, call, engine, engine.allTopics().map(answer))
     const create = request.allowAutoTopicCreation && settings['auto.create.topics.enable']
     const topics = asked.map(topic => lookUp(engine, topic, answer))

@@ -49,6 +49,23 @@ export function groupByTopic<Item extends { readonly topic: string }>(
   return groups
 }
 
+/**
+ * The first element of each key. Answers can be a thousand times larger than the questions: one
+ * that is repeated must not be answered again.
+ */
+export function distinct<Element>(
+  elements: readonly Element[],
+  keyOf: (element: Element) => string,
+): readonly Element[] {
+  if (elements.length < 2) return elements
+  const byKey = new Map<string, Element>()
+  for (const element of elements) {
+    const key = keyOf(element)
+    if (!byKey.has(key)) byKey.set(key, element)
+  }
+  return byKey.size === elements.length ? elements : [...byKey.values()]
+}
+
 /** The elements that occur more than once. */
 export function repeated(values: readonly string[]): ReadonlySet<string> {
   const seen = new Set<string>()

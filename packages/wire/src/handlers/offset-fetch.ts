@@ -11,7 +11,7 @@ import { ERROR_CODES } from '../protocol/error-codes.ts'
 import type { Decoded } from '../protocol/types.ts'
 import { codeOf, expected } from './error-mapping.ts'
 import type { Handler, HandlerNode } from './handler.ts'
-import { flatten, groupByTopic } from './nested.ts'
+import { distinct, flatten, groupByTopic } from './nested.ts'
 
 /** First version that asks for several groups at once. */
 const BATCH_VERSION_MIN = 8
@@ -28,7 +28,8 @@ export const offsetFetchHandler: Handler<OffsetFetchRequest, OffsetFetchResponse
   handle: async (request, { version }, node) => {
     const { requireStable } = request
     if (version >= BATCH_VERSION_MIN) {
-      const groups = request.groups.map(group => oneGroup(node, { ...group, requireStable }))
+      const asked = distinct(request.groups, ({ groupId }) => groupId)
+      const groups = asked.map(group => oneGroup(node, { ...group, requireStable }))
       return { groups: await Promise.all(groups) }
     }
     const { groupId, topics } = request

@@ -25,10 +25,11 @@ export class BytesInFlight {
   readonly #wakeBelow: number
   readonly #soon: (callback: () => void) => void
   readonly #toStart = new Set<Waiter>()
-  /** Those that wait to read, and whether they have half a frame. */
-  readonly #toRead = new Map<Waiter, boolean>()
+  readonly #toRead = new Set<Waiter>()
+  /** Those that wait to read the rest of a frame. */
+  readonly #toReadOn = new Set<Waiter>()
   #pass: Waiter | undefined
-  #wakeIsDue = false
+  #lookIsDue = false
   #working = 0
   #received = 0
 
@@ -46,7 +47,7 @@ export class BytesInFlight {
 
   /** Connections that are not read now because of the limit. */
   get waiting(): number {
-    return this.#toRead.size
+    return this.#toRead.size + this.#toReadOn.size
   }
 
   receive(bytes: number): void {
@@ -68,13 +69,13 @@ export class BytesInFlight {
   /** A request or an answer is done with. */
   release(bytes: number): void {
     this.#working -= bytes
-    this.#wakeIfRoom()
+    this.#lookAgain()
   }
 
   /** Received bytes are dropped with their connection. */
   drop(bytes: number): void {
     this.#received -= bytes
-    this.#wakeIfRoom()
+    this.#lookAgain()
   }
 
   /** Whether this connection may start a request; if not, it is told when. */
@@ -91,7 +92,8 @@ export class BytesInFlight {
       this.#pass = waiter
       return true
     }
-    this.#toRead.set(waiter, midFrame)
+    if (midFrame) this.#toReadOn.add(waiter)
+    else this.#toRead.add(waiter)
     return false
   }
 
@@ -99,40 +101,50 @@ export class BytesInFlight {
   forget(waiter: Waiter): void {
     this.#toStart.delete(waiter)
     this.#toRead.delete(waiter)
+    this.#toReadOn.delete(waiter)
     if (this.#pass === waiter) this.#passOn()
   }
 
   #passOn(): void {
     this.#pass = undefined
-    if (this.total < this.#limit) return
-    for (const [waiter, midFrame] of this.#toRead) {
-      if (!midFrame) continue
-      this.#pass = waiter
-      this.#toRead.delete(waiter)
-      this.#soon(() => waiter.proceed())
-      return
-    }
+    this.#lookAgain()
   }
 
-  #wakeIfRoom(): void {
-    if (this.#wakeIsDue) return
+  #mayWakeReaders(): boolean {
+    if (this.#toRead.size + this.#toReadOn.size === 0) return false
+    // Where nothing is worked on, nothing more will be released: any room will do.
+    return this.total < (this.#working === 0 ? this.#limit : this.#wakeBelow)
+  }
+
+  /** After anything that makes room, or frees the pass. */
+  #lookAgain(): void {
+    if (this.#lookIsDue) return
     const starts = this.#toStart.size > 0 && this.#working < this.#wakeBelow
-    const reads = this.#toRead.size > 0 && this.total < this.#wakeBelow
-    if (!starts && !reads) return
-    this.#wakeIsDue = true
+    const pass = this.#pass === undefined && this.#toReadOn.size > 0
+    if (!starts && !pass && !this.#mayWakeReaders()) return
+    this.#lookIsDue = true
     this.#soon(() => this.#wake())
   }
 
   #wake(): void {
-    this.#wakeIsDue = false
+    this.#lookIsDue = false
     const woken = new Set<Waiter>()
     if (this.#working < this.#wakeBelow) {
       for (const waiter of this.#toStart) woken.add(waiter)
       this.#toStart.clear()
     }
-    if (this.total < this.#wakeBelow) {
-      for (const waiter of this.#toRead.keys()) woken.add(waiter)
+    if (this.#mayWakeReaders()) {
+      for (const waiter of this.#toReadOn) woken.add(waiter)
+      for (const waiter of this.#toRead) woken.add(waiter)
+      this.#toReadOn.clear()
       this.#toRead.clear()
+    } else if (this.#pass === undefined) {
+      const [next] = this.#toReadOn
+      if (next !== undefined) {
+        this.#pass = next
+        this.#toReadOn.delete(next)
+        woken.add(next)
+      }
     }
     for (const waiter of woken) waiter.proceed()
   }

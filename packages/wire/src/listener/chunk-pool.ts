@@ -44,9 +44,17 @@ export class ChunkPool {
     }
     this.#used += bytes
     const kept = (bytes === CHUNK_BYTES_LARGE ? this.#large : this.#small).pop()
-    if (kept === undefined) return Buffer.allocUnsafeSlow(bytes)
-    this.#free -= bytes
-    return kept
+    if (kept !== undefined) {
+      this.#free -= bytes
+      return kept
+    }
+    // What is kept of the other size makes room.
+    for (const other of [this.#large, this.#small]) {
+      while (this.#used + this.#free > this.#limit && other.length > 0) {
+        this.#free -= other.pop()?.length ?? 0
+      }
+    }
+    return Buffer.allocUnsafeSlow(bytes)
   }
 
   /** Takes a chunk back. */

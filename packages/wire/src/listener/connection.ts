@@ -137,6 +137,7 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
 
   hasRoom(): void {
     if (this.#head?.pieces !== undefined) this.flush()
+    else if (this.#draining) this.#endIfAnswered()
   }
 
   cannotRead(cause: unknown): void {
@@ -350,7 +351,9 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
   }
 
   #endIfAnswered(): void {
-    if (this.#inFlight === 0 && this.#head === undefined) this.#socket.end()
+    if (this.#inFlight > 0 || this.#head !== undefined || this.#writer.pendingBytes > 0) return
+    // Everything is with the kernel: whether the peer ends its side, too, need not be waited for.
+    this.#socket.destroySoon()
   }
 
   /** Looks after what takes too long. `nowMs` is monotonic. */
