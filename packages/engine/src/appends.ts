@@ -104,7 +104,10 @@ export class Appends {
     const max = this.#store.settings['append.queue.max.bytes']
     if (this.#waitingBytes + bytes > max) {
       return Promise.reject(
-        new LogError('KAFKA_STORAGE_ERROR', `append.queue.max.bytes is ${max} and the queue is full`),
+        new LogError(
+          'KAFKA_STORAGE_ERROR',
+          `append.queue.max.bytes is ${max} and the queue is full`,
+        ),
       )
     }
     this.#waitingBytes += bytes
@@ -154,7 +157,10 @@ export class Appends {
     return { results, group }
   }
 
-  #enterOne(partition: PartitionLog | undefined, { topic, batch, ...at }: AppendEntry): AppendResult {
+  #enterOne(
+    partition: PartitionLog | undefined,
+    { topic, batch, ...at }: AppendEntry,
+  ): AppendResult {
     if (partition === undefined) {
       return refusal(new LogError('UNKNOWN_TOPIC_OR_PARTITION', `${topic}-${at.partition}`))
     }

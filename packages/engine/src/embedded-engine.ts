@@ -13,18 +13,15 @@ import {
   type DeleteRecordsOutcome,
   type FetchRequest,
   type FetchResult,
-  findOffsetByTimestamp,
   type Groups,
   type InitProducerRequest,
   LogError,
-  maxTimestampRecord,
   type NewTopic,
   type Offset,
   type OffsetAnswer,
   type OffsetQuery,
   type PartitionSize,
   type ProducerIdentity,
-  RecordBatch,
   type TopicDescription,
   type TopicOutcome,
   type TopicPartition,
@@ -34,11 +31,12 @@ import type { Clockwork } from './clockwork.ts'
 import { describeTopicConfig } from './coordinators/topic-config.ts'
 import type { Engine, EngineHealth, EngineMetrics, SlicedFetchResult, TopicView } from './engine.ts'
 import { epochProblem, type Fetches } from './fetches.ts'
+import { guardedGroups } from './guarded-groups.ts'
 import { nodeConfigEntries } from './node-config.ts'
 import type { EngineSettings } from './settings.ts'
-import type { RecoveryReport } from './storage/recovery.ts'
 import type { LogStore } from './storage/log-store.ts'
 import type { PartitionLog } from './storage/partition-log.ts'
+import type { RecoveryReport } from './storage/recovery.ts'
 import type { TopicAdmin } from './topic-admin.ts'
 import type { TopicTable } from './topic-table.ts'
 
@@ -67,7 +65,7 @@ export class EmbeddedEngine implements Engine {
 
   constructor(parts: EngineParts) {
     this.#parts = parts
-    this.groups = parts.groups
+    this.groups = guardedGroups(parts.groups, work => this.#guard(work))
   }
 
   get id(): string {
@@ -82,9 +80,7 @@ export class EmbeddedEngine implements Engine {
     topics: readonly NewTopic[],
     options: { readonly validateOnly?: boolean } = {},
   ): Promise<readonly TopicOutcome[]> {
-    return this.#guard(() =>
-      this.#parts.admin.createTopics(topics, options.validateOnly === true),
-    )
+    return this.#guard(() => this.#parts.admin.createTopics(topics, options.validateOnly === true))
   }
 
   describeTopics(names?: readonly string[]): Promise<readonly TopicDescription[]> {
@@ -297,13 +293,7 @@ function placeIn(
   if (place === 'latest') {
     return { offset: log.highWatermark, timestamp: -1, leaderEpoch: log.leaderEpoch }
   }
-  const batch = log.batchFor(place)
-  const found =
-    batch === undefined
-      ? null
-      : place === 'maxTimestamp'
-        ? maxTimestampRecord(new RecordBatch(batch, 0), log.logStart)
-        : findOffsetByTimestamp(new RecordBatch(batch, 0), place, log.logStart)
+  const found = place === 'maxTimestamp' ? log.recordOfMaxTimestamp() : log.recordAtTime(place)
   return found === null
     ? { offset: -1, timestamp: -1, leaderEpoch: -1 }
     : { ...found, leaderEpoch: log.epochAt(found.offset) }

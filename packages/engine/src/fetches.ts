@@ -56,7 +56,9 @@ class SegmentSlice implements RecordSlice {
 
 /** What a look at the partitions found. */
 type Look = {
-  readonly results: readonly (Omit<SlicedFetchResult, 'records'> & { readonly range?: LocatedRange })[]
+  readonly results: readonly (Omit<SlicedFetchResult, 'records'> & {
+    readonly range?: LocatedRange
+  })[]
   readonly partitions: readonly (PartitionLog | undefined)[]
   readonly bytes: number
   readonly failed: boolean
@@ -120,7 +122,8 @@ export class Fetches {
         records.read(0, bytes)
         return { ...result, records: bytes }
       } catch (cause) {
-        const error = cause instanceof LogError ? cause : new LogError('KAFKA_STORAGE_ERROR', '', cause)
+        const error =
+          cause instanceof LogError ? cause : new LogError('KAFKA_STORAGE_ERROR', '', cause)
         return { ...result, error, records: Buffer.alloc(0) }
       } finally {
         records.release()
@@ -150,7 +153,8 @@ export class Fetches {
         const room = Math.min(position.maxBytes, left)
         const range = left > 0 || bytes === 0 ? partition.locate(position.offset, room) : undefined
         // Only the first batch of an answer may be larger than what was asked for (KIP-74).
-        const taken = range !== undefined && (bytes === 0 || range.bytes <= room) ? range : undefined
+        const taken =
+          range !== undefined && (bytes === 0 || range.bytes <= room) ? range : undefined
         bytes += taken?.bytes ?? 0
         left -= taken?.bytes ?? 0
         const base = answer(position, partition)
@@ -234,7 +238,10 @@ export function epochProblem(
   return believed < partition.leaderEpoch ? 'FENCED_LEADER_EPOCH' : 'UNKNOWN_LEADER_EPOCH'
 }
 
-function positionProblem(partition: PartitionLog | undefined, position: FetchPosition): LogError | null {
+function positionProblem(
+  partition: PartitionLog | undefined,
+  position: FetchPosition,
+): LogError | null {
   const name = `${position.topic}-${position.partition}`
   if (partition === undefined || partition.deleted) {
     return new LogError('UNKNOWN_TOPIC_OR_PARTITION', name)

@@ -39,7 +39,12 @@ export function nodeConfigEntries(
       readOnly: true,
     }),
   )
-  return [...own, ...topics, fixed('default.replication.factor', '1'), fixed('broker.id', String(settings['node.id']))]
+  return [
+    ...own,
+    ...topics,
+    fixed('default.replication.factor', '1'),
+    fixed('broker.id', String(settings['node.id'])),
+  ]
 }
 
 const fixed = (name: string, value: string): ConfigEntry => ({

@@ -49,8 +49,18 @@ export const ENGINE_SETTINGS: {
     default: true,
     doc: 'Whether asking for an unknown topic creates it.',
   },
-  'checkpoint.bytes': integer(32 * MIB, 4096, 1024 * MIB, 'Journal bytes after which segments are synced.'),
-  'checkpoint.interval.ms': integer(10_000, 100, 3_600_000, 'Time after which segments are synced.'),
+  'checkpoint.bytes': integer(
+    32 * MIB,
+    4096,
+    1024 * MIB,
+    'Journal bytes after which segments are synced.',
+  ),
+  'checkpoint.interval.ms': integer(
+    10_000,
+    100,
+    3_600_000,
+    'Time after which segments are synced.',
+  ),
   'disk.reserve.bytes': integer(
     64 * MIB,
     0,

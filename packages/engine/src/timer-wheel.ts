@@ -79,6 +79,7 @@ export class TimerWheel implements Timers {
   #tick: number
   #size = 0
   #armed: { readonly at: number; readonly timer: Timer } | null = null
+  readonly #forgetter: { forget(entry: Entry): void }
   #draining = false
   #closed = false
 
@@ -86,6 +87,7 @@ export class TimerWheel implements Timers {
     this.#clock = outside.clock
     this.#timers = outside.timers
     this.#tick = Math.floor(outside.clock.monotonic())
+    this.#forgetter = { forget: entry => this.#forget(entry) }
   }
 
   /** Timers that have neither run nor been cancelled. */
@@ -102,9 +104,7 @@ export class TimerWheel implements Timers {
     // An empty wheel can be set to the present at once; otherwise only `#advance` moves it.
     if (this.#size === 0) this.#tick = Math.max(this.#tick, Math.floor(this.#clock.monotonic()))
     const deadline = Math.max(Math.ceil(this.#clock.monotonic() + wait), this.#tick + 1)
-    const entry = new Entry(deadline, callback, {
-      forget: found => this.#forget(found),
-    })
+    const entry = new Entry(deadline, callback, this.#forgetter)
     if (this.#closed) return entry
     this.#size++
     this.#place(entry)

@@ -187,10 +187,7 @@ export class TopicAdmin {
   }
 }
 
-async function outcomeOf(
-  name: string,
-  work: () => Promise<TopicOutcome>,
-): Promise<TopicOutcome> {
+async function outcomeOf(name: string, work: () => Promise<TopicOutcome>): Promise<TopicOutcome> {
   try {
     return await work()
   } catch (cause) {

@@ -20,7 +20,8 @@ export class PartitionSink implements RecordSink {
   append(records: readonly CoordinatorRecord[]): Promise<void> {
     const { journal, outside } = this.#store
     if (records.length > 0) {
-      if (journal.fencedBy !== undefined) throw new LogError('KAFKA_STORAGE_ERROR', journal.fencedBy)
+      if (journal.fencedBy !== undefined)
+        throw new LogError('KAFKA_STORAGE_ERROR', journal.fencedBy)
       const now = outside.clock.now()
       for (const record of records) this.#builder.append(record, now)
       const batch = this.#builder.finish({})

@@ -9,12 +9,13 @@
  * copied when a group is sealed, and the partitions' ends when that very group is complete: both
  * halves then speak of the same moment. Appends go on all the while.
  */
-import type { CoordinatorRecord } from '../coordinators/record-sink.ts'
+
 import type { ProducerRecord } from '../coordinators/producer-ledger.ts'
+import type { CoordinatorRecord } from '../coordinators/record-sink.ts'
 import { type Checkpoint, type SnapshotRecord, writeCheckpoint } from './checkpoint-file.ts'
+import type { JournalPosition } from './journal.ts'
 import { entriesOf } from './journal-format.ts'
 import { JournalScan } from './journal-scan.ts'
-import type { JournalPosition } from './journal.ts'
 import type { LogStore } from './log-store.ts'
 import { PARTITIONS_FOLDER, type PartitionLog, type PartitionRecord } from './partition-log.ts'
 import { rescue } from './rescue.ts'
@@ -235,7 +236,8 @@ export class Checkpointer {
     const scan = new JournalScan(this.#store.disk, this.#last.journal)
     try {
       for (const { payload } of scan.groups()) {
-        for (const { partitionId, batch } of entriesOf(payload)) wanted.get(partitionId)?.push(batch)
+        for (const { partitionId, batch } of entriesOf(payload))
+          wanted.get(partitionId)?.push(batch)
       }
     } finally {
       scan.close()

@@ -5,7 +5,12 @@
  * with whoever waits for it.
  */
 import type { LogError } from '@millrace/log'
-import { ENTRY_HEADER_BYTES, GROUP_HEADER_BYTES, groupBytes, writeEntryHeader } from './journal-format.ts'
+import {
+  ENTRY_HEADER_BYTES,
+  GROUP_HEADER_BYTES,
+  groupBytes,
+  writeEntryHeader,
+} from './journal-format.ts'
 
 /** What the journal knows of a partition. */
 export interface JournalTarget {

@@ -161,11 +161,7 @@ export class Journal<T extends JournalTarget> {
   }
 
   /** Calls back when group `seq` is complete, or with the reason why it never will be. */
-  wait(
-    seq: number,
-    done: GroupWaiter['done'],
-    deadline: number = Number.POSITIVE_INFINITY,
-  ): void {
+  wait(seq: number, done: GroupWaiter['done'], deadline: number = Number.POSITIVE_INFINITY): void {
     if (this.#fencedBy !== undefined && seq > this.#completedSeq) {
       done(fencedError(this.#fencedBy))
       return

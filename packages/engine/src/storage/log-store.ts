@@ -60,7 +60,12 @@ export class LogStore {
    * Enters a checked batch: takes its offsets, copies it into the open group, and sets its position
    * there; the caller's bytes are left alone.
    */
-  enter(partition: PartitionLog, batch: Buffer, recordCount: number, needsSync: boolean): EnteredBatch {
+  enter(
+    partition: PartitionLog,
+    batch: Buffer,
+    recordCount: number,
+    needsSync: boolean,
+  ): EnteredBatch {
     const journal = this.journal
     const group = journal.openSeq
     const baseOffset = partition.take(recordCount, group)

@@ -9,17 +9,20 @@
  * appends, no reads past it, until an operator decides; a failed sync of a segment fences it.
  */
 import {
-  lastOffsetOf,
+  findOffsetByTimestamp,
   LogError,
+  lastOffsetOf,
+  maxTimestampRecord,
   type Offset,
-  type OffsetPlace,
+  RecordBatch,
+  type Timestamp,
 } from '@millrace/log'
 import { ProducerLedger, type ProducerRecord } from '../coordinators/producer-ledger.ts'
+import type { TopicConfig } from '../coordinators/topic-config.ts'
 import type { Disk } from '../disk/disk.ts'
 import { DamageError } from './damage.ts'
 import type { FileCache } from './file-cache.ts'
 import { Segment, type SegmentRecord } from './segment.ts'
-import type { TopicConfig } from '../coordinators/topic-config.ts'
 
 /** Folder of all partitions' folders. */
 export const PARTITIONS_FOLDER = 'partitions'
@@ -61,6 +64,9 @@ export type PartitionParts = {
   readonly producersMax: number
   readonly config: () => TopicConfig
 }
+
+/** A record as offset queries answer it. */
+export type RecordPlace = { readonly offset: Offset; readonly timestamp: Timestamp }
 
 /** A run of whole batches in one segment. */
 export type LocatedRange = {
@@ -200,27 +206,28 @@ export class PartitionLog {
     if (offset >= this.#highWatermark) return undefined
     const segment = this.#segmentOf(offset)
     if (segment === undefined) return undefined
-    try {
-      const { position, bytes } = segment.range(offset, maxBytes)
-      return { segment, position, bytes }
-    } catch (cause) {
-      throw this.#readFailure(cause)
-    }
+    return this.#reading(() => ({ segment, ...segment.range(offset, maxBytes) }))
   }
 
-  /** The batch in which the offset for a place is to be looked for. */
-  batchFor(place: Exclude<OffsetPlace, 'earliest' | 'latest'>): Buffer | undefined {
-    try {
-      if (place === 'maxTimestamp') return this.#batchOfMaxTimestamp()
-      for (const segment of this.#segments) {
-        if (segment.nextOffset <= this.#logStart || segment.maxTimestamp < place) continue
-        const batch = segment.batchAtTime(place)
-        if (batch !== undefined && lastOffsetOf(batch) >= this.#logStart) return batch
+  /** The first record at or after `timestamp`, null if there is none. Throws LogError. */
+  recordAtTime(timestamp: number): RecordPlace | null {
+    return this.#reading(() => {
+      for (const batch of this.#batchesReaching(timestamp)) {
+        const place = findOffsetByTimestamp(new RecordBatch(batch, 0), timestamp, this.#logStart)
+        if (place !== null) return place
       }
-      return undefined
-    } catch (cause) {
-      throw this.#readFailure(cause)
-    }
+      return null
+    })
+  }
+
+  /** The first record that has the largest timestamp, null if there is none. Throws LogError. */
+  recordOfMaxTimestamp(): RecordPlace | null {
+    return this.#reading(() => {
+      const live = this.#segments.filter(segment => segment.nextOffset > this.#logStart)
+      const max = live.reduce((most, segment) => Math.max(most, segment.maxTimestamp), -1)
+      // The largest may lie below the log start, in a segment that reaches above it.
+      return this.#latestReaching(max) ?? this.#latestReaching(0)
+    })
   }
 
   /** Where `epoch` ended: the start of the next larger one, or the end (KIP-320). */
@@ -304,7 +311,9 @@ export class PartitionLog {
       nextOffset: this.#highWatermark,
       epochs: this.#epochs,
       // A segment without bytes has no file yet.
-      segments: this.#segments.filter(segment => segment.bytes > 0).map(segment => segment.record()),
+      segments: this.#segments
+        .filter(segment => segment.bytes > 0)
+        .map(segment => segment.record()),
       producers,
     }
   }
@@ -331,7 +340,8 @@ export class PartitionLog {
       }
     } catch (cause) {
       const code = (cause as { code?: unknown }).code
-      if (code !== 'ENOSPC' && code !== 'EMFILE') this.fence(`a segment write failed: ${String(cause)}`)
+      if (code !== 'ENOSPC' && code !== 'EMFILE')
+        this.fence(`a segment write failed: ${String(cause)}`)
     }
     return written
   }
@@ -393,13 +403,28 @@ export class PartitionLog {
     return this.#segments[low]
   }
 
-  #batchOfMaxTimestamp(): Buffer | undefined {
-    const max = this.#segments.reduce((most, segment) => Math.max(most, segment.maxTimestamp), -1)
-    if (max < 0) return undefined
+  *#batchesReaching(timestamp: number): Generator<Buffer> {
     for (const segment of this.#segments) {
-      if (segment.maxTimestamp === max) return segment.batchAtTime(max)
+      if (segment.nextOffset <= this.#logStart || segment.maxTimestamp < timestamp) continue
+      yield* segment.batchesReaching(timestamp, this.#logStart)
     }
-    return undefined
+  }
+
+  #latestReaching(timestamp: number): RecordPlace | null {
+    let latest: RecordPlace | null = null
+    for (const batch of this.#batchesReaching(timestamp)) {
+      const place = maxTimestampRecord(new RecordBatch(batch, 0), this.#logStart)
+      if (place !== null && place.timestamp > (latest?.timestamp ?? -1)) latest = place
+    }
+    return latest
+  }
+
+  #reading<T>(read: () => T): T {
+    try {
+      return read()
+    } catch (cause) {
+      throw this.#readFailure(cause)
+    }
   }
 
   #readFailure(cause: unknown): LogError {

@@ -28,18 +28,27 @@ import {
   producerIdOf,
   recordCountOf,
 } from '@millrace/log'
-import type { DiskFile } from '../disk/disk.ts'
-import { type Catalogue, CATALOGUE_PARTITION_ID, OFFSETS_PARTITION_ID } from '../coordinators/catalogue.ts'
+import {
+  CATALOGUE_PARTITION_ID,
+  type Catalogue,
+  OFFSETS_PARTITION_ID,
+} from '../coordinators/catalogue.ts'
 import type { CoordinatorRecord, Replayable } from '../coordinators/record-sink.ts'
+import type { DiskFile } from '../disk/disk.ts'
 import { type Checkpoint, readCheckpoint, writeCheckpoint } from './checkpoint-file.ts'
 import { fromSnapshot, quarantinedOf, toSnapshot } from './checkpointer.ts'
 import { DamageError } from './damage.ts'
-import { entriesOf } from './journal-format.ts'
 import type { JournalPosition } from './journal.ts'
-import { journalFiles, JournalScan } from './journal-scan.ts'
+import { entriesOf } from './journal-format.ts'
 import { JOURNAL_FOLDER, journalFileName } from './journal-ring.ts'
+import { JournalScan, journalFiles } from './journal-scan.ts'
 import type { LogStore } from './log-store.ts'
-import { PARTITIONS_FOLDER, type PartitionLog, partitionFolder, type PartitionRecord } from './partition-log.ts'
+import {
+  PARTITIONS_FOLDER,
+  type PartitionLog,
+  type PartitionRecord,
+  partitionFolder,
+} from './partition-log.ts'
 import { dropRescue, readRescue, rescue, rescued } from './rescue.ts'
 import { cutToSize, type SegmentRecord, segmentName } from './segment.ts'
 import { scanBatches } from './segment-scan.ts'
@@ -392,7 +401,8 @@ function intactPart(file: DiskFile, segment: SegmentRecord): SegmentRecord {
 export function* recordsOf(batch: Buffer): Generator<CoordinatorRecord> {
   for (const decoded of decodeBatches(batch)) {
     for (const { key, value } of decoded.records()) {
-      if (key !== null) yield { key: Buffer.from(key), value: value === null ? null : Buffer.from(value) }
+      if (key !== null)
+        yield { key: Buffer.from(key), value: value === null ? null : Buffer.from(value) }
     }
   }
 }

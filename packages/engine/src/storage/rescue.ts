@@ -5,7 +5,13 @@
  * batches since the last checkpoint are copied here, synced, and written to its segments at the next
  * open that finds the partition whole (engine rule 16). The file holds whole record batches.
  */
-import { baseOffsetOf, batchBytesOf, computeBatchCrc, crcOf, BATCH_HEADER_BYTES } from '@millrace/log'
+import {
+  BATCH_HEADER_BYTES,
+  baseOffsetOf,
+  batchBytesOf,
+  computeBatchCrc,
+  crcOf,
+} from '@millrace/log'
 import type { Disk } from '../disk/disk.ts'
 
 const FOLDER = 'rescue'
@@ -32,7 +38,10 @@ export async function rescue(
   const next = last === undefined ? Number.NEGATIVE_INFINITY : baseOffsetOf(last)
   const file = disk.open(pathOf(partitionId), 'create')
   try {
-    file.write(from, batches.filter(batch => baseOffsetOf(batch) > next))
+    file.write(
+      from,
+      batches.filter(batch => baseOffsetOf(batch) > next),
+    )
     await file.sync()
   } finally {
     file.close()

@@ -153,7 +153,8 @@ export class SegmentIndex {
     baseOffset: number,
   ): { index: SegmentIndex; summary: SegmentSummary; blocks: readonly number[] } | null {
     if (file.length < HEADER_BYTES + 4 || file.readUInt32BE(0) !== MAGIC) return null
-    if (crc32c(file.subarray(0, file.length - 4)) !== file.readUInt32BE(file.length - 4)) return null
+    if (crc32c(file.subarray(0, file.length - 4)) !== file.readUInt32BE(file.length - 4))
+      return null
     if (file.readUInt16BE(4) !== VERSION || file.readUInt32BE(8) !== partitionId) return null
     if (readUint64(file, 12) !== baseOffset) return null
     const count = file.readUInt32BE(52)

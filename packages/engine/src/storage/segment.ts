@@ -5,12 +5,7 @@
  * the first read: by the block checksums of the index file where there is one (sealed segments, and
  * all after a clean stop), else by walking all batches once, which builds the index as well.
  */
-import {
-  BATCH_HEADER_BYTES,
-  batchBytesOf,
-  lastOffsetOf,
-  maxTimestampOf,
-} from '@millrace/log'
+import { BATCH_HEADER_BYTES, batchBytesOf, lastOffsetOf, maxTimestampOf } from '@millrace/log'
 import type { Disk, DiskFile } from '../disk/disk.ts'
 import { BlockChecksums } from './block-checksums.ts'
 import { DamageError } from './damage.ts'
@@ -160,22 +155,26 @@ export class Segment {
     this.#cache.release(this.path)
   }
 
-  /** The first batch whose largest timestamp reaches `timestamp`; a copy of its bytes. */
-  batchAtTime(timestamp: number): Buffer | undefined {
+  /**
+   * The batches, from `fromOffset` on, whose largest timestamp reaches `timestamp`. Each is valid
+   * until the next step. Throws DamageError.
+   */
+  *batchesReaching(timestamp: number, fromOffset: number): Generator<Buffer> {
     this.#load()
-    const from = this.#index.placeBefore(timestamp) ?? { position: 0, offset: this.baseOffset }
-    const rules = { nextOffset: from.offset, gaps: true, checksums: true }
+    const start = this.#index.placeBefore(timestamp) ?? { position: 0, offset: this.baseOffset }
     const file = this.#cache.use(this.path, 'write')
-    const scan = scanBatches(file, from.position, this.#bytes, rules)
-    for (;;) {
-      const step = scan.next()
-      if (step.done === true) {
-        if (step.value.damage === null) return undefined
-        throw new DamageError(this.path, step.value.position, step.value.damage)
+    const rules = { nextOffset: start.offset, gaps: true, checksums: true }
+    const scan = scanBatches(file, start.position, this.#bytes, rules)
+    let step = scan.next()
+    while (step.done !== true) {
+      const { buffer, at, bytes, lastOffset } = step.value
+      if (lastOffset >= fromOffset && maxTimestampOf(buffer, at) >= timestamp) {
+        yield buffer.subarray(at, at + bytes)
       }
-      const { buffer, at, bytes } = step.value
-      if (maxTimestampOf(buffer, at) >= timestamp) return Buffer.from(buffer.subarray(at, at + bytes))
+      step = scan.next()
     }
+    const { position, damage } = step.value
+    if (damage !== null) throw new DamageError(this.path, position, damage)
   }
 
   /** Writes the index file. Called once the segment is synced; the file itself needs no sync. */
@@ -241,7 +240,8 @@ export class Segment {
       file.read(0, bytes)
       const known = SegmentIndex.decode(bytes, this.#partitionId, this.baseOffset)
       if (known === null || known.summary.bytes !== this.#trustedFrom) return undefined
-      if (known.blocks.length !== Math.ceil(this.#trustedFrom / CHECKSUM_BLOCK_BYTES)) return undefined
+      if (known.blocks.length !== Math.ceil(this.#trustedFrom / CHECKSUM_BLOCK_BYTES))
+        return undefined
       return known
     } finally {
       file.close()

@@ -7,7 +7,7 @@
  */
 import type { Disk } from '../disk/disk.ts'
 import { BlockChecksums } from './block-checksums.ts'
-import { type Checkpoint, CHECKPOINT_FILES, readCheckpoint } from './checkpoint-file.ts'
+import { CHECKPOINT_FILES, type Checkpoint, readCheckpoint } from './checkpoint-file.ts'
 import { entriesOf } from './journal-format.ts'
 import { JournalScan } from './journal-scan.ts'
 import { type PartitionRecord, partitionFolder } from './partition-log.ts'
@@ -67,7 +67,8 @@ class Verification {
         severity: found > 0 ? 'damage' : 'note',
         path: CHECKPOINT_FILES[0] ?? '',
         position: 0,
-        what: found > 0 ? 'no checkpoint file is whole' : 'no checkpoint: not a data folder, or new',
+        what:
+          found > 0 ? 'no checkpoint file is whole' : 'no checkpoint: not a data folder, or new',
         advice: found > 0 ? 'restore checkpoint-a or checkpoint-b from a copy' : 'check the path',
       })
       return this.#report(null)
@@ -153,9 +154,13 @@ class Verification {
       const bytes = Buffer.allocUnsafe(file.size())
       file.read(0, bytes)
       const known = SegmentIndex.decode(bytes, partitionId, segment.baseOffset)
-      if (known === null) return this.#derived(path, 'the index is not whole')
+      if (known === null) {
+        this.#derived(path, 'the index is not whole')
+        return
+      }
       if (known.summary.bytes !== segment.bytes) {
-        return this.#derived(path, `the index covers ${known.summary.bytes} of ${segment.bytes} bytes`)
+        this.#derived(path, `the index covers ${known.summary.bytes} of ${segment.bytes} bytes`)
+        return
       }
       const wrong = known.blocks.findIndex((sum, i) => sum !== blocks.sums[i])
       if (wrong >= 0) this.#derived(path, `the checksum of block ${wrong} is another`)

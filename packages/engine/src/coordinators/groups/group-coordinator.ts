@@ -1,0 +1,416 @@
+/**
+ * The group coordinator: the port's group half over an internal partition.
+ *
+ * A request is decided and its records replayed without a pause, so requests see each other's
+ * effects in their order; every answer waits until what it rests on is durable. Requests before
+ * `start` get COORDINATOR_LOAD_IN_PROGRESS, after `close` COORDINATOR_NOT_AVAILABLE. Bounded by
+ * `groups.max`, `group.max.size`, `group.offsets.max` and the byte limits of `settings.ts`.
+ */
+import {
+  type CommitRequest,
+  type FetchedOffset,
+  type GroupDescription,
+  type GroupListing,
+  type Groups,
+  type JoinRequest,
+  type JoinResponse,
+  type LeaveRequest,
+  type LeaveResponse,
+  LogError,
+  type LogErrorCode,
+  type MemberIdentity,
+  type PartitionOutcome,
+  resolveSettings,
+  type SyncRequest,
+  type SyncResponse,
+  type TopicPartition,
+} from '@millrace/log'
+import type { Outside, Timer } from '../../outside.ts'
+import type { TimerWheel } from '../../timer-wheel.ts'
+import type { CoordinatorRecord, RecordSink, Replayable } from '../record-sink.ts'
+import { refusedJoin, refusedSync } from './answers.ts'
+import { ClassicGroup } from './classic-group.ts'
+import { describeGroup } from './descriptions.ts'
+import { GroupMachine } from './group-machine.ts'
+import { Joins } from './joins.ts'
+import { GroupLedger } from './ledger.ts'
+import { Memberships } from './memberships.ts'
+import {
+  decideCommit,
+  decideOffsetDeletion,
+  expiredOffsets,
+  fetchedOffset,
+  fetchedOffsets,
+  type OffsetRules,
+} from './offsets.ts'
+import { type GroupContext, Rebalancer } from './rebalancer.ts'
+import { groupRecord } from './records.ts'
+import { GROUP_SETTINGS, type GroupSettings } from './settings.ts'
+import { CONSUMER_PROTOCOL } from './subscription.ts'
+
+const GROUP_ID_MAX_BYTES = 32_767
+
+/** What a {@link GroupCoordinator} works with. */
+export type GroupCoordinatorOptions = {
+  readonly sink: RecordSink
+  readonly outside: Outside
+  readonly wheel: TimerWheel
+  readonly settings?: Partial<GroupSettings>
+  /** Whether offsets can be committed for it. */
+  readonly partitionExists: (topic: string, partition: number) => boolean
+}
+
+/** Consumer groups and committed offsets of one node. */
+export class GroupCoordinator implements Groups, Replayable {
+  readonly #machine = new GroupMachine()
+  readonly #groups = new Map<string, ClassicGroup>()
+  readonly #ledger: GroupLedger
+  readonly #context: GroupContext
+  readonly #rules: OffsetRules
+  readonly #rebalancer: Rebalancer
+  readonly #joins: Joins
+  readonly #memberships: Memberships
+  #phase: 'loading' | 'ready' | 'closed' = 'loading'
+  #expiry: Timer | null = null
+
+  constructor(options: GroupCoordinatorOptions) {
+    const { outside, wheel, partitionExists } = options
+    const settings = resolveSettings(GROUP_SETTINGS, options.settings)
+    this.#ledger = new GroupLedger(this.#machine, options.sink)
+    this.#context = {
+      ledger: this.#ledger,
+      clock: outside.clock,
+      wheel,
+      settings,
+      onIdle: group => this.#forgetIfNothingLeft(group),
+    }
+    this.#rules = { machine: this.#machine, settings, partitionExists }
+    this.#rebalancer = new Rebalancer(this.#context)
+    this.#joins = new Joins(this.#context, this.#rebalancer, outside.random)
+    this.#memberships = new Memberships(this.#context, this.#rebalancer)
+  }
+
+  /** One record of recovery; only before {@link start}. */
+  replay(record: CoordinatorRecord): void {
+    this.#machine.replay(record)
+  }
+
+  snapshot(): readonly CoordinatorRecord[] {
+    return this.#machine.snapshot()
+  }
+
+  /** Ends recovery: groups live again, each member with a whole session before it. Once. */
+  start(): void {
+    if (this.#phase !== 'loading') return
+    this.#phase = 'ready'
+    const most = this.#context.settings['group.max.size']
+    for (const groupId of this.#machine.groupIds()) {
+      const stored = this.#machine.stored(groupId)
+      const group =
+        stored === undefined ? new ClassicGroup(groupId) : ClassicGroup.fromStored(groupId, stored)
+      this.#groups.set(groupId, group)
+      for (const member of group.members.values()) this.#rebalancer.touch(group, member)
+      if (group.members.size > most) this.#rebalancer.prepare(group)
+    }
+    this.#scheduleExpiry()
+  }
+
+  /** Answers all that wait with COORDINATOR_NOT_AVAILABLE and cancels all timers. */
+  close(): void {
+    this.#phase = 'closed'
+    this.#expiry?.cancel()
+    for (const group of this.#groups.values()) {
+      this.#rebalancer.stop(group, 'COORDINATOR_NOT_AVAILABLE')
+    }
+    this.#groups.clear()
+  }
+
+  join(request: JoinRequest): Promise<JoinResponse> {
+    const problem = this.#phaseProblem() ?? this.#joinProblem(request)
+    if (problem !== null) return Promise.resolve(refusedJoin(request.memberId, problem))
+    let group = this.#groups.get(request.groupId)
+    if (group === undefined) {
+      if (request.memberId !== '') {
+        return this.#settled(refusedJoin(request.memberId, 'UNKNOWN_MEMBER_ID'), error =>
+          refusedJoin(request.memberId, error),
+        )
+      }
+      const full = this.#fullProblem()
+      if (full !== null) return Promise.resolve(refusedJoin('', full))
+      group = this.#create(request.groupId)
+    }
+    const joined = new Promise<JoinResponse>(resolve => this.#joins.join(group, request, resolve))
+    this.#forgetIfNothingLeft(group)
+    return joined
+  }
+
+  sync(request: SyncRequest): Promise<SyncResponse> {
+    const problem = this.#phaseProblem() ?? this.#groupIdProblem(request.groupId)
+    if (problem !== null) return Promise.resolve(refusedSync(problem))
+    const group = this.#groups.get(request.groupId)
+    if (group === undefined) {
+      return this.#settled(refusedSync('UNKNOWN_MEMBER_ID'), refusedSync)
+    }
+    return new Promise(resolve => this.#memberships.sync(group, request, resolve))
+  }
+
+  heartbeat(request: MemberIdentity): Promise<{ readonly error?: LogError }> {
+    const problem = this.#phaseProblem() ?? this.#groupIdProblem(request.groupId)
+    if (problem !== null) return Promise.resolve({ error: problem })
+    const group = this.#groups.get(request.groupId)
+    const code =
+      group === undefined ? 'UNKNOWN_MEMBER_ID' : this.#memberships.heartbeat(group, request)
+    return this.#settled(code === null ? {} : { error: new LogError(code) }, error => ({ error }))
+  }
+
+  leave(request: LeaveRequest): Promise<LeaveResponse> {
+    const problem = this.#phaseProblem() ?? this.#groupIdProblem(request.groupId)
+    if (problem !== null) return Promise.resolve({ error: problem, members: [] })
+    const group = this.#groups.get(request.groupId)
+    const members =
+      group === undefined
+        ? request.members.map(({ memberId, groupInstanceId }) => ({
+            memberId,
+            groupInstanceId,
+            error: new LogError('UNKNOWN_MEMBER_ID'),
+          }))
+        : this.#memberships.leave(group, request.members)
+    return this.#settled<LeaveResponse>({ members }, error => ({ error, members: [] }))
+  }
+
+  commit(request: CommitRequest): Promise<readonly PartitionOutcome[]> {
+    const failed = (error: LogError): readonly PartitionOutcome[] =>
+      request.offsets.map(({ topic, partition }) => ({ topic, partition, error }))
+    const problem = this.#phaseProblem() ?? this.#groupIdProblem(request.groupId)
+    if (problem !== null) return Promise.resolve(failed(problem))
+    const group = this.#groups.get(request.groupId)
+    const refused =
+      group === undefined
+        ? this.#strangerProblem(request)
+        : asError(this.#memberships.commitProblem(group, request))
+    if (refused !== null) return this.#settled(failed(refused), failed)
+    const decision = decideCommit(this.#rules, request, this.#context.clock.now())
+    try {
+      this.#ledger.write(decision.records)
+    } catch (error) {
+      return Promise.resolve(failed(error as LogError))
+    }
+    if (group === undefined && decision.records.length > 0) this.#create(request.groupId)
+    return this.#settled(decision.outcomes, failed)
+  }
+
+  /**
+   * `requireStable` changes nothing while there are no transactions. Throws INVALID_GROUP_ID and
+   * the coordinator's own conditions.
+   */
+  async fetchOffsets(
+    groupId: string,
+    partitions?: readonly TopicPartition[],
+    _options?: { readonly requireStable?: boolean },
+  ): Promise<readonly FetchedOffset[]> {
+    throwIf(this.#phaseProblem() ?? this.#groupIdProblem(groupId))
+    const found =
+      partitions === undefined
+        ? fetchedOffsets(this.#machine, groupId)
+        : partitions.map(partition => fetchedOffset(this.#machine, groupId, partition))
+    await this.#ledger.settled()
+    return found
+  }
+
+  /** Throws the coordinator's own conditions. States are compared without regard to case. */
+  async list(filter?: { readonly states?: readonly string[] }): Promise<readonly GroupListing[]> {
+    throwIf(this.#phaseProblem())
+    const states = (filter?.states ?? []).map(state => state.toLowerCase())
+    const found: GroupListing[] = []
+    for (const { groupId, protocolType, state } of this.#groups.values()) {
+      if (states.length > 0 && !states.includes(state.toLowerCase())) continue
+      found.push({ groupId, protocolType: protocolType ?? '', state })
+    }
+    await this.#ledger.settled()
+    return found
+  }
+
+  async describe(groupIds: readonly string[]): Promise<readonly GroupDescription[]> {
+    const problem = this.#phaseProblem()
+    const described = groupIds.map(groupId => {
+      const description = describeGroup(groupId, this.#groups.get(groupId))
+      return problem === null ? description : { ...description, error: problem }
+    })
+    if (problem === null) await this.#ledger.settled()
+    return described
+  }
+
+  /** Deletes empty groups with all they have committed. */
+  delete(
+    groupIds: readonly string[],
+  ): Promise<readonly { readonly groupId: string; readonly error?: LogError }[]> {
+    const outcomes = groupIds.map(groupId => {
+      const error = this.#phaseProblem() ?? this.#deleteGroup(groupId)
+      return error === null ? { groupId } : { groupId, error }
+    })
+    return this.#settled<readonly { groupId: string; error?: LogError }[]>(outcomes, error =>
+      groupIds.map(groupId => ({ groupId, error })),
+    )
+  }
+
+  async deleteOffsets(
+    groupId: string,
+    partitions: readonly TopicPartition[],
+  ): Promise<readonly PartitionOutcome[]> {
+    throwIf(this.#phaseProblem() ?? this.#groupIdProblem(groupId))
+    const group = this.#groups.get(groupId)
+    if (group === undefined) throw new LogError('GROUP_ID_NOT_FOUND', groupId)
+    if (group.state !== 'Empty' && group.protocolType !== CONSUMER_PROTOCOL) {
+      throw new LogError('NON_EMPTY_GROUP', groupId)
+    }
+    const decision = decideOffsetDeletion(this.#rules, group, partitions)
+    this.#ledger.write(decision.records)
+    this.#forgetIfNothingLeft(group)
+    await this.#ledger.settled()
+    return decision.outcomes
+  }
+
+  /**
+   * Removes all offsets committed for a deleted topic; call it while no partition of it exists any
+   * more. Resolves when that is durable.
+   */
+  async onTopicDeleted(topic: string): Promise<void> {
+    for (const groupId of this.#machine.groupIds()) {
+      this.#ledger.write(this.#machine.tombstones(groupId, name => name === topic))
+      const group = this.#groups.get(groupId)
+      if (group !== undefined) this.#forgetIfNothingLeft(group)
+    }
+    await this.#ledger.settled()
+  }
+
+  /** Number of groups, for the metrics page. */
+  get size(): number {
+    return this.#groups.size
+  }
+
+  #create(groupId: string): ClassicGroup {
+    const group = new ClassicGroup(groupId)
+    this.#groups.set(groupId, group)
+    return group
+  }
+
+  async #settled<Response>(
+    response: Response,
+    failed: (error: LogError) => Response,
+  ): Promise<Response> {
+    try {
+      await this.#ledger.settled()
+      return response
+    } catch (error) {
+      return failed(error as LogError)
+    }
+  }
+
+  #phaseProblem(): LogError | null {
+    if (this.#phase === 'ready') return null
+    return this.#phase === 'loading'
+      ? new LogError('COORDINATOR_LOAD_IN_PROGRESS')
+      : new LogError('COORDINATOR_NOT_AVAILABLE', 'it has been closed')
+  }
+
+  #groupIdProblem(groupId: string): LogError | null {
+    return groupId !== '' && Buffer.byteLength(groupId) <= GROUP_ID_MAX_BYTES
+      ? null
+      : new LogError('INVALID_GROUP_ID', `a group id has 1 to ${GROUP_ID_MAX_BYTES} bytes`)
+  }
+
+  #joinProblem(request: JoinRequest): LogError | null {
+    const { settings } = this.#context
+    const shortest = settings['group.min.session.timeout.ms']
+    const longest = settings['group.max.session.timeout.ms']
+    if (request.sessionTimeoutMs < shortest || request.sessionTimeoutMs > longest) {
+      const detail = `${request.sessionTimeoutMs} ms, allowed are ${shortest} to ${longest}`
+      return new LogError('INVALID_SESSION_TIMEOUT', detail)
+    }
+    const most = settings['group.member.metadata.max.bytes']
+    const bytes = request.protocols.reduce((sum, { metadata }) => sum + metadata.length, 0)
+    if (bytes > most) {
+      const detail = `${bytes} bytes of metadata, ${most} allowed (group.member.metadata.max.bytes)`
+      return new LogError('INVALID_REQUEST', detail)
+    }
+    return this.#groupIdProblem(request.groupId)
+  }
+
+  #fullProblem(): LogError | null {
+    const most = this.#context.settings['groups.max']
+    return this.#groups.size < most
+      ? null
+      : new LogError('THROTTLING_QUOTA_EXCEEDED', `there are ${most} groups (groups.max)`)
+  }
+
+  /** A commit into a group that is not there: it becomes one without members. */
+  #strangerProblem(request: CommitRequest): LogError | null {
+    return request.generationId >= 0 ? new LogError('ILLEGAL_GENERATION') : this.#fullProblem()
+  }
+
+  #deleteGroup(groupId: string): LogError | null {
+    const group = this.#groups.get(groupId)
+    if (group === undefined) return new LogError('GROUP_ID_NOT_FOUND', groupId)
+    if (group.state !== 'Empty') return new LogError('NON_EMPTY_GROUP', groupId)
+    const records = this.#machine.tombstones(groupId, () => true)
+    if (this.#machine.stored(groupId) !== undefined) records.push(groupRecord(groupId, null))
+    try {
+      this.#ledger.write(records)
+    } catch (error) {
+      return error as LogError
+    }
+    this.#bury(group)
+    return null
+  }
+
+  #bury(group: ClassicGroup): void {
+    this.#rebalancer.stop(group, 'COORDINATOR_NOT_AVAILABLE')
+    group.apply('die', this.#context.clock.now())
+    this.#groups.delete(group.groupId)
+  }
+
+  #forgetIfNothingLeft(group: ClassicGroup): void {
+    const { groupId } = group
+    const kept =
+      group.state !== 'Empty' ||
+      group.pendingJoins.size > 0 ||
+      this.#machine.stored(groupId) !== undefined ||
+      this.#machine.offsetCount(groupId) > 0
+    if (!kept && this.#groups.get(groupId) === group) this.#bury(group)
+  }
+
+  #scheduleExpiry(): void {
+    const interval = this.#context.settings['offsets.retention.check.interval.ms']
+    this.#expiry = this.#context.wheel.after(interval, () => {
+      this.#expire()
+      this.#scheduleExpiry()
+    })
+  }
+
+  /** Removes expired offsets, and empty groups that hold none. */
+  #expire(): void {
+    const now = this.#context.clock.now()
+    for (const group of [...this.#groups.values()]) {
+      if (group.state !== 'Empty' || group.pendingJoins.size > 0) continue
+      const { groupId } = group
+      const expired = expiredOffsets(this.#rules, group, now)
+      const last = expired.length === this.#machine.offsetCount(groupId)
+      const stored = this.#machine.stored(groupId) !== undefined
+      try {
+        this.#ledger.write(last && stored ? [...expired, groupRecord(groupId, null)] : expired)
+      } catch {
+        // The sink takes nothing now; the next look will find them again.
+        return
+      }
+      if (last) this.#bury(group)
+    }
+  }
+}
+
+function asError(code: LogErrorCode | null): LogError | null {
+  return code === null ? null : new LogError(code)
+}
+
+function throwIf(error: LogError | null): void {
+  if (error !== null) throw error
+}
