@@ -84,9 +84,9 @@ export const topicCases: readonly CaseSpec[] = [
   {
     name: 'describing a topic does not create it',
     run: async scene => {
-      const name = scene.topicName()
-      assert.deepEqual(await names(scene, name), [])
-      assert.deepEqual(await names(scene, name), [])
+      const [known, unknown] = [await scene.topic(), scene.topicName()]
+      assert.deepEqual(await names(scene, unknown, known), [known])
+      assert.deepEqual(await names(scene, unknown, known), [known])
     },
   },
   {
