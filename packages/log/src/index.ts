@@ -6,6 +6,29 @@ export {
   DECOMPRESSED_BYTES_MAX,
   decompress,
 } from './compression/compression.ts'
+export type { AssignorName } from './consumer/assignors.ts'
+export type { OffsetToCommit } from './consumer/committer.ts'
+export type { ConsumedBatch } from './consumer/consumed-batch.ts'
+export {
+  type Consumer,
+  createConsumer,
+  type ManualAssignment,
+  type RebalanceListener,
+} from './consumer/consumer.ts'
+export {
+  type Assignment,
+  decodeAssignment,
+  decodeSubscription,
+  encodeAssignment,
+  encodeSubscription,
+  type Subscription,
+} from './consumer/embedded-protocol.ts'
+export {
+  type AutoOffsetReset,
+  CONSUMER_SETTINGS,
+  type ConsumerOptions,
+} from './consumer/options.ts'
+export type { StartPlace } from './consumer/partition-table.ts'
 export { LOG_ERRORS, LogError, type LogErrorCode } from './errors.ts'
 export { type ClientOutside, systemClientOutside } from './outside.ts'
 export { murmur2, partitionOfKey } from './partitioner.ts'

@@ -22,6 +22,7 @@ import { sleep } from '../outside.ts'
 import type { Log } from '../port.ts'
 import { recordBytesMax } from '../records/batch-builder.ts'
 import type { NewRecord } from '../records/record.ts'
+import { asLogError } from '../thrown.ts'
 import type { Offset, Timestamp } from '../vocabulary.ts'
 import type { Delivery, PendingBatch } from './lane.ts'
 import {
@@ -29,7 +30,7 @@ import {
   type ResolvedProducerOptions,
   resolveProducerOptions,
 } from './options.ts'
-import { asLogError, Sender } from './sender.ts'
+import { Sender } from './sender.ts'
 import { type ProducerRecord, ProducerTopic, type WaitingSend } from './topic.ts'
 
 /** Share of the buffer bound that must be free before `ready` says so. */

@@ -16,6 +16,7 @@ import { backoffMs } from '../backoff.ts'
 import { LogError, type LogErrorCode } from '../errors.ts'
 import type { ClientTimer } from '../outside.ts'
 import type { AppendResult, Log } from '../port.ts'
+import { asLogError } from '../thrown.ts'
 import type { ProducerIdentity } from '../vocabulary.ts'
 import type { Lane, PendingBatch } from './lane.ts'
 import type { ResolvedProducerOptions } from './options.ts'
@@ -365,13 +366,3 @@ const isQuiet = (code: LogErrorCode): boolean =>
   code === 'THROTTLING_QUOTA_EXCEEDED' ||
   code === 'KAFKA_STORAGE_ERROR' ||
   code === 'CORRUPT_MESSAGE'
-
-/** Any thrown value as an error of the log. */
-export const asLogError = (error: unknown): LogError =>
-  error instanceof LogError
-    ? error
-    : new LogError(
-        'UNKNOWN_SERVER_ERROR',
-        error instanceof Error ? error.message : String(error),
-        error,
-      )
