@@ -2,6 +2,7 @@
  * JoinGroup, SyncGroup, Heartbeat, LeaveGroup: a member's way through the classic group protocol.
  * Joins and syncs wait in the engine; only later answers of the same connection wait with them.
  */
+import { LogError } from '@millrace/log'
 import { type HeartbeatRequest, type HeartbeatResponse, heartbeat } from '../messages/heartbeat.ts'
 import { type JoinGroupRequest, type JoinGroupResponse, joinGroup } from '../messages/join-group.ts'
 import {
@@ -24,13 +25,26 @@ const LEAVE_BATCH_VERSION_MIN = 3
 
 const NO_BYTES = Buffer.alloc(0)
 
+/**
+ * A wait that nobody needs any more, because the connection has ended or the node stops, ends: a
+ * member that is still there looks for its coordinator anew.
+ */
+function unlessGone<T>(waiting: Promise<T>, gone: AbortSignal): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const end = (): void => reject(new LogError('COORDINATOR_NOT_AVAILABLE'))
+    if (gone.aborted) end()
+    gone.addEventListener('abort', end)
+    waiting.then(resolve, reject).finally(() => gone.removeEventListener('abort', end))
+  })
+}
+
 /** The handler of JoinGroup. */
 export const joinGroupHandler: Handler<JoinGroupRequest, JoinGroupResponse> = {
   api: joinGroup,
 
-  handle: async (request, { version, clientId, clientHost }, { engine }) => {
+  handle: async (request, { version, clientId, clientHost, gone }, { engine }) => {
     const { sessionTimeoutMs, rebalanceTimeoutMs } = request
-    const joined = await engine.groups.join({
+    const joining = engine.groups.join({
       groupId: request.groupId,
       memberId: request.memberId,
       groupInstanceId: request.groupInstanceId,
@@ -45,6 +59,7 @@ export const joinGroupHandler: Handler<JoinGroupRequest, JoinGroupResponse> = {
       supportsSkippingAssignment: version >= JOIN_SKIP_VERSION_MIN,
       reason: request.reason,
     })
+    const joined = await unlessGone(joining, gone)
     return {
       errorCode: codeOf(joined.error),
       generationId: joined.generationId,
@@ -74,9 +89,9 @@ function protocolName(name: string | null, version: number): string | null {
 export const syncGroupHandler: Handler<SyncGroupRequest, SyncGroupResponse> = {
   api: syncGroup,
 
-  handle: async (request, _call, { engine }) => {
+  handle: async (request, { gone }, { engine }) => {
     const { groupId, generationId, memberId, groupInstanceId, assignments } = request
-    const synced = await engine.groups.sync({
+    const syncing = engine.groups.sync({
       groupId,
       generationId,
       memberId,
@@ -85,7 +100,7 @@ export const syncGroupHandler: Handler<SyncGroupRequest, SyncGroupResponse> = {
       protocolName: request.protocolName,
       assignments,
     })
-    const { error, protocolType, protocolName, assignment } = synced
+    const { error, protocolType, protocolName, assignment } = await unlessGone(syncing, gone)
     return { errorCode: codeOf(error), protocolType, protocolName, assignment }
   },
 

@@ -3,6 +3,7 @@ import { afterEach, expect, test } from 'vitest'
 import { apiVersions } from '../../src/messages/api-versions.ts'
 import { fetch } from '../../src/messages/fetch.ts'
 import { heartbeat } from '../../src/messages/heartbeat.ts'
+import { joinGroup } from '../../src/messages/join-group.ts'
 import { metadata } from '../../src/messages/metadata.ts'
 import { produce } from '../../src/messages/produce.ts'
 import { batchOf } from '../support/batches.ts'
@@ -239,6 +240,40 @@ test('closing ends waiting reads, sends what is in flight, and takes nothing mor
   expect(response.responses[0]?.partitionResponses[0]?.errorCode).toBe(0)
   expect(await peer.frame()).toBeUndefined()
   await closed
+})
+
+test('closing does not wait for a group that is being joined', async () => {
+  harness = await startHarness()
+  const never = new Promise<never>(() => undefined)
+  Object.assign(harness.fake.groups, { join: () => never })
+  const peer = await harness.connect()
+  peer.send(joinGroup, 5, {
+    groupId: 'g',
+    sessionTimeoutMs: 10_000,
+    memberId: 'm',
+    protocolType: 'consumer',
+    protocols: [],
+  })
+  await until(() => harness.listener.metrics()['requests_JoinGroup_total'] === 1)
+  const closed = harness.listener.close({ drainMs: 60_000 })
+  expect((await peer.receive(joinGroup, 5)).response.errorCode).toBe(15)
+  await closed
+})
+
+test('many waiting reads of one connection raise no warning', async () => {
+  harness = await startHarness()
+  harness.fake.addTopic('t')
+  const warnings: Error[] = []
+  const note = (warning: Error): void => void warnings.push(warning)
+  process.on('warning', note)
+  const peer = await harness.connect()
+  for (let index = 0; index < 50; index += 1) peer.send(fetch, 12, fetchOne('t', 0, 60_000))
+  await until(() => harness.listener.metrics()['requests_Fetch_total'] === 50)
+  peer.socket.destroy()
+  await until(() => harness.listener.connections === 0)
+  await new Promise(resolve => setTimeout(resolve, 10))
+  process.off('warning', note)
+  expect(warnings).toEqual([])
 })
 
 test('what is not answered within drainMs is cut off', async () => {
