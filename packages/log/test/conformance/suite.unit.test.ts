@@ -14,6 +14,7 @@ const ALL: LogFeatures = {
   singleNode: true,
   durability: true,
   refusesTransactions: true,
+  batchesSurviveRestart: true,
   closes: true,
   sessionTimeoutMsMin: 1_000,
 }
@@ -94,6 +95,7 @@ describe('the conformance suite', () => {
       singleNode: false,
       durability: false,
       refusesTransactions: false,
+      batchesSurviveRestart: false,
       closes: false,
       sessionTimeoutMsMin: 1_000,
     }
