@@ -43,6 +43,40 @@ export interface Audited {
   readonly commits: number
 }
 
+/** What is wrong with the records of all partitions, given the acknowledgements. */
+export function wrongRecords(
+  partitions: readonly (readonly Stored[])[],
+  entries: readonly Entry[],
+): string[] {
+  const wrong: string[] = []
+  const places = new Map<string, string>()
+  const contents = new Map<string, string>()
+  for (const [partition, records] of partitions.entries()) {
+    const last = new Map<string, number>()
+    for (const { offset, value } of records) {
+      const place = `${partition}/${offset}`
+      const other = places.get(value)
+      if (other !== undefined) wrong.push(`${value} is at ${other} and again at ${place}`)
+      places.set(value, place)
+      contents.set(place, value)
+      const writer = value.slice(0, value.indexOf(':'))
+      const n = Number(value.slice(value.lastIndexOf(':') + 1))
+      const previous = last.get(writer) ?? -1
+      if (n < previous) wrong.push(`${value} at ${place} comes after ${writer}'s ${previous}`)
+      last.set(writer, n)
+    }
+  }
+  for (const entry of entries) {
+    if (entry.kind !== 'record') continue
+    const place = `${entry.partition}/${entry.offset}`
+    if (contents.get(place) === entry.value) continue
+    wrong.push(
+      `${entry.value} was acknowledged at ${place}; there is ${contents.get(place) ?? 'nothing'}, and it is at ${places.get(entry.value) ?? 'no place'}`,
+    )
+  }
+  return wrong
+}
+
 /** Audits the log against the journals' entries. `before` are the committed offsets seen by earlier audits. */
 export async function audit(
   bootstrap: string,
@@ -54,33 +88,12 @@ export async function audit(
   const client = await RawClient.connect(bootstrap)
   let stored = 0
   try {
-    const places = new Map<string, string>()
-    const contents = new Map<string, string>()
+    const partitions: Stored[][] = []
     for (let partition = 0; partition < known.partitions; partition++) {
-      const last = new Map<string, number>()
-      for (const { offset, value } of await readPartition(client, known.topic, partition)) {
-        stored++
-        const place = `${partition}/${offset}`
-        const other = places.get(value)
-        if (other !== undefined) wrong.push(`${value} is at ${other} and again at ${place}`)
-        places.set(value, place)
-        contents.set(place, value)
-        const writer = value.slice(0, value.indexOf(':'))
-        const n = Number(value.slice(value.lastIndexOf(':') + 1))
-        const previous = last.get(writer) ?? -1
-        // librdkafka's and KafkaJS's records of one writer come from several promises, in order too.
-        if (n < previous) wrong.push(`${value} at ${place} comes after ${writer}'s ${previous}`)
-        last.set(writer, n)
-      }
+      partitions.push(await readPartition(client, known.topic, partition))
     }
-    for (const entry of entries) {
-      if (entry.kind !== 'record') continue
-      const place = `${entry.partition}/${entry.offset}`
-      if (contents.get(place) === entry.value) continue
-      wrong.push(
-        `${entry.value} was acknowledged at ${place}; there is ${contents.get(place) ?? 'nothing'}, and it is at ${places.get(entry.value) ?? 'no place'}`,
-      )
-    }
+    stored = partitions.reduce((sum, records) => sum + records.length, 0)
+    wrong.push(...wrongRecords(partitions, entries))
     await auditCommits(client, known, entries, before, wrong)
   } finally {
     client.close()
