@@ -118,10 +118,15 @@ export class Bench {
   }
 
   /** Members in one generation that has not been synced; the first leads. */
-  async joined(count: number, fields: Partial<JoinRequest>[] = []): Promise<JoinResponse[]> {
+  async joinedOnly(
+    count: number,
+    fields: Partial<JoinRequest>[] = [],
+  ): Promise<[JoinResponse, JoinResponse]> {
     const joins = Array.from({ length: count }, (_, i) => this.join(fields[i] ?? {}))
-    await this.time.run(30_000)
-    return Promise.all(joins)
+    await this.time.run(2 * DELAY_MS + 10)
+    const [first, second] = await Promise.all(joins)
+    if (first === undefined) throw new Error('nobody has joined')
+    return [first, second ?? first]
   }
 
   /** Members of a stable group; the first leads. */
