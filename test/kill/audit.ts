@@ -5,6 +5,8 @@ import type { Entry } from './journal.ts'
 import { RawClient, type Stored } from './raw-client.ts'
 
 const readTimeoutMs = 60_000
+/** Codes of a partition that has no leader yet: UNKNOWN_TOPIC, LEADER_NOT_AVAILABLE, NOT_LEADER. */
+const notReady = new Set([3, 5, 6])
 const maxReported = 20
 
 /** What is audited. */
@@ -25,6 +27,10 @@ export async function readPartition(
   let next = 0
   for (;;) {
     const answer = await client.fetch(topic, partition, next)
+    if (notReady.has(answer.code) && Date.now() < deadline) {
+      await new Promise(done => setTimeout(done, 20))
+      continue
+    }
     if (answer.code !== 0) throw new Error(`fetch at ${next} answered ${answer.code}`)
     for (const record of answer.records) {
       if (record.offset < next) continue
