@@ -21,6 +21,9 @@ async function simulate(seed: number): Promise<readonly string[]> {
   const start = (instanceId: string | null): void => {
     const name = instanceId ?? `c${'x'.repeat(random.below(2))}${born++}`
     const consumer = new SimulatedConsumer(name, kind, instanceId, node, witness, random)
+    const rivals = consumers.filter(other => other.instanceId === instanceId && !other.stopped)
+    for (const rival of rivals) rival.unrivalled = false
+    consumer.unrivalled = rivals.length === 0
     consumers.push(consumer)
     void consumer.run().catch(error => witness.breaches.push(String(error)))
   }
@@ -39,6 +42,7 @@ async function simulate(seed: number): Promise<readonly string[]> {
     } else if (dice < 0.4 && one !== undefined && one.instanceId !== null) {
       // A static member restarts: its new process comes before its session has ended.
       one.stopped = true
+      await node.time.run(20)
       start(one.instanceId)
     } else if (dice < 0.46) {
       node.crash()

@@ -58,6 +58,8 @@ export class SimulatedConsumer {
   stopped = false
   leaving = false
   pausedUntil = 0
+  /** The only process of its instance id so far: nobody may fence it. */
+  unrivalled = false
   readonly #skips: boolean
   readonly #next = new Map<number, number>()
 
@@ -118,7 +120,10 @@ export class SimulatedConsumer {
       this.generation = -1
       this.owned = []
     }
-    if (code === 'FENCED_INSTANCE_ID') this.stopped = true
+    if (code === 'FENCED_INSTANCE_ID') {
+      if (this.unrivalled && !this.stopped) this.#witness.breaches.push(`${this.name} was fenced`)
+      this.stopped = true
+    }
     return true
   }
 
