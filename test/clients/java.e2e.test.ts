@@ -139,7 +139,7 @@ describe("Kafka's command-line tools", () => {
     expect(described.match(/Leader: \d+/g)?.length).toBe(5)
     expect(
       await refused('kafka-topics', ['--create', '--topic', topic, '--partitions', '1']),
-    ).toContain('already exists')
+    ).toContain('TopicExistsException')
     await tool('kafka-topics', ['--delete', '--topic', topic])
     expect(linesOf(await tool('kafka-topics', ['--list']))).not.toContain(topic)
   })
