@@ -2,6 +2,7 @@
  * Commits offsets of a group, one request at a time, so that an older commit never overtakes a
  * newer one. What the coordinator cannot answer now is tried again for `commitTimeoutMs`.
  */
+import { answerWithin } from '../answer.ts'
 import { backoffMs } from '../backoff.ts'
 import { LogError } from '../errors.ts'
 import { sleep } from '../outside.ts'
@@ -66,7 +67,7 @@ export class Committer {
     offsets: readonly OffsetToCommit[],
   ): Promise<{ refused: readonly OffsetToCommit[]; error: LogError | null }> {
     try {
-      const outcomes = await this.#groups.commit({
+      const request = {
         ...identity,
         offsets: offsets.map(({ topic, partition, offset, metadata }) => ({
           topic,
@@ -75,7 +76,11 @@ export class Committer {
           leaderEpoch: NO_LEADER_EPOCH,
           metadata: metadata ?? null,
         })),
-      })
+      }
+      const { outside, requestTimeoutMs } = this.#options
+      const outcomes = await answerWithin(outside.timers, requestTimeoutMs, 'commit', () =>
+        this.#groups.commit(request),
+      )
       const errors = outcomes.flatMap(({ error }) => (error === undefined ? [] : [error]))
       // A refusal that waiting does not mend decides over those that it would.
       const error = errors.find(({ retriable }) => !retriable) ?? errors[0] ?? null

@@ -15,9 +15,10 @@
  * within `rebalanceTimeoutMs`. Partitions are read with a group (`subscribe`) or by hand
  * (`assign`), not both.
  */
+import { answerWithin } from '../answer.ts'
 import { LogError } from '../errors.ts'
 import { type ClientTimer, sleep } from '../outside.ts'
-import type { Log } from '../port.ts'
+import type { Log, TopicDescription } from '../port.ts'
 import { NO_GENERATION } from '../port-groups.ts'
 import { asLogError } from '../thrown.ts'
 import type { Offset, TopicPartition } from '../vocabulary.ts'
@@ -292,7 +293,7 @@ class PrefetchingConsumer implements Consumer {
     return new Membership(this.#log.groups, groupId, this.#options, {
       topics: () => this.#topicsNow(),
       partitionCounts: async topics => {
-        const found = topics.length === 0 ? [] : await this.#log.describeTopics(topics)
+        const found = topics.length === 0 ? [] : await this.#describe(topics)
         return new Map(found.map(({ name, partitions }) => [name, partitions.length]))
       },
       owned: () => this.#table.partitions(),
@@ -312,8 +313,15 @@ class PrefetchingConsumer implements Consumer {
   async #topicsNow(): Promise<readonly string[]> {
     const wanted = this.#topics
     if (!(wanted instanceof RegExp)) return wanted
-    const all = await this.#log.describeTopics()
+    const all = await this.#describe()
     return all.filter(({ name, internal }) => !internal && matches(wanted, name)).map(t => t.name)
+  }
+
+  #describe(topics?: readonly string[]): Promise<readonly TopicDescription[]> {
+    const { outside, requestTimeoutMs } = this.#options
+    return answerWithin(outside.timers, requestTimeoutMs, 'describe topics', () =>
+      this.#log.describeTopics(topics),
+    )
   }
 
   /** One change of the assignment after the other; a listener that throws ends in the loop. */

@@ -6,6 +6,7 @@
  * may exceed it, because an answer holds at least one whole batch. Failures are retried with
  * backoff for each partition apart; what cannot be retried goes to the consumer, which throws it.
  */
+import { answerWithin } from '../answer.ts'
 import { backoffMs } from '../backoff.ts'
 import { LogError } from '../errors.ts'
 import { sleep } from '../outside.ts'
@@ -121,19 +122,21 @@ export class Fetcher {
     const poll = new AbortController()
     this.#poll = poll
     try {
-      const results = await this.#log.fetch({
-        positions: states.map(({ topic, partition, fetchOffset }) => ({
-          topic,
-          partition,
-          offset: fetchOffset,
-          maxBytes: partitionBytesMax,
-        })),
-        minBytes: fetchBytesMin,
-        maxBytes: Math.min(fetchBytesMax, room),
-        maxWaitMs: fetchWaitMs,
-        isolation: this.#options.isolation,
-        signal: poll.signal,
-      })
+      const results = await this.#ask('fetch', fetchWaitMs, () =>
+        this.#log.fetch({
+          positions: states.map(({ topic, partition, fetchOffset }) => ({
+            topic,
+            partition,
+            offset: fetchOffset,
+            maxBytes: partitionBytesMax,
+          })),
+          minBytes: fetchBytesMin,
+          maxBytes: Math.min(fetchBytesMax, room),
+          maxWaitMs: fetchWaitMs,
+          isolation: this.#options.isolation,
+          signal: poll.signal,
+        }),
+      )
       for (const [index, state] of states.entries()) {
         const result = results[index]
         if (result !== undefined && state.version === versions[index]) this.#take(state, result)
@@ -260,7 +263,9 @@ export class Fetcher {
       partition: state.partition,
       place: placeOf(start),
     }))
-    const answers = await this.#log.listOffsets(queries, isolation)
+    const answers = await this.#ask('list offsets', 0, () =>
+      this.#log.listOffsets(queries, isolation),
+    )
     for (const [index, { asked: each, start }] of placed.entries()) {
       const { error, offset } = answers[index] ?? { offset: -1 }
       if (error !== undefined) this.#unresolved(each, error)
@@ -269,6 +274,11 @@ export class Fetcher {
       else if (typeof start === 'object') each.state.start = 'latest'
       else this.#unresolved(each, new LogError('OFFSET_NOT_AVAILABLE'))
     }
+  }
+
+  #ask<T>(what: string, waitMs: number, call: () => Promise<T>): Promise<T> {
+    const { outside, requestTimeoutMs } = this.#options
+    return answerWithin(outside.timers, waitMs + requestTimeoutMs, what, call)
   }
 
   #resolved({ state, version }: Asked, offset: Offset, committed: Offset | null = null): void {

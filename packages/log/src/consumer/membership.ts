@@ -13,6 +13,7 @@
  * member counts itself out. Refusals that waiting does not mend (a fenced instance id, a full
  * group, no common assignor) are final.
  */
+import { answerWithin } from '../answer.ts'
 import { backoffMs } from '../backoff.ts'
 import { LogError, type LogErrorCode } from '../errors.ts'
 import { type ClientTimer, sleep } from '../outside.ts'
@@ -153,8 +154,11 @@ export class Membership {
     this.#stopping.abort()
     this.#signal.fire()
     this.#resumed.fire()
-    const owned = this.#events.owned()
-    if (owned.length > 0 && this.#lost === null) await this.#events.revoke(owned)
+    // An assignment that is under way when this begins comes to its end first, and is then undone.
+    do {
+      const owned = this.#events.owned()
+      await (this.#lost === null ? this.#events.revoke(owned) : this.#events.lose(owned))
+    } while (this.#events.owned().length > 0)
     await this.#leave('the consumer is closed')
     this.#stopTimers()
   }
@@ -248,22 +252,25 @@ export class Membership {
 
   /** Joins; null when the member must begin again with the id that it was given. */
   async #requestJoin(topics: readonly string[]): Promise<JoinResponse | null> {
-    const response = await this.#groups.join({
-      groupId: this.#groupId,
-      memberId: this.#memberId,
-      groupInstanceId: this.#options.groupInstanceId,
-      clientId: this.#options.clientId,
-      clientHost: '',
-      sessionTimeoutMs: this.#options.sessionTimeoutMs,
-      rebalanceTimeoutMs: this.#options.rebalanceTimeoutMs,
-      protocolType: CONSUMER_PROTOCOL_TYPE,
-      protocols: this.#options.assignors.map(name => ({
-        name,
-        metadata: this.#subscription(name, topics),
-      })),
-      requireKnownMemberId: true,
-      supportsSkippingAssignment: true,
-    })
+    // The group answers when all members have joined, or their time is over.
+    const response = await this.#ask('join', this.#options.rebalanceTimeoutMs, () =>
+      this.#groups.join({
+        groupId: this.#groupId,
+        memberId: this.#memberId,
+        groupInstanceId: this.#options.groupInstanceId,
+        clientId: this.#options.clientId,
+        clientHost: '',
+        sessionTimeoutMs: this.#options.sessionTimeoutMs,
+        rebalanceTimeoutMs: this.#options.rebalanceTimeoutMs,
+        protocolType: CONSUMER_PROTOCOL_TYPE,
+        protocols: this.#options.assignors.map(name => ({
+          name,
+          metadata: this.#subscription(name, topics),
+        })),
+        requireKnownMemberId: true,
+        supportsSkippingAssignment: true,
+      }),
+    )
     if (response.error?.code === 'MEMBER_ID_REQUIRED') {
       this.#memberId = response.memberId
       this.#mustJoin = true
@@ -291,12 +298,15 @@ export class Membership {
     this.#topicsMissing = false
     if (!leads) this.#basis = topics.toSorted().join()
     const assignments = leads ? await this.#assignAll(response) : []
-    const answer = await this.#groups.sync({
+    const request = {
       ...this.identity,
       protocolType: response.protocolType,
       protocolName: response.protocolName,
       assignments: response.skipAssignment ? [] : assignments,
-    })
+    }
+    const answer = await this.#ask('sync', this.#options.rebalanceTimeoutMs, () =>
+      this.#groups.sync(request),
+    )
     if (answer.error !== undefined) throw answer.error
     return [...decodeAssignment(answer.assignment).partitions]
   }
@@ -348,14 +358,21 @@ export class Membership {
     if (memberId === '' || groupInstanceId !== null) return
     this.#memberId = ''
     try {
-      await this.#groups.leave({
-        groupId: this.#groupId,
-        members: [{ memberId, groupInstanceId, reason }],
-      })
+      await this.#ask('leave', 0, () =>
+        this.#groups.leave({
+          groupId: this.#groupId,
+          members: [{ memberId, groupInstanceId, reason }],
+        }),
+      )
     } catch (error) {
       // The session ends by itself if the group does not hear of this.
       this.#options.onBackgroundError(asLogError(error))
     }
+  }
+
+  #ask<T>(what: string, waitMs: number, call: () => Promise<T>): Promise<T> {
+    const { outside, requestTimeoutMs } = this.#options
+    return answerWithin(outside.timers, waitMs + requestTimeoutMs, what, call)
   }
 
   #planHeartbeat(ms: number = this.#options.heartbeatIntervalMs): void {
@@ -370,7 +387,8 @@ export class Membership {
     const { generationId } = this.identity
     let error: LogError | undefined
     try {
-      error = (await this.#groups.heartbeat(this.identity)).error
+      const { identity } = this
+      error = (await this.#ask('heartbeat', 0, () => this.#groups.heartbeat(identity))).error
     } catch (thrown) {
       error = asLogError(thrown)
     }

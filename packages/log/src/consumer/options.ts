@@ -45,6 +45,13 @@ export const CONSUMER_SETTINGS = {
     max: 3_600_000,
     doc: 'Or after this time.',
   },
+  requestTimeoutMs: {
+    type: 'integer',
+    default: 30_000,
+    min: 1,
+    max: 3_600_000,
+    doc: 'A question that is not answered in this time, beyond what it may wait, has failed.',
+  },
   commitIntervalMs: {
     type: 'integer',
     default: 0,

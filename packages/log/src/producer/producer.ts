@@ -16,6 +16,7 @@
  * (KIP-98), so an answer that was lost makes no second copy. Order in a partition is the order of
  * the calls, over retries too.
  */
+import { answerWithin } from '../answer.ts'
 import { backoffMs } from '../backoff.ts'
 import { LogError } from '../errors.ts'
 import { sleep } from '../outside.ts'
@@ -99,6 +100,8 @@ class BatchingProducer implements Producer {
   #unsettled = new Set<number>()
   #flushers: Flusher[] = []
   #failure: LogError | null = null
+  /** Why the last question to the log was not answered. */
+  #trouble: LogError | null = null
   #started: boolean
   #starting = false
   #closing: Promise<void> | null = null
@@ -116,10 +119,17 @@ class BatchingProducer implements Producer {
     })
   }
 
-  async send(topic: string, record: ProducerRecord): Promise<RecordMetadata> {
-    const [metadata] = await this.sendBatch(topic, [record])
-    if (metadata === undefined) throw new Error('one record has one answer')
-    return metadata
+  send(topicName: string, record: ProducerRecord): Promise<RecordMetadata> {
+    return new Promise((resolve, reject) => {
+      const topic = this.#topic(topicName)
+      const at = this.#options.outside.clock.now()
+      const delivery: Delivery = (error, offset, appendTime, partition) => {
+        if (error !== null) return reject(error)
+        const timestamp = appendTime >= 0 ? appendTime : (record.timestamp ?? at)
+        resolve({ topic: topicName, partition, offset, timestamp })
+      }
+      this.#enqueue(topic, [record], at, () => delivery, reject)
+    })
   }
 
   sendBatch(
@@ -305,10 +315,12 @@ class BatchingProducer implements Producer {
 
   #waitedInVain(topic: ProducerTopic): LogError {
     const { blockMsMax, bufferBytesMax } = this.#options
+    const because = this.#trouble === null ? '' : ` (${this.#trouble.message})`
+    const waited = `in blockMsMax ${blockMsMax} ms${because}`
     if (!this.#started)
-      return new LogError('REQUEST_TIMED_OUT', `no producer id in blockMsMax ${blockMsMax} ms`)
+      return new LogError('REQUEST_TIMED_OUT', `no producer id ${waited}`, this.#trouble)
     if (topic.partitionCount === 0)
-      return new LogError('UNKNOWN_TOPIC_OR_PARTITION', `${topic.name}, for ${blockMsMax} ms`)
+      return new LogError('UNKNOWN_TOPIC_OR_PARTITION', `${topic.name}, ${waited}`, this.#trouble)
     return new LogError(
       'THROTTLING_QUOTA_EXCEEDED',
       `no room in bufferBytesMax ${bufferBytesMax} for blockMsMax ${blockMsMax} ms`,
@@ -403,14 +415,15 @@ class BatchingProducer implements Producer {
     const deadline = outside.clock.monotonic() + blockMsMax
     for (let failures = 1; ; failures += 1) {
       try {
-        if (await attempt()) return null
+        const ms = this.#options.requestTimeoutMs
+        if (await answerWithin(outside.timers, ms, what, attempt)) return null
       } catch (error) {
-        const failure = asLogError(error)
-        if (!failure.retriable) return failure
+        this.#trouble = asLogError(error)
+        if (!this.#trouble.retriable) return this.#trouble
       }
       if (this.#stopping.signal.aborted) return new LogError('LOG_CLOSED', what)
       if (outside.clock.monotonic() >= deadline)
-        return new LogError('REQUEST_TIMED_OUT', `${what}: not known in ${blockMsMax} ms`)
+        return new LogError('REQUEST_TIMED_OUT', `${what}: not in ${blockMsMax} ms`, this.#trouble)
       const wait = backoffMs(backoff, failures, outside.random)
       await sleep(outside.timers, wait, this.#stopping.signal)
     }

@@ -12,6 +12,7 @@
  *   refused behind a missing batch  retried after that one
  *   refused for good                given up; the lane starts over behind it, see lane.ts
  */
+import { ANSWER_GRACE_MS, answerWithin } from '../answer.ts'
 import { backoffMs } from '../backoff.ts'
 import { LogError, type LogErrorCode } from '../errors.ts'
 import type { ClientTimer } from '../outside.ts'
@@ -23,8 +24,6 @@ import type { ResolvedProducerOptions } from './options.ts'
 
 /** Fresh starts of a lane without a success in between, after which its oldest batch is given up. */
 const RESETS_MAX = 5
-/** Beyond its own timeout an append gets this long to say that it timed out. */
-const ANSWER_GRACE_MS = 1_000
 
 /** Codes of answers that leave open whether the batch is stored. */
 const OUTCOME_UNKNOWN: ReadonlySet<LogErrorCode> = new Set<LogErrorCode>([
@@ -174,32 +173,25 @@ export class Sender {
       this.#lanes.add(batch.lane)
     }
     this.#requestsInFlight += 1
-    let answered = false
     const answer = (answers: (index: number) => Answer) => {
-      if (answered) return
-      answered = true
-      timer.cancel()
       this.#requestsInFlight -= 1
       for (const batch of batches) batch.lane.end(batch)
       for (const [index, batch] of batches.entries()) this.#judge(batch, answers(index))
       this.plan()
     }
-    const failed = (error: unknown) => answer(() => asLogError(error))
-    const timer = outside.timers.after(requestTimeoutMs + ANSWER_GRACE_MS, () =>
-      failed(new LogError('REQUEST_TIMED_OUT', `no answer in ${requestTimeoutMs} ms`)),
-    )
-    this.#append(batches, { acks, timeoutMs: requestTimeoutMs }).then(
+    answerWithin(outside.timers, requestTimeoutMs + ANSWER_GRACE_MS, 'append', () =>
+      this.#append(batches, { acks, timeoutMs: requestTimeoutMs }),
+    ).then(
       results => answer(index => results[index] ?? noAnswer()),
-      failed,
+      error => answer(() => asLogError(error)),
     )
   }
 
-  // Async, so that an append that throws before it returns a promise is judged like any other.
-  async #append(
+  #append(
     batches: readonly PendingBatch[],
     options: { acks: ResolvedProducerOptions['acks']; timeoutMs: number },
   ): Promise<readonly AppendResult[]> {
-    return await this.#log.append(
+    return this.#log.append(
       batches.map(({ lane, bytes }) => ({
         topic: lane.topic,
         partition: lane.partition,
@@ -323,8 +315,10 @@ export class Sender {
     const current = this.#identity
     const request =
       current === null ? { transactionalId: null } : { transactionalId: null, current }
-    this.#fresher ??= this.#log
-      .initProducer(request)
+    const { outside, requestTimeoutMs: ms } = this.#options
+    this.#fresher ??= answerWithin(outside.timers, ms, 'a new epoch', () =>
+      this.#log.initProducer(request),
+    )
       .then(identity => {
         this.#identity = identity
         return identity

@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module'
 import { describe, expect, test } from 'vitest'
 import {
   decodeAssignment,
@@ -71,5 +72,36 @@ describe('an assignment', () => {
 
   test('of no bytes gives nothing', () => {
     expect(decodeAssignment(Buffer.alloc(0)).partitions).toEqual([])
+  })
+})
+
+// A second implementation of the same bytes, of a client that is in use everywhere.
+describe('KafkaJS', () => {
+  const { MemberMetadata, MemberAssignment } = createRequire(import.meta.url)(
+    'kafkajs/src/consumer/assignerProtocol',
+  )
+
+  test('reads our subscriptions and assignments', () => {
+    const ours = encodeSubscription(subscription)
+    expect(MemberMetadata.decode(ours)).toMatchObject({ topics: ['a', 'b'], version: 3 })
+    const assignment = encodeAssignment({
+      partitions: [
+        { topic: 'a', partition: 1 },
+        { topic: 'b', partition: 0 },
+        { topic: 'a', partition: 0 },
+      ],
+      userData: null,
+    })
+    expect(MemberAssignment.decode(assignment).assignment).toEqual({ a: [0, 1], b: [0] })
+  })
+
+  test('writes what we read', () => {
+    const theirs = MemberMetadata.encode({ version: 1, topics: ['x'], userData: Buffer.from('u') })
+    const withOwned = Buffer.concat([theirs, Buffer.from('00000000', 'hex')])
+    expect(decodeSubscription(withOwned)).toMatchObject({ topics: ['x'], ownedPartitions: [] })
+    const assignment = MemberAssignment.encode({ version: 0, assignment: { a: [2, 5] } })
+    expect(decodeAssignment(assignment).partitions.map(({ partition }) => partition)).toEqual([
+      2, 5,
+    ])
   })
 })

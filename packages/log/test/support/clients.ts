@@ -47,6 +47,8 @@ export class Loop {
   readonly done: Promise<void>
   error: unknown = null
   workMs = 0
+  /** Set: what is in hand is never finished, nor anything after it. */
+  dead = false
   /** Partition numbers of the batches in hand now. */
   readonly working = new Set<number>()
 
@@ -61,6 +63,7 @@ export class Loop {
     for await (const batch of this.consumer) {
       this.working.add(batch.partition)
       if (this.workMs > 0) await outside.sleep(this.workMs)
+      if (this.dead) return
       this.seen.push(...valuesOf(batch))
       this.working.delete(batch.partition)
     }
