@@ -22,6 +22,9 @@ type Request = Decoded<MetadataRequest>
 type Asked = NonNullable<Request['topics']>[number]
 type Answer = (topic: TopicView) => MetadataTopicResponse
 
+/** First version whose answers may leave out the name. */
+const NULL_NAME_VERSION_MIN = 12
+
 const NOBODY: readonly number[] = []
 
 /** The handler of Metadata. */
@@ -39,7 +42,7 @@ export const metadataHandler: Handler<MetadataRequest, MetadataResponse> = {
       : distinct(request.topics, ({ name, topicId }) => name ?? `/${topicId}`)
     if (asked === null) return respond(request, call, engine, engine.allTopics().map(answer))
     const create = request.allowAutoTopicCreation && settings['auto.create.topics.enable']
-    const topics = asked.map(topic => lookUp(engine, topic, answer))
+    const topics = asked.map(topic => lookUp(engine, topic, answer, call.version))
     const missing = create ? missingNames(topics) : []
     if (missing.length === 0) return respond(request, call, engine, topics)
     return createMissing(node, missing).then(failures =>
@@ -49,9 +52,11 @@ export const metadataHandler: Handler<MetadataRequest, MetadataResponse> = {
         engine,
         asked.map((topic, index) => {
           const code = failures.get(topic.name ?? '')
-          const before = topics[index] ?? lookUp(engine, topic, answer)
+          const before = topics[index] ?? lookUp(engine, topic, answer, call.version)
           if (code !== undefined) return { ...before, errorCode: code }
-          return before.errorCode === ERROR_CODES.NONE ? before : lookUp(engine, topic, answer)
+          return before.errorCode === ERROR_CODES.NONE
+            ? before
+            : lookUp(engine, topic, answer, call.version)
         }),
       ),
     )
@@ -60,7 +65,7 @@ export const metadataHandler: Handler<MetadataRequest, MetadataResponse> = {
   failure: (request, { code }, call) => ({
     brokers: [],
     topics: (request.topics ?? []).map(({ name, topicId }) =>
-      nothing(call.version >= 12 ? name : (name ?? ''), topicId, code),
+      nothing(name ?? noName(call.version), topicId, code),
     ),
   }),
 }
@@ -80,12 +85,17 @@ function respond(
   }
 }
 
-function lookUp(engine: Engine, asked: Asked, answer: Answer): MetadataTopicResponse {
+function lookUp(
+  engine: Engine,
+  asked: Asked,
+  answer: Answer,
+  version: number,
+): MetadataTopicResponse {
   const { name, topicId } = asked
   if (name === null) {
     const topic = topicById(engine, topicId)
     return topic === undefined
-      ? nothing(null, topicId, ERROR_CODES.UNKNOWN_TOPIC_ID)
+      ? nothing(noName(version), topicId, ERROR_CODES.UNKNOWN_TOPIC_ID)
       : answer(topic)
   }
   const topic = engine.topic(name)
@@ -97,6 +107,11 @@ function lookUp(engine: Engine, asked: Asked, answer: Answer): MetadataTopicResp
       ? ERROR_CODES.UNKNOWN_TOPIC_OR_PARTITION
       : ERROR_CODES.INVALID_TOPIC_EXCEPTION,
   )
+}
+
+/** A topic without a name, as the version has it. */
+function noName(version: number): string | null {
+  return version >= NULL_NAME_VERSION_MIN ? null : ''
 }
 
 function missingNames(topics: readonly MetadataTopicResponse[]): readonly string[] {

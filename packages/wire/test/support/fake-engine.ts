@@ -18,6 +18,7 @@ import {
 } from '@millrace/log'
 
 const NO_BYTES = Buffer.alloc(0)
+const TOPICS_MAX = 200
 
 type Partition = { batches: Buffer[]; next: number; start: number }
 type Topic = {
@@ -103,6 +104,10 @@ export class FakeEngine {
     topics.map(({ name, partitions = -1 }) => {
       if (this.topics.has(name)) return { name, error: new LogError('TOPIC_ALREADY_EXISTS', name) }
       const count = partitions < 0 ? 1 : partitions
+      if (count === 0 || count > 100) return { name, error: new LogError('INVALID_PARTITIONS') }
+      if (this.topics.size >= TOPICS_MAX) {
+        return { name, error: new LogError('THROTTLING_QUOTA_EXCEEDED', 'topics.max') }
+      }
       if (options?.validateOnly !== true) this.addTopic(name, count)
       const topicId = this.topics.get(name)?.view.topicId
       return { name, partitions: count, ...(topicId === undefined ? {} : { topicId }) }
