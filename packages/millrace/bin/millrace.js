@@ -1,0 +1,28 @@
+#!/usr/bin/env node
+// The command. It runs what the build has put into dist/, on a Node that is new enough, and says so
+// in words when either is missing. Only syntax and names that old versions of Node know stand here:
+// everything else is imported after the check.
+import { existsSync, readFileSync } from 'node:fs'
+import module from 'node:module'
+
+const REQUIRED = [22, 22]
+const EXIT_USAGE = 2
+
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+const entry = new URL('../dist/cli/main.js', import.meta.url)
+
+if (major < REQUIRED[0] || (major === REQUIRED[0] && minor < REQUIRED[1])) {
+  process.stderr.write(
+    `error: millrace needs Node ${REQUIRED.join('.')} or newer; this is ${process.versions.node} (${process.execPath}).\n` +
+      'Run it through "npx millrace" or "npm start", which bring their own Node.\n',
+  )
+  process.exitCode = EXIT_USAGE
+} else if (!existsSync(entry)) {
+  process.stderr.write('error: millrace is not built yet.\nRun "npm run build" first.\n')
+  process.exitCode = EXIT_USAGE
+} else {
+  module.enableCompileCache?.()
+  const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+  const { main } = await import(entry.href)
+  await main(process.argv.slice(2), manifest.version)
+}

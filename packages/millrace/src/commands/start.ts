@@ -1,0 +1,85 @@
+/**
+ * `millrace start`: a node in this process until SIGTERM or SIGINT.
+ *
+ * It prints where it listens and two lines to paste, or with `--json` one object. The first signal
+ * stops cleanly: no new connections, answers in flight are sent, everything is synced. A second one,
+ * or `stop.timeout.ms` without an end, ends the process as it is; the next start recovers.
+ */
+import { relative } from 'node:path'
+import type { CommandContext } from '../cli/context.ts'
+import { parseStartArguments } from '../cli/start-options.ts'
+import { loadConfig } from '../config/load-config.ts'
+import { EXIT, type ExitCode } from '../exit-codes.ts'
+import { NodeLogger } from '../node/logger.ts'
+import { type RunningNode, startNode } from '../node/start-node.ts'
+
+/** `start` */
+export async function startCommand(
+  args: readonly string[],
+  context: CommandContext,
+): Promise<ExitCode> {
+  const { flags, configFile } = parseStartArguments(args)
+  const config = await loadConfig({
+    flags,
+    configFile,
+    environment: process.env,
+    folder: process.cwd(),
+  })
+  const level = String(config.get('logging.level')?.value ?? 'info')
+  const logger = new NodeLogger(
+    level === 'info' || level === 'warn' || level === 'error' ? level : 'silent',
+    { isTTY: context.stderr.isTerminal, write: text => context.stderr.write(text) },
+    context.now,
+  )
+  const node = await startNode(config, logger)
+  context.stdout.write(context.json ? jsonLine(node) : greeting(node, context.stdout.isTerminal))
+  setImmediate(() => void logger.load().catch(() => {}))
+  await aborted(context.signal)
+  if (!context.json) context.stdout.write('stopping\n')
+  return stop(node, Number(config.get('stop.timeout.ms')?.value), context)
+}
+
+async function stop(
+  node: RunningNode,
+  timeoutMs: number,
+  context: CommandContext,
+): Promise<ExitCode> {
+  const { promise: late, resolve } = Promise.withResolvers<'late'>()
+  const timer = setTimeout(() => resolve('late'), timeoutMs)
+  const outcome = await Promise.race([node.stop(), late])
+  clearTimeout(timer)
+  if (outcome === 'late') {
+    context.stderr.write(`not stopped after ${timeoutMs} ms; the next start recovers\n`)
+    process.exit(EXIT.failed)
+  }
+  return EXIT.ok
+}
+
+function jsonLine(node: RunningNode): string {
+  const { kafka, http, data } = node
+  return `${JSON.stringify({ event: 'listening', kafka, http, data })}\n`
+}
+
+function greeting(node: RunningNode, colours: boolean): string {
+  const bold = (text: string): string => (colours ? `\u001b[1m${text}\u001b[22m` : text)
+  const bootstrap = node.kafka === '127.0.0.1:9092' ? '' : ` --bootstrap ${node.kafka}`
+  const folder = relative(process.cwd(), node.data)
+  return `${[
+    '',
+    `  Kafka   ${bold(node.kafka)}`,
+    `  HTTP    ${node.http === null ? 'off' : bold(`http://${node.http}`)}  /healthz /readyz /metrics`,
+    `  data    ${folder === '' || folder.startsWith('..') ? node.data : `./${folder}`}`,
+    '',
+    '  Write and read:',
+    `    echo '{"id":"1","text":"hello"}' | npx millrace produce greetings --key id${bootstrap}`,
+    `    npx millrace consume greetings --from earliest${bootstrap}`,
+    '',
+  ].join('\n')}\n`
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  if (signal.aborted) resolve()
+  else signal.addEventListener('abort', () => resolve(), { once: true })
+  return promise
+}

@@ -1,0 +1,23 @@
+/** What `/readyz` says, from the engine's health: ready means that clients can write and read. */
+import type { EngineHealth } from '@millrace/engine'
+import type { Readiness } from './http-server.ts'
+
+/** Damaged partitions do not make the others unready: they are listed either way. */
+export function readinessOf(health: EngineHealth): Readiness {
+  const damaged = health.partitions.length > 0 ? { partitions: health.partitions } : {}
+  if (health.state !== 'ready') {
+    return {
+      ready: false,
+      reason: health.reason ?? `the engine is ${health.state}`,
+      detail: { state: health.state, ...damaged },
+    }
+  }
+  if (health.diskFull) {
+    return {
+      ready: false,
+      reason: health.reason ?? 'free space is below disk.reserve.bytes; records are refused',
+      detail: { state: 'disk full', ...damaged },
+    }
+  }
+  return { ready: true, detail: damaged }
+}

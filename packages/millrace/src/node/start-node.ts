@@ -1,0 +1,238 @@
+/**
+ * A node: engine, Kafka listener, HTTP side, put together and taken down in order.
+ *
+ *   start   HTTP (not ready yet) and engine at the same time, then the listener
+ *   stop    listener (answers in flight are sent), engine (everything is synced), HTTP
+ *
+ * Nothing that the first acknowledgement does not need is loaded here: see http-server and
+ * metrics-page for what comes later.
+ */
+import { resolve } from 'node:path'
+import {
+  ENGINE_SETTINGS,
+  type Engine,
+  type EngineEvent,
+  GROUP_SETTINGS,
+  openEngine,
+  systemOutside,
+} from '@millrace/engine'
+import { LogError } from '@millrace/log'
+import { type Listener, startListener, WIRE_SETTINGS } from '@millrace/wire'
+import { NODE_SETTINGS, type NodeSettings } from '../config/node-settings.ts'
+import { type Config, ConfigError } from '../config/resolve-config.ts'
+import { settingsOf } from '../config/tables.ts'
+import { topicDefaultsOf } from '../config/topic-defaults.ts'
+import { CommandError, EXIT } from '../exit-codes.ts'
+import type { HttpServer, Readiness } from './http-server.ts'
+import { type Address, formatAddress, isLoopback, parseAddress } from './listen-address.ts'
+import type { Logger } from './logger.ts'
+import { MetricsPage } from './metrics-page.ts'
+import { readinessOf } from './readiness.ts'
+
+const DRAIN_MS_MAX = 10_000
+const HTTP_OFF = 'off'
+
+/** A node that listens. */
+export interface RunningNode extends AsyncDisposable {
+  /** HOST:PORT of the Kafka listener. */
+  readonly kafka: string
+  /** HOST:PORT of the HTTP side; null when there is none. */
+  readonly http: string | null
+  /** Absolute path of the data folder. */
+  readonly data: string
+  /** The log itself, for use in the same process. */
+  readonly log: Engine
+  /** Sends the answers in flight, syncs everything, closes. */
+  stop(): Promise<void>
+}
+
+type Addresses = {
+  readonly kafka: Address
+  readonly http: Address | null
+  readonly advertise: Address | null
+}
+
+/**
+ * Starts a node. Throws `ConfigError` on a bad address, `CommandError` (exit code `busy`) when the
+ * data folder or a port is in use, else what the engine throws.
+ */
+export async function startNode(config: Config, logger: Logger): Promise<RunningNode> {
+  const settings = settingsOf(config, NODE_SETTINGS)
+  const addresses = addressesOf(settings)
+  const node = new StartingNode(settings, addresses, logger)
+  try {
+    return await node.start(config)
+  } catch (error) {
+    await node.stop()
+    throw error
+  }
+}
+
+class StartingNode {
+  #settings: NodeSettings
+  #addresses: Addresses
+  #logger: Logger
+  #engine: Engine | null = null
+  #listener: Listener | null = null
+  #http: HttpServer | null = null
+  #stopping: Promise<void> | null = null
+
+  constructor(settings: NodeSettings, addresses: Addresses, logger: Logger) {
+    this.#settings = settings
+    this.#addresses = addresses
+    this.#logger = logger
+  }
+
+  async start(config: Config): Promise<RunningNode> {
+    const data = resolve(this.#settings.data)
+    const http = this.#startHttp()
+    const opened = await Promise.allSettled([this.#openEngine(config, data), http])
+    // A folder in use says more than a port in use: it is told first.
+    for (const outcome of opened) if (outcome.status === 'rejected') throw outcome.reason
+    const engine = this.#engine
+    if (engine === null) throw new Error('the engine is open')
+    const { kafka, advertise } = this.#addresses
+    this.#listener = await bound('kafka', kafka, () =>
+      startListener({
+        engine,
+        host: kafka.host,
+        port: kafka.port,
+        ...(advertise === null ? {} : { advertise }),
+        settings: settingsOf(config, WIRE_SETTINGS),
+        outside: systemOutside(),
+        logger: this.#logger,
+      }),
+    )
+    const stop = (): Promise<void> => this.stop()
+    return {
+      kafka: formatAddress(this.#listener.address),
+      http: this.#http?.address ?? null,
+      data,
+      log: engine,
+      stop,
+      [Symbol.asyncDispose]: stop,
+    }
+  }
+
+  /** Safe at any moment, and to call again. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  async #stop(): Promise<void> {
+    const drainMs = Math.min(DRAIN_MS_MAX, this.#settings['stop.timeout.ms'] / 2)
+    await this.#listener?.close({ drainMs })
+    await this.#engine?.close()
+    await this.#http?.close()
+  }
+
+  async #openEngine(config: Config, folder: string): Promise<void> {
+    try {
+      this.#engine = await openEngine({
+        folder,
+        settings: settingsOf(config, ENGINE_SETTINGS),
+        groupSettings: settingsOf(config, GROUP_SETTINGS),
+        topicDefaults: topicDefaultsOf(config),
+        onEvent: event => this.#onEvent(event),
+      })
+    } catch (cause) {
+      throw openFailure(cause, folder)
+    }
+  }
+
+  async #startHttp(): Promise<void> {
+    const { http } = this.#addresses
+    if (http === null) return
+    const { startHttpServer } = await import('./http-server.ts')
+    const page = new MetricsPage({
+      engine: () => this.#engine?.metrics() ?? {},
+      listener: () => this.#listener?.metrics() ?? {},
+    })
+    this.#http = await bound('http', http, () =>
+      startHttpServer({
+        address: http,
+        connectionsMax: this.#settings['http.connections.max'],
+        requestTimeoutMs: this.#settings['http.request.timeout.ms'],
+        headersBytesMax: this.#settings['http.headers.max.bytes'],
+        readiness: () => this.#readiness(),
+        metrics: () => page.render(),
+      }),
+    )
+  }
+
+  #readiness(): Readiness {
+    if (this.#stopping !== null) return { ready: false, reason: 'the node is stopping' }
+    if (this.#engine === null || this.#listener === null) {
+      return { ready: false, reason: 'the node is starting' }
+    }
+    return readinessOf(this.#engine.health())
+  }
+
+  #onEvent(event: EngineEvent): void {
+    this.#logger[event.level]({ part: 'engine' }, event.message)
+  }
+}
+
+/** Checks the addresses, and that nothing listens to the world without being told to. */
+function addressesOf(settings: NodeSettings): Addresses {
+  const problems: string[] = []
+  const address = (text: string, key: string): Address | null => {
+    try {
+      return parseAddress(text, key)
+    } catch (error) {
+      problems.push(error instanceof Error ? error.message : String(error))
+      return null
+    }
+  }
+  const kafka = address(settings.kafka, 'kafka')
+  const http = settings.http === HTTP_OFF ? null : address(settings.http, 'http')
+  const advertise = settings.advertise === '' ? null : address(settings.advertise, 'advertise')
+  for (const [key, each] of [['kafka', kafka] as const, ['http', http] as const]) {
+    if (each === null || isLoopback(each.host) || settings['insecure.listen']) continue
+    problems.push(
+      `${key} ${formatAddress(each)} can be reached from other machines, and nobody has to authenticate; ` +
+        'listen on 127.0.0.1, or accept it with --insecure-listen',
+    )
+  }
+  if (kafka === null || problems.length > 0) throw new ConfigError(problems)
+  return { kafka, http, advertise }
+}
+
+/** Binds, and tells a failure by the setting that names the address. */
+async function bound<T>(key: string, address: Address, listen: () => Promise<T>): Promise<T> {
+  try {
+    return await listen()
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException | null)?.code
+    const where = formatAddress(address)
+    if (code === 'EADDRINUSE') {
+      throw new CommandError(
+        `${where} is in use: another process listens there`,
+        EXIT.busy,
+        `Stop it, or choose another address with --${key} HOST:PORT.`,
+        cause,
+      )
+    }
+    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND' || code === 'EACCES') {
+      throw new CommandError(
+        `cannot listen on ${where} (${code})`,
+        EXIT.usage,
+        `Give an address of this machine with --${key} HOST:PORT.`,
+        cause,
+      )
+    }
+    throw cause
+  }
+}
+
+function openFailure(cause: unknown, folder: string): unknown {
+  const reason = cause instanceof LogError ? cause.cause : cause
+  if ((reason as { readonly code?: unknown } | null)?.code !== 'ELOCKED') return cause
+  return new CommandError(
+    `the data folder ${folder} is in use by another process`,
+    EXIT.busy,
+    'Stop that process, or give this one a folder of its own with --data DIR.',
+    cause,
+  )
+}
