@@ -15,6 +15,7 @@ import { BytesInFlight } from './bytes-in-flight.ts'
 import { ChunkPool } from './chunk-pool.ts'
 import { Connection, type ConnectionNode } from './connection.ts'
 import { Counters } from './counters.ts'
+import { LimitedLogger } from './limited-logger.ts'
 import type { Logger } from './logger.ts'
 
 /** What a listener is started with. */
@@ -48,8 +49,6 @@ export interface Listener {
 
 const SWEEP_MS = 1_000
 const BACKLOG = 511
-/** One line a second about refused connections, however many there are. */
-const REFUSALS_LOGGED_PER_SWEEP = 1
 
 /** Binds and starts. Throws RangeError on limits that contradict each other, or the bind's error. */
 export async function startListener(options: ListenerOptions): Promise<Listener> {
@@ -68,6 +67,7 @@ class SocketListener implements Listener {
   readonly #server: Server
   readonly #options: ListenerOptions
   readonly #node: ConnectionNode
+  readonly #logger: LimitedLogger
   readonly #counters = new Counters()
   readonly #bytes: BytesInFlight
   readonly #chunks: ChunkPool
@@ -75,12 +75,13 @@ class SocketListener implements Listener {
   readonly #perAddress = new Map<string, number>()
   #toFlush: Connection[] = []
   #sweepTimer: Timer | undefined
-  #refusalsLogged = 0
   #closing = false
   #allClosed: (() => void) | undefined
 
   constructor(options: ListenerOptions) {
-    const { engine, settings, outside, logger, advertise } = options
+    const { engine, settings, outside, advertise } = options
+    const logger = new LimitedLogger(options.logger)
+    this.#logger = logger
     const soon = outside.timers.soon
     this.#options = options
     this.#bytes = new BytesInFlight(settings['queued.max.request.bytes'], soon)
@@ -113,7 +114,7 @@ class SocketListener implements Listener {
       this.#server.listen({ host, port, backlog: BACKLOG }, () => {
         this.#server.off('error', reject)
         this.#server.on('error', error => {
-          this.#options.logger.error({ error: error.stack }, 'the listener failed')
+          this.#logger.error({ error: error.stack }, 'the listener failed')
         })
         this.#sweepLater()
         resolve()
@@ -173,9 +174,8 @@ class SocketListener implements Listener {
 
   #refuse(socket: Socket, limit: string): void {
     this.#counters.connectionsRefused += 1
-    if (this.#refusalsLogged < REFUSALS_LOGGED_PER_SWEEP && !this.#closing) {
-      this.#refusalsLogged += 1
-      this.#options.logger.warn(
+    if (!this.#closing) {
+      this.#logger.warn(
         { peer: socket.remoteAddress, limit, open: this.#connections.size },
         'connection refused: the limit is reached',
       )
@@ -212,7 +212,7 @@ class SocketListener implements Listener {
 
   #sweepLater(): void {
     this.#sweepTimer = this.#options.outside.timers.after(SWEEP_MS, () => {
-      this.#refusalsLogged = 0
+      this.#logger.sweep()
       this.#chunks.trim()
       const nowMs = this.#options.outside.clock.monotonic()
       for (const connection of this.#connections) connection.sweep(nowMs)
