@@ -1,5 +1,6 @@
 export { GROUP_SETTINGS, type GroupSettings } from './coordinators/groups/settings.ts'
 export { type Disk, DiskError, type DiskErrorCode, type DiskFile } from './disk/disk.ts'
+export { nodeDisk } from './disk/node-disk.ts'
 export type {
   Engine,
   EngineHealth,
@@ -8,6 +9,7 @@ export type {
   SlicedFetchResult,
   TopicView,
 } from './engine.ts'
+export { type EngineEvent, type EngineOptions, openEngine } from './open-engine.ts'
 export {
   type Clock,
   type Outside,

@@ -21,7 +21,8 @@ export interface Timer {
 
 /** Timers. Callbacks run outside of the caller's stack, never early. */
 export interface Timers {
-  after(ms: number, callback: () => void): Timer
+  /** @param keepAlive whether the process stays alive for it; default no */
+  after(ms: number, callback: () => void, keepAlive?: boolean): Timer
   /** Runs soon, after what is ready now: the end of this turn of the event loop. */
   soon(callback: () => void): void
 }
@@ -34,14 +35,14 @@ export interface Random {
 /** Clock, timers and randomness as one parameter. */
 export type Outside = { readonly clock: Clock; readonly timers: Timers; readonly random: Random }
 
-/** The platform's own. Timers do not keep the process alive. */
+/** The platform's own. */
 export function systemOutside(): Outside {
   return {
     clock: { now: () => Date.now(), monotonic: () => performance.now() },
     timers: {
-      after: (ms, callback) => {
+      after: (ms, callback, keepAlive = false) => {
         const handle = setTimeout(callback, ms)
-        handle.unref()
+        if (!keepAlive) handle.unref()
         return { cancel: () => clearTimeout(handle) }
       },
       soon: callback => void setImmediate(callback),

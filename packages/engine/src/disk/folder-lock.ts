@@ -1,0 +1,56 @@
+/**
+ * One engine a data folder: an exclusive transaction on a SQLite file beside the data (engine rule
+ * 18). The operating system ends it with the process, however that ends.
+ */
+import { createRequire } from 'node:module'
+import type { DatabaseSync } from 'node:sqlite'
+import { DiskError } from './disk.ts'
+
+const FILE = 'lock.sqlite'
+
+/** The lock of a folder. */
+export class FolderLock {
+  readonly #root: string
+  #database: DatabaseSync | undefined
+
+  constructor(root: string) {
+    this.#root = root
+  }
+
+  /** Throws ELOCKED if another engine, in this process or another, has the folder. */
+  take(): void {
+    const { DatabaseSync } = loadSqlite()
+    const database = new DatabaseSync(`${this.#root}/${FILE}`)
+    try {
+      // No busy timeout: whoever has it keeps it.
+      database.exec(
+        'PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE',
+      )
+    } catch (cause) {
+      database.close()
+      throw new DiskError(
+        'ELOCKED',
+        this.#root,
+        'another process, or another engine of this one, has opened this data folder',
+        cause,
+      )
+    }
+    this.#database = database
+  }
+
+  release(): void {
+    this.#database?.close()
+    this.#database = undefined
+  }
+}
+
+/** Older Node versions print a warning that node:sqlite is experimental; users need not see it. */
+function loadSqlite(): typeof import('node:sqlite') {
+  const emitWarning = process.emitWarning
+  process.emitWarning = (): void => undefined
+  try {
+    return createRequire(import.meta.url)('node:sqlite') as typeof import('node:sqlite')
+  } finally {
+    process.emitWarning = emitWarning
+  }
+}

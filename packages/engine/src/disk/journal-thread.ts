@@ -1,0 +1,45 @@
+/**
+ * The thread that writes and syncs the journal. It waits for a command in shared memory, carries it
+ * out, and says so there; it imports nothing else, because its memory counts.
+ *
+ * Control block (int32): 0 command, 1 file descriptor, 2 slot, 3 length, 4 sync, 5 result, 6 done.
+ * At byte 32 a float64: the position. The result is 0, or the index of an error code plus one.
+ */
+import { fdatasyncSync, writeSync } from 'node:fs'
+import { workerData } from 'node:worker_threads'
+import { CONTROL, ERROR_CODES, type JournalThreadData } from './journal-control.ts'
+
+const { control, staging, syncDelayMs } = workerData as JournalThreadData
+const words = new Int32Array(control)
+const position = new Float64Array(control, CONTROL.positionAt, 1)
+const slots = staging.map(area => Buffer.from(area))
+
+function carryOut(): void {
+  const slot = slots[words[CONTROL.slot] ?? 0]
+  const descriptor = words[CONTROL.descriptor] ?? -1
+  const length = words[CONTROL.length] ?? 0
+  const from = position[0] ?? 0
+  if (slot === undefined) throw Object.assign(new Error('no such slot'), { code: 'EIO' })
+  for (let done = 0; done < length; ) {
+    done += writeSync(descriptor, slot, done, length - done, from + done)
+  }
+  if (words[CONTROL.sync] === 0) return
+  if (syncDelayMs > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, syncDelayMs)
+  fdatasyncSync(descriptor)
+}
+
+for (;;) {
+  Atomics.wait(words, CONTROL.command, CONTROL.idle)
+  if (words[CONTROL.command] === CONTROL.stop) break
+  let result = 0
+  try {
+    carryOut()
+  } catch (cause) {
+    const code = String((cause as { code?: unknown }).code)
+    result = Math.max(0, ERROR_CODES.indexOf(code)) + 1
+  }
+  words[CONTROL.result] = result
+  Atomics.store(words, CONTROL.command, CONTROL.idle)
+  Atomics.store(words, CONTROL.done, 1)
+  Atomics.notify(words, CONTROL.done)
+}

@@ -1,0 +1,265 @@
+/**
+ * The real disk: a folder of the file system, through node:fs.
+ *
+ * Page-cache reads and writes are synchronous calls; syncs go through libuv's pool, the journal's
+ * through a thread of its own. The lock is an exclusive transaction on a small SQLite file, which the
+ * kernel releases when the process dies, `kill -9` included; Node has no flock.
+ */
+import {
+  close,
+  closeSync,
+  constants,
+  existsSync,
+  fdatasync,
+  fstatSync,
+  fsync,
+  ftruncateSync,
+  mkdirSync,
+  open,
+  openSync,
+  readdirSync,
+  readSync,
+  renameSync,
+  rmdirSync,
+  statfsSync,
+  unlinkSync,
+  writevSync,
+} from 'node:fs'
+import { resolve } from 'node:path'
+import {
+  type Disk,
+  DiskError,
+  type DiskErrorCode,
+  type DiskFile,
+  type JournalWrite,
+  type JournalWriter,
+  type OpenMode,
+} from './disk.ts'
+import { FolderLock } from './folder-lock.ts'
+import { NodeJournalWriter } from './node-journal-writer.ts'
+
+const KNOWN_CODES = new Set<string>([
+  'EIO',
+  'ENOSPC',
+  'EMFILE',
+  'ENOENT',
+  'EEXIST',
+  'EACCES',
+] satisfies DiskErrorCode[])
+/** Codes that mean the same to the engine. */
+const SAME_AS: Readonly<Record<string, DiskErrorCode>> = {
+  EDQUOT: 'ENOSPC',
+  ENFILE: 'EMFILE',
+  EPERM: 'EACCES',
+  EROFS: 'EACCES',
+}
+const FLAGS: Readonly<Record<OpenMode, number>> = {
+  read: constants.O_RDONLY,
+  write: constants.O_RDWR,
+  create: constants.O_RDWR | constants.O_CREAT,
+}
+/** writev takes no more buffers at once (IOV_MAX). */
+const BUFFERS_PER_WRITE = 1024
+
+/** How to use a folder. */
+export type NodeDiskOptions = {
+  /** Added to each sync in ms, to measure what a slower device would do. Default 0. */
+  readonly syncDelayMs?: number
+}
+
+/** A folder of the file system as a {@link Disk}; created if absent. Throws DiskError. */
+export function nodeDisk(folder: string, options: NodeDiskOptions = {}): Disk {
+  const root = resolve(folder)
+  run('', () => mkdirSync(root, { recursive: true }))
+  return new NodeDisk(root, options.syncDelayMs ?? 0)
+}
+
+class NodeDisk implements Disk {
+  readonly #root: string
+  readonly #syncDelayMs: number
+  readonly #lock: FolderLock
+  #writer: JournalWriter | undefined
+
+  constructor(root: string, syncDelayMs: number) {
+    this.#root = root
+    this.#syncDelayMs = syncDelayMs
+    this.#lock = new FolderLock(root)
+  }
+
+  lock(): void {
+    this.#lock.take()
+  }
+
+  unlock(): void {
+    this.#lock.release()
+  }
+
+  open(path: string, mode: OpenMode): DiskFile {
+    return run(
+      path,
+      () => new NodeFile(path, openSync(this.#at(path), FLAGS[mode]), this.#syncDelayMs),
+    )
+  }
+
+  exists(path: string): boolean {
+    return existsSync(this.#at(path))
+  }
+
+  list(folder: string): readonly string[] {
+    try {
+      return readdirSync(this.#at(folder)).sort()
+    } catch (cause) {
+      if ((cause as { code?: unknown }).code === 'ENOENT') return []
+      throw diskError(folder, cause)
+    }
+  }
+
+  makeFolder(path: string): void {
+    run(path, () => mkdirSync(this.#at(path), { recursive: true }))
+  }
+
+  rename(from: string, to: string): void {
+    run(from, () => renameSync(this.#at(from), this.#at(to)))
+  }
+
+  unlink(path: string): void {
+    unlessAbsent(path, () => unlinkSync(this.#at(path)))
+  }
+
+  removeFolder(path: string): void {
+    unlessAbsent(path, () => rmdirSync(this.#at(path)))
+  }
+
+  syncFolder(path: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const fail = (cause: unknown): void => reject(diskError(path, cause))
+      open(this.#at(path), constants.O_RDONLY, (failed, descriptor) => {
+        if (failed !== null) return fail(failed)
+        fsync(descriptor, cause => {
+          close(descriptor, () => (cause === null ? resolve() : fail(cause)))
+        })
+      })
+    })
+  }
+
+  space(): { readonly free: number; readonly total: number } {
+    const { bavail, blocks, bsize } = run('', () => statfsSync(this.#root))
+    return { free: bavail * bsize, total: blocks * bsize }
+  }
+
+  openJournalWriter(count: number, bytes: number): JournalWriter {
+    this.#writer = new NodeJournalWriter(count, bytes, descriptorOf, this.#syncDelayMs)
+    return this.#writer
+  }
+
+  async close(): Promise<void> {
+    await this.#writer?.close()
+    this.#lock.release()
+  }
+
+  #at(path: string): string {
+    return path === '' ? this.#root : `${this.#root}/${path}`
+  }
+}
+
+class NodeFile implements DiskFile {
+  readonly path: string
+  readonly descriptor: number
+  readonly #syncDelayMs: number
+
+  constructor(path: string, descriptor: number, syncDelayMs: number) {
+    this.path = path
+    this.descriptor = descriptor
+    this.#syncDelayMs = syncDelayMs
+  }
+
+  size(): number {
+    return run(this.path, () => fstatSync(this.descriptor).size)
+  }
+
+  read(position: number, target: Uint8Array): number {
+    return run(this.path, () => {
+      let done = 0
+      while (done < target.length) {
+        const read = readSync(this.descriptor, target, done, target.length - done, position + done)
+        if (read === 0) break
+        done += read
+      }
+      return done
+    })
+  }
+
+  write(position: number, buffers: readonly Uint8Array[]): void {
+    run(this.path, () => {
+      for (let i = 0; i < buffers.length; i += BUFFERS_PER_WRITE) {
+        const part = buffers.slice(i, i + BUFFERS_PER_WRITE)
+        const bytes = part.reduce((sum, buffer) => sum + buffer.length, 0)
+        this.#writeWhole(part, position, bytes)
+        position += bytes
+      }
+    })
+  }
+
+  async sync(): Promise<void> {
+    if (this.#syncDelayMs > 0) {
+      await new Promise(resolve => setTimeout(resolve, this.#syncDelayMs))
+    }
+    await new Promise<void>((resolve, reject) => {
+      fdatasync(this.descriptor, cause =>
+        cause === null ? resolve() : reject(diskError(this.path, cause)),
+      )
+    })
+  }
+
+  truncate(size: number): void {
+    run(this.path, () => ftruncateSync(this.descriptor, size))
+  }
+
+  close(): void {
+    run(this.path, () => closeSync(this.descriptor))
+  }
+
+  /** A write may take fewer bytes than it is given; what is left is given again. */
+  #writeWhole(buffers: readonly Uint8Array[], position: number, bytes: number): void {
+    let rest = [...buffers]
+    let done = 0
+    while (done < bytes) {
+      let written = writevSync(this.descriptor, rest, position + done)
+      done += written
+      if (done === bytes) return
+      while (rest[0] !== undefined && written >= rest[0].length) {
+        written -= rest[0].length
+        rest = rest.slice(1)
+      }
+      if (rest[0] !== undefined) rest[0] = rest[0].subarray(written)
+    }
+  }
+}
+
+function descriptorOf({ file }: JournalWrite): number {
+  if (file instanceof NodeFile) return file.descriptor
+  throw new DiskError('EIO', file.path, 'the file belongs to another disk')
+}
+
+function unlessAbsent(path: string, work: () => void): void {
+  try {
+    work()
+  } catch (cause) {
+    const { code } = cause as { code?: unknown }
+    if (code !== 'ENOENT' && code !== 'ENOTEMPTY') throw diskError(path, cause)
+  }
+}
+
+function run<T>(path: string, work: () => T): T {
+  try {
+    return work()
+  } catch (cause) {
+    throw diskError(path, cause)
+  }
+}
+
+function diskError(path: string, cause: unknown): DiskError {
+  const code = String((cause as { code?: unknown }).code)
+  const known = SAME_AS[code] ?? (KNOWN_CODES.has(code) ? (code as DiskErrorCode) : 'EIO')
+  return new DiskError(known, path, cause instanceof Error ? cause.message : String(cause), cause)
+}

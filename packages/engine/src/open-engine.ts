@@ -1,0 +1,332 @@
+/**
+ * Opens the embedded engine: lock, recover, begin a new generation of the journal, serve.
+ *
+ * Nothing is answered before the checkpoint of the new generation is durable (see `recovery.ts`).
+ */
+import { LogError, resolveSettings } from '@millrace/log'
+import { Appends } from './appends.ts'
+import { Clockwork } from './clockwork.ts'
+import {
+  CATALOGUE_PARTITION_ID,
+  Catalogue,
+  OFFSETS_PARTITION_ID,
+} from './coordinators/catalogue.ts'
+import { GroupCoordinator } from './coordinators/groups/group-coordinator.ts'
+import { GROUP_SETTINGS, type GroupSettings } from './coordinators/groups/settings.ts'
+import { PartitionSink } from './coordinators/partition-sink.ts'
+import { checkTopicConfig } from './coordinators/topic-config.ts'
+import { type Disk, DiskError } from './disk/disk.ts'
+import { nodeDisk } from './disk/node-disk.ts'
+import { EmbeddedEngine } from './embedded-engine.ts'
+import type { Engine } from './engine.ts'
+import { Fetches } from './fetches.ts'
+import { type Outside, systemOutside } from './outside.ts'
+import { ENGINE_SETTINGS, type EngineSettings } from './settings.ts'
+import type { Checkpoint } from './storage/checkpoint-file.ts'
+import { Checkpointer } from './storage/checkpointer.ts'
+import { FileCache } from './storage/file-cache.ts'
+import { Journal, STAGING_SLOTS } from './storage/journal.ts'
+import { JOURNAL_FOLDER, JournalRing } from './storage/journal-ring.ts'
+import { journalFiles } from './storage/journal-scan.ts'
+import { LogStore } from './storage/log-store.ts'
+import { PARTITIONS_FOLDER, type PartitionLog } from './storage/partition-log.ts'
+import {
+  beginGeneration,
+  FENCED_MARKER,
+  type RecoveryReport,
+  recover,
+  setAsideFencedJournal,
+} from './storage/recovery.ts'
+import { Retention } from './storage/retention.ts'
+import { TimerWheel } from './timer-wheel.ts'
+import { TopicAdmin } from './topic-admin.ts'
+import { TopicTable } from './topic-table.ts'
+
+/** Largest commit group, and so the largest record batch. Bytes. */
+const STAGING_BYTES_MAX = 16 << 20
+
+/** How to open an engine. */
+export type EngineOptions = {
+  /** The data folder; created if absent. */
+  readonly folder: string
+  readonly settings?: Partial<EngineSettings>
+  readonly groupSettings?: Partial<GroupSettings>
+  /** The node's defaults for topic configuration, by Kafka's names of topic keys. */
+  readonly topicDefaults?: Readonly<Record<string, string>>
+  readonly disk?: Disk
+  readonly outside?: Outside
+  /**
+   * The operator has decided: what is damaged is given up, the rest is served again. Without it
+   * damage is quarantined and nothing is thrown away.
+   */
+  readonly acceptLoss?: boolean
+  /** Told what an operator should read: recovery, damage, fences. */
+  readonly onEvent?: (event: EngineEvent) => void
+}
+
+/** Something that an operator should read. */
+export type EngineEvent = {
+  readonly level: 'info' | 'warn' | 'error'
+  readonly message: string
+}
+
+/**
+ * Opens an engine on a data folder. Throws LogError KAFKA_STORAGE_ERROR when the folder is in use or
+ * cannot be read, RangeError on a bad setting, INVALID_CONFIG on a bad topic default.
+ */
+export async function openEngine(options: EngineOptions): Promise<Engine> {
+  const settings = resolveSettings(ENGINE_SETTINGS, options.settings)
+  const groupSettings = resolveSettings(GROUP_SETTINGS, options.groupSettings)
+  const topicDefaults = options.topicDefaults ?? {}
+  checkTopicConfig(topicDefaults)
+  const outside = options.outside ?? systemOutside()
+  const disk = options.disk ?? nodeDisk(options.folder)
+  try {
+    disk.lock()
+  } catch (cause) {
+    await disk.close()
+    throw storageError(cause)
+  }
+  try {
+    const opening = new Opening({
+      ...options,
+      settings,
+      groupSettings,
+      topicDefaults,
+      outside,
+      disk,
+    })
+    return await opening.run()
+  } catch (cause) {
+    disk.unlock()
+    await disk.close()
+    throw storageError(cause)
+  }
+}
+
+type OpeningOptions = Omit<EngineOptions, 'settings' | 'groupSettings'> & {
+  readonly settings: EngineSettings
+  readonly groupSettings: GroupSettings
+  readonly topicDefaults: Readonly<Record<string, string>>
+  readonly outside: Outside
+  readonly disk: Disk
+}
+
+/** The steps of opening, and the wires between the parts. */
+class Opening {
+  readonly #options: OpeningOptions
+  readonly #store: LogStore
+  readonly #topics: TopicTable
+  readonly #catalogue: Catalogue
+  readonly #groups: GroupCoordinator
+  readonly #wheel: TimerWheel
+  /** Waiting reads keep the process alive: a program that only consumes goes on. */
+  readonly #readWheel: TimerWheel
+  readonly #appends: Appends
+  #checkpointer: Checkpointer | undefined
+  #clockwork: Clockwork | undefined
+
+  constructor(options: OpeningOptions) {
+    const { disk, outside, settings } = options
+    this.#options = options
+    const cache = new FileCache(disk, settings['files.open.max'])
+    this.#store = new LogStore({ disk, cache, outside, settings })
+    this.#topics = new TopicTable(this.#store, options.topicDefaults)
+    this.#catalogue = new Catalogue(this.#topics, {
+      topicsMax: settings['topics.max'],
+      partitionsMax: settings['partitions.max'],
+    })
+    this.#wheel = new TimerWheel(outside)
+    this.#readWheel = new TimerWheel({
+      clock: outside.clock,
+      timers: {
+        after: (ms, callback) => outside.timers.after(ms, callback, true),
+        soon: callback => outside.timers.soon(callback),
+      },
+    })
+    this.#groups = new GroupCoordinator({
+      sink: this.#sink(OFFSETS_PARTITION_ID),
+      outside,
+      wheel: this.#wheel,
+      settings: options.groupSettings,
+      partitionExists: (topic, partition) => this.#topics.partition(topic, partition) !== undefined,
+    })
+    this.#appends = new Appends(this.#store, this.#topics)
+  }
+
+  async run(): Promise<Engine> {
+    const { disk } = this.#options
+    disk.makeFolder(JOURNAL_FOLDER)
+    disk.makeFolder(PARTITIONS_FOLDER)
+    const target = { store: this.#store, catalogue: this.#catalogue, groups: this.#groups }
+    const { report, checkpoint } = await recover(target, {
+      newId: () => this.#newId(),
+      acceptLoss: this.#options.acceptLoss === true,
+    })
+    this.#tell(report)
+    if (report.damage !== undefined) return this.#serveReadOnly(report, checkpoint, report.damage)
+    const salt = this.#options.outside.random.bytes(8)
+    const begun = await beginGeneration(target, checkpoint, salt.toString('hex'))
+    setAsideFencedJournal(this.#store)
+    const journal = this.#journal(salt, this.#ringFiles())
+    await journal.ring.start()
+    await disk.syncFolder('')
+    return this.#serve(report, begun)
+  }
+
+  #serve(report: RecoveryReport, checkpoint: Checkpoint): Engine {
+    const { settings, outside } = this.#options
+    this.#checkpointer = new Checkpointer({
+      store: this.#store,
+      snapshots: {
+        catalogue: () => this.#catalogue.snapshot(),
+        groups: () => this.#groups.snapshot(),
+      },
+      last: checkpoint,
+      onError: message => this.#event('error', message),
+    })
+    const admin = new TopicAdmin({
+      catalogue: this.#catalogue,
+      topics: this.#topics,
+      sink: this.#sink(CATALOGUE_PARTITION_ID),
+      random: outside.random,
+      settings,
+      onDeleted: topic => this.#groups.onTopicDeleted(topic),
+    })
+    const internal = (partition: PartitionLog): boolean =>
+      this.#topics.get(partition.topic)?.internal === true
+    const retention = new Retention(this.#store, moves => admin.moveLogStarts(moves), internal)
+    const clockwork = new Clockwork({
+      store: this.#store,
+      topics: this.#topics,
+      checkpointer: this.#checkpointer,
+      retention,
+      appends: this.#appends,
+    })
+    this.#clockwork = clockwork
+    this.#topics.recovering = false
+    this.#catalogue.start()
+    if (this.#store.journal.fencedBy === undefined) {
+      clockwork.start()
+      this.#groups.start()
+    }
+    return new EmbeddedEngine({
+      id: checkpoint.logId,
+      folder: this.#options.folder,
+      settings,
+      store: this.#store,
+      topics: this.#topics,
+      admin,
+      appends: this.#appends,
+      fetches: new Fetches(this.#topics, this.#readWheel, settings),
+      groups: this.#groups,
+      clockwork,
+      recovery: report,
+      release: async () => {
+        this.#wheel.close()
+        this.#readWheel.close()
+        this.#options.disk.unlock()
+        await this.#options.disk.close()
+      },
+    })
+  }
+
+  /** The journal is damaged: every byte stays where it is, nothing is written, reads are served. */
+  #serveReadOnly(report: RecoveryReport, checkpoint: Checkpoint, damage: string): Engine {
+    const { journal } = this.#journal(Buffer.alloc(8), [])
+    journal.fence(damage)
+    return this.#serve(report, checkpoint)
+  }
+
+  #journal(
+    salt: Buffer,
+    files: ReturnType<Disk['open']>[],
+  ): { journal: Journal<PartitionLog>; ring: JournalRing } {
+    const { disk, outside, settings } = this.#options
+    const fileBytes = settings['journal.file.bytes']
+    const filesMax = Math.max(1, Math.floor(settings['journal.max.bytes'] / fileBytes))
+    const ring = new JournalRing(disk, { fileBytes, filesMax }, files)
+    const stagingBytes = Math.min(fileBytes, STAGING_BYTES_MAX)
+    const journal = new Journal<PartitionLog>({
+      writer: disk.openJournalWriter(STAGING_SLOTS, stagingBytes),
+      ring,
+      outside,
+      salt,
+      limits: {
+        groupBytesMax: Math.min(settings['journal.group.max.bytes'], stagingBytes),
+        stallMaxMs: settings['journal.stall.max.ms'],
+        syncIntervalMs: settings['flush.interval.ms'],
+      },
+      events: {
+        onSealed: group => this.#checkpointer?.sealed(group.seq),
+        onComplete: group => {
+          this.#store.applyGroup(group)
+          this.#checkpointer?.completed(group.seq, journal.position)
+          this.#clockwork?.afterGroup()
+        },
+        onRoom: () => this.#appends.drain(),
+        onPressure: () => this.#clockwork?.pressure(),
+        onFenced: reason => this.#fenced(reason),
+      },
+    })
+    this.#store.attach(journal)
+    return { journal, ring }
+  }
+
+  /** The files of earlier runs, to be written again; those of another size are taken away. */
+  #ringFiles(): ReturnType<Disk['open']>[] {
+    const { disk, settings } = this.#options
+    const files = []
+    for (const path of journalFiles(disk)) {
+      const file = disk.open(path, 'write')
+      if (file.size() === settings['journal.file.bytes']) files.push(file)
+      else {
+        file.close()
+        disk.unlink(path)
+      }
+    }
+    return files
+  }
+
+  #fenced(reason: string): void {
+    this.#event('error', `appends are refused until a restart: ${reason}`)
+    try {
+      // Best effort on a disk that has just failed: without it the next run reuses the files.
+      this.#options.disk.open(FENCED_MARKER, 'create').close()
+    } catch (cause) {
+      this.#event('warn', `the mark of the failed journal could not be written: ${String(cause)}`)
+    }
+  }
+
+  #sink(partitionId: number): PartitionSink {
+    const partition = this.#store.partitions.get(partitionId)
+    if (partition === undefined) throw new Error(`partition ${partitionId} is missing`)
+    return new PartitionSink(this.#store, partition)
+  }
+
+  #newId(): string {
+    return this.#options.outside.random.bytes(16).toString('base64url')
+  }
+
+  #tell(report: RecoveryReport): void {
+    if (report.fresh || report.clean) return
+    this.#event(
+      'warn',
+      `recovered after a crash: ${report.groups} groups, ${report.batches} batches; the journal ends behind ${report.journalEnd}`,
+    )
+    for (const { topic, partition, trouble } of this.#store.partitions.values()) {
+      if (trouble !== undefined) {
+        this.#event('error', `${topic}-${partition} is ${trouble.state}: ${trouble.reason}`)
+      }
+    }
+  }
+
+  #event(level: EngineEvent['level'], message: string): void {
+    this.#options.onEvent?.({ level, message })
+  }
+}
+
+function storageError(cause: unknown): unknown {
+  if (!(cause instanceof DiskError)) return cause
+  return new LogError('KAFKA_STORAGE_ERROR', cause.message, cause)
+}
