@@ -35,20 +35,54 @@ export async function consumeAsMember(
     groupId: options.group,
     isolation: 'read_committed',
     autoOffsetReset: resetOf(options),
-    commitIntervalMs: COMMIT_INTERVAL_MS,
     onBackgroundError: error => context.stderr.write(`${error.message}\n`),
   })
+  const printed = new PrintedOffsets(consumer, topic)
   const stop = (): void => void consumer.close().catch(() => {})
   signal.addEventListener('abort', stop, { once: true })
-  const endCheck =
-    ends === null ? null : setInterval(() => atEnd(consumer, ends) && stop(), END_CHECK_MS)
+  const timers = [
+    setInterval(() => {
+      printed.commit().catch((error: unknown) => context.stderr.write(`${String(error)}\n`))
+    }, COMMIT_INTERVAL_MS),
+    setInterval(() => {
+      if (ends !== null && atEnd(consumer, ends)) stop()
+    }, END_CHECK_MS),
+  ]
   try {
-    consumer.subscribe([topic])
-    if (!signal.aborted) await print(context, consumer, options.limit, printer)
+    // What goes to another member is committed before it goes; closing gives everything away.
+    consumer.subscribe([topic], { onRevoked: () => printed.commit() })
+    if (!signal.aborted) await print(context, consumer, options.limit, printer, printed)
   } finally {
-    if (endCheck !== null) clearInterval(endCheck)
+    for (const timer of timers) clearInterval(timer)
     signal.removeEventListener('abort', stop)
     await consumer.close()
+  }
+}
+
+/** What was printed and is not committed yet. */
+class PrintedOffsets {
+  #consumer: Consumer
+  #topic: string
+  #next = new Map<number, number>()
+
+  constructor(consumer: Consumer, topic: string) {
+    this.#consumer = consumer
+    this.#topic = topic
+  }
+
+  /** Everything below `next` is printed. */
+  add(partition: number, next: number): void {
+    this.#next.set(partition, next)
+  }
+
+  async commit(): Promise<void> {
+    const offsets = [...this.#next].map(([partition, offset]) => ({
+      topic: this.#topic,
+      partition,
+      offset,
+    }))
+    this.#next.clear()
+    await this.#consumer.commit(offsets)
   }
 }
 
@@ -57,19 +91,20 @@ async function print(
   consumer: Consumer,
   limit: number | undefined,
   printer: RecordPrinter,
+  printed: PrintedOffsets,
 ): Promise<void> {
   let left = limit ?? Number.POSITIVE_INFINITY
-  for await (const { topic, partition, records } of consumer) {
+  for await (const { topic, partition, records, lastOffset } of consumer) {
     for (const { offset, timestamp, key, value, headers } of records) {
       printer.add({ topic, partition, offset, timestamp, key, value, headers })
       left -= 1
       if (left > 0) continue
       printer.flush()
-      // The batch is left in the middle: exactly what was printed counts as done.
-      await consumer.commit([{ topic, partition, offset: offset + 1 }])
+      printed.add(partition, offset + 1)
       return
     }
     printer.flush()
+    printed.add(partition, lastOffset + 1)
     await context.stdout.ready()
   }
 }

@@ -2,14 +2,20 @@
 import { type Disk, DiskError } from '@millrace/engine'
 import { CommandError, EXIT } from '../exit-codes.ts'
 
-/** Runs `body` on the disk while its folder is locked; lets go of both. */
+/** Made by the engine's lock, and left in the folder. */
+const LOCK_FILE = 'lock.sqlite'
+
+/**
+ * Runs `body` on the disk while its folder is locked; lets go of both. Where no engine has ever
+ * locked it (a copy without that file, or another kind of folder), nothing is left behind either.
+ */
 export async function withLockedDisk<T>(
   disk: Disk,
   folder: string,
   body: (disk: Disk) => T | Promise<T>,
 ): Promise<T> {
   try {
-    disk.lock()
+    if (disk.exists(LOCK_FILE)) disk.lock()
   } catch (cause) {
     await disk.close()
     if (!(cause instanceof DiskError) || cause.code !== 'ELOCKED') throw cause

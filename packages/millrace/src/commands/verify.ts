@@ -19,8 +19,8 @@ export async function verify(context: CommandContext, folder: string): Promise<E
   const report = await withLockedDisk(nodeDisk(path), path, disk => verifyFolder(disk))
   if (context.json) context.stdout.write(`${JSON.stringify({ folder: path, ...report })}\n`)
   else forEyes(context, path, report)
-  if (report.logId === null && report.findings.length === 0) return EXIT.failed
-  return isDamaged(report) ? EXIT.damage : EXIT.ok
+  if (isDamaged(report)) return EXIT.damage
+  return report.logId === null ? EXIT.failed : EXIT.ok
 }
 
 function forEyes(context: CommandContext, path: string, report: VerifyReport): void {
@@ -37,7 +37,7 @@ function forEyes(context: CommandContext, path: string, report: VerifyReport): v
   )
   stdout.write(`${parts.join(', ')}\n`)
   if (report.findings.length === 0) {
-    stdout.write('No damage found.\n')
+    stdout.write(`${verdict(report)}\n`)
     return
   }
   stdout.write('\n')
@@ -51,7 +51,12 @@ function forEyes(context: CommandContext, path: string, report: VerifyReport): v
     what: finding => finding.what,
     'what to do': finding => finding.advice,
   })
-  stdout.write(isDamaged(report) ? '\nAcknowledged data is damaged.\n' : '\nNo damage found.\n')
+  stdout.write(`\n${verdict(report)}\n`)
+}
+
+function verdict(report: VerifyReport): string {
+  if (isDamaged(report)) return 'Acknowledged data is damaged.'
+  return report.logId === null ? 'There is no log in this folder.' : 'No damage found.'
 }
 
 function isDamaged(report: VerifyReport): boolean {

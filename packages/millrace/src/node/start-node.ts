@@ -121,10 +121,16 @@ class StartingNode {
   }
 
   async #stop(): Promise<void> {
-    const drainMs = Math.min(DRAIN_MS_MAX, this.#settings['stop.timeout.ms'] / 2)
-    await this.#listener?.close({ drainMs })
-    await this.#engine?.close()
-    await this.#http?.close()
+    const timeoutMs = this.#settings['stop.timeout.ms']
+    // Timers and threads of the parts do not keep the process alive; a stop that has begun does.
+    const awake = setTimeout(() => {}, timeoutMs)
+    try {
+      await this.#listener?.close({ drainMs: Math.min(DRAIN_MS_MAX, timeoutMs / 2) })
+      await this.#engine?.close()
+      await this.#http?.close()
+    } finally {
+      clearTimeout(awake)
+    }
   }
 
   async #openEngine(config: Config, folder: string): Promise<void> {

@@ -23,8 +23,9 @@ export function bytes(value: number): string {
   return `${unit === 0 ? scaled : scaled.toFixed(1)} ${BYTE_UNITS[unit] ?? 'B'}`
 }
 
-/** `850 ms`, `12.3 s`, `3 m 05 s`, `2 h 07 m` */
+/** `1.25 ms`, `850 ms`, `12.3 s`, `3 m 05 s`, `2 h 07 m` */
 export function span(ms: number): string {
+  if (ms < 10) return `${Number(ms.toFixed(2))} ms`
   if (ms < 1_000) return `${Math.round(ms)} ms`
   if (ms < 60_000) return `${(ms / 1_000).toFixed(1)} s`
   const seconds = Math.round(ms / 1_000)
