@@ -9,12 +9,6 @@ import { parseAddress } from '../node/listen-address.ts'
 /** Where commands look for a node when nothing says otherwise. */
 export const BOOTSTRAP_DEFAULT = '127.0.0.1:9092'
 const CLIENT_ID = 'millrace'
-// Loaded by the commands that need it alone.
-const CLIENT: string = '@millrace/wire/client'
-
-type Client = {
-  connectKafka(options: { readonly bootstrap: string; readonly clientId: string }): Promise<Log>
-}
 
 /** Connects to `bootstrap` (HOST:PORT, several with commas). Throws a {@link CommandError}. */
 export async function connect(bootstrap: string): Promise<Log> {
@@ -25,7 +19,7 @@ export async function connect(bootstrap: string): Promise<Log> {
       throw new CommandError((cause as Error).message, EXIT.usage, undefined, cause)
     }
   }
-  const { connectKafka } = (await import(CLIENT)) as Client
+  const { connectKafka } = await import('@millrace/wire/client')
   try {
     return await connectKafka({ bootstrap, clientId: CLIENT_ID })
   } catch (cause) {
