@@ -1,0 +1,45 @@
+/**
+ * The outside of the client: clock, timers and randomness as for producers and consumers, and a way
+ * to open a connection.
+ */
+import { connect } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { type ClientOutside, systemClientOutside } from '@millrace/log'
+
+/** Where a broker listens. */
+export type BrokerAddress = { readonly host: string; readonly port: number }
+
+/** What the client needs of the platform. */
+export type KafkaClientOutside = ClientOutside & {
+  /** Begins to connect; the stream emits `connect`, or `error` and `close`. */
+  readonly open: (address: BrokerAddress) => Duplex
+}
+
+/** The platform's own: TCP without Nagle's delay. */
+export function systemKafkaClientOutside(): KafkaClientOutside {
+  return {
+    ...systemClientOutside(),
+    open: ({ host, port }) => connect({ host, port, noDelay: true, keepAlive: true }),
+  }
+}
+
+/** `host:port`, with brackets around an IPv6 address. */
+export const addressText = ({ host, port }: BrokerAddress): string =>
+  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+
+/** Reads `host:port` (or a list with commas). Throws RangeError with what is wrong. */
+export function parseBootstrap(bootstrap: string | readonly string[]): readonly BrokerAddress[] {
+  const texts = (typeof bootstrap === 'string' ? bootstrap.split(',') : bootstrap)
+    .map(text => text.trim())
+    .filter(text => text !== '')
+  if (texts.length === 0) throw new RangeError('bootstrap names no broker: HOST:PORT is wanted')
+  return texts.map(text => {
+    const found = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text)
+    const host = found?.[1] ?? found?.[2]
+    const port = Number(found?.[3])
+    if (host === undefined || !(port >= 1 && port <= 65_535)) {
+      throw new RangeError(`bootstrap must be HOST:PORT, not ${JSON.stringify(text)}`)
+    }
+    return { host, port }
+  })
+}
