@@ -23,6 +23,7 @@ import {
 import type { Frame } from '../protocol/types.ts'
 import { AnswerWriter, type Piece, type WriterNode, type WriterOwner } from './answer-writer.ts'
 import type { BytesInFlight, Waiter } from './bytes-in-flight.ts'
+import { ConnectionWatch } from './connection-watch.ts'
 import type { Counters } from './counters.ts'
 import { Exchange, type ExchangePeer } from './exchange.ts'
 import { FrameAssembler } from './frame-assembler.ts'
@@ -57,6 +58,7 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
   readonly #node: ConnectionNode
   readonly #assembler: FrameAssembler
   readonly #writer: AnswerWriter
+  readonly #watch: ConnectionWatch
   #head: Exchange | undefined
   #tail: Exchange | undefined
   #inFlight = 0
@@ -69,20 +71,14 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
   #peerEnded = false
   #over = false
   #abort: AbortController | undefined
-  /** For the sweep: when something last moved, in its own clock. */
-  #activeAt: number
-  #frameBegunAt = -1
-  #stalledAt = -1
-  #takenBefore = 0
   #requestsSeen = 0
-  #requestsBefore = 0
   /** Whether it waits for its turn to be flushed; kept by the listener. */
   flushIsDue = false
 
   constructor(socket: Socket, node: ConnectionNode, nowMs: number) {
     this.#socket = socket
     this.#node = node
-    this.#activeAt = nowMs
+    this.#watch = new ConnectionWatch(nowMs)
     this.remoteAddress = socket.remoteAddress ?? ''
     const address = plainAddress(this.remoteAddress)
     this.#peer = `${address}:${socket.remotePort ?? 0}`
@@ -109,16 +105,6 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
     this.#abort ??= new AbortController()
     if (this.#over || this.#draining) this.#abort.abort()
     return this.#abort.signal
-  }
-
-  /** Requests that are not answered yet. */
-  get inFlight(): number {
-    return this.#inFlight
-  }
-
-  /** Bytes handed to the socket that the peer has not taken. */
-  get unsentBytes(): number {
-    return this.#writer.unsentBytes
   }
 
   #receive(chunk: Buffer): void {
@@ -161,7 +147,7 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
           starved = true
           break
         }
-        this.#frameBegunAt = -1
+        this.#watch.frameDone()
         this.#start(payload)
         if (this.#over || this.#draining) return
       }
@@ -359,27 +345,26 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
   /** Looks after what takes too long. `nowMs` is monotonic. */
   sweep(nowMs: number): void {
     if (this.#over) return
-    const { settings } = this.#node
     const { takenBytes, pendingBytes } = this.#writer
-    if (takenBytes !== this.#takenBefore || pendingBytes === 0) this.#stalledAt = -1
-    else if (this.#stalledAt < 0) this.#stalledAt = nowMs
-    const moved = takenBytes !== this.#takenBefore || this.#requestsSeen !== this.#requestsBefore
-    this.#takenBefore = takenBytes
-    this.#requestsBefore = this.#requestsSeen
-    if (moved || this.#inFlight > 0) this.#activeAt = nowMs
-    if (!this.#reading || this.#draining || !this.#assembler.midFrame) this.#frameBegunAt = -1
-    else if (this.#frameBegunAt < 0) this.#frameBegunAt = nowMs
-
-    if (this.#stalledAt >= 0 && nowMs - this.#stalledAt >= settings['connections.stalled.max.ms']) {
-      this.#closeForCause(undefined, 'the peer does not take its answers')
-    } else if (
-      this.#frameBegunAt >= 0 &&
-      nowMs - this.#frameBegunAt >= settings['connections.frame.max.ms']
-    ) {
-      this.#closeForCause(undefined, 'a request was begun and not finished')
-    } else if (nowMs - this.#activeAt >= settings['connections.max.idle.ms']) {
-      this.#node.logger.info({ peer: this.#peer }, 'connection closed: idle')
-      this.#destroy()
+    const sight = {
+      requestsSeen: this.#requestsSeen,
+      takenBytes,
+      pendingBytes,
+      inFlight: this.#inFlight,
+      readingFrame: this.#reading && !this.#draining && this.#assembler.midFrame,
+    }
+    switch (this.#watch.look(sight, this.#node.settings, nowMs)) {
+      case 'stalled':
+        this.#closeForCause(undefined, 'the peer does not take its answers')
+        return
+      case 'frame':
+        this.#closeForCause(undefined, 'a request was begun and not finished')
+        return
+      case 'idle':
+        this.#node.logger.info({ peer: this.#peer }, 'connection closed: idle')
+        this.#destroy()
+        return
+      case undefined:
     }
   }
 
