@@ -63,17 +63,17 @@ export function decodeRequestHeader(
   return { apiKey, apiVersion, correlationId, api, supported, clientId, bodyAt, unknownTags }
 }
 
-/** Reads the body of a request, to the payload's end. */
+/**
+ * Reads the body of a request. Bytes behind its last field are ignored, as Apache Kafka does:
+ * librdkafka 2.15 sends three of them behind a Metadata request for all topics.
+ */
 export function decodeRequest<Request extends object>(
   api: Api<Request, object>,
   version: number,
   payload: Buffer,
   bodyAt: number,
 ): Decoded<Request> {
-  const reader = new Reader(payload, bodyAt)
-  const request = api.request.codec(version).decode(reader)
-  reader.end()
-  return request
+  return api.request.codec(version).decode(new Reader(payload, bodyAt))
 }
 
 /** A response and the request that it answers. */

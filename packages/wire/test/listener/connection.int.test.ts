@@ -105,7 +105,6 @@ test.each([
     Buffer.from('0000000a0003006300000001ffff', 'hex'),
     'UNSUPPORTED_VERSION',
   ],
-  ['bytes left over', Buffer.from('0000000c001200000000000100000000', 'hex'), 'TRAILING_BYTES'],
 ])(
   '%s closes the connection, with the reason in the log, and no other',
   async (_, bytes, reason) => {

@@ -54,11 +54,12 @@ describe('every message of every version', () => {
     }
   })
 
-  test('with a byte too many is TRAILING_BYTES', () => {
+  test('with a byte too many is TRAILING_BYTES as a response, and read as a request', () => {
     for (const [salt, case_] of everyCase().entries()) {
       const payload = payloadOf(case_, messageOf(case_, randomOf(salt)))
       const longer = Buffer.concat([payload, Buffer.of(0)])
-      assert.throws(() => decode(case_, longer), { code: 'TRAILING_BYTES' }, case_.name)
+      if (case_.direction === 'request') assert.doesNotThrow(() => decode(case_, longer), case_.name)
+      else assert.throws(() => decode(case_, longer), { code: 'TRAILING_BYTES' }, case_.name)
     }
   })
 
