@@ -265,7 +265,8 @@ export const producerCases: readonly CaseSpec[] = [
   {
     name: 'after a restart the last five batches of a producer are still remembered',
     // Apache Kafka keeps only the last one in its snapshots.
-    needs: (features, factory) => features.batchesSurviveRestart && reopens(features, factory),
+    needs: (features, factory) =>
+      (features.batchesSurviveRestart ?? true) && reopens(features, factory),
     run: async scene => {
       const topic = await scene.topic()
       const producer = await init(scene)

@@ -25,8 +25,11 @@ export type LogFeatures = {
   readonly durability: boolean
   /** A transactional id is answered UNSUPPORTED_VERSION. */
   readonly refusesTransactions: boolean
-  /** All five remembered batches of a producer are known after a restart, not the last alone. */
-  readonly batchesSurviveRestart: boolean
+  /**
+   * All five remembered batches of a producer are known after a restart, not the last alone.
+   * Default true; false for Apache Kafka.
+   */
+  readonly batchesSurviveRestart?: boolean
   /** Later calls of a closed log throw LOG_CLOSED. */
   readonly closes: boolean
   /** The shortest session timeout that a group member may ask for, in ms. */
