@@ -44,12 +44,16 @@ function seeded(seed: number): () => number {
   }
 }
 
-/** Runs rounds against a broker. Throws with the audit's findings; the seed fixes the moments of the kills. */
+/**
+ * Runs rounds against a broker. Throws with the audit's findings; the seed fixes the
+ * moments of the kills; `only` names the writers to run.
+ */
 export async function killRounds(
   broker: Killable,
   rounds: number,
   seed: number,
   progress: (line: string) => void = () => undefined,
+  only?: readonly string[],
 ): Promise<KillReport> {
   const folder = await mkdtemp(join(tmpdir(), 'millrace-journals-'))
   const random = seeded(seed)
@@ -62,6 +66,7 @@ export async function killRounds(
   const known = { topic, partitions, group }
   try {
     for (const [name, kind] of Object.entries(kinds)) {
+      if (only !== undefined && !only.includes(name)) continue
       const journal = join(folder, name)
       const script = join(import.meta.dirname, 'writer.ts')
       const args = [kind, name, broker.bootstrap, topic, String(partitions), journal]
