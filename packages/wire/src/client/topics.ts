@@ -1,8 +1,9 @@
 /**
  * Topics and their configuration. Any broker takes these calls and passes them to the controller.
  *
- * Brokers learn of a change after it is answered; a creation or new partitions are waited for until
- * every partition has a leader, at most `leader.retries.max` times, so that the next call finds them.
+ * Brokers learn of a change after it is answered. So that the next call finds it, a creation is waited
+ * for until every partition has a leader, and a deletion until the topic is gone: at most
+ * `leader.retries.max` questions.
  */
 import type {
   ConfigChange,
@@ -70,7 +71,7 @@ export async function askToCreateTopics(
       ...(outcome.numPartitions > 0 ? { partitions: outcome.numPartitions } : {}),
     }
   })
-  if (!validateOnly) await settle(cluster, outcomes)
+  if (!validateOnly) await settle(cluster, outcomes, arePartitionsLed)
   return outcomes
 }
 
@@ -102,29 +103,35 @@ export async function askToCreatePartitions(
     const error = errorOf(outcome.errorCode, outcome.errorMessage)
     return error === undefined ? { name, partitions } : { name, error }
   })
-  if (!validateOnly) await settle(cluster, outcomes)
+  if (!validateOnly) await settle(cluster, outcomes, arePartitionsLed)
   return outcomes
 }
 
-/** Waits until the brokers know of what was created. */
-async function settle(cluster: Cluster, outcomes: readonly TopicOutcome[]): Promise<void> {
+/** Waits until the brokers know of what was done. */
+async function settle(
+  cluster: Cluster,
+  outcomes: readonly TopicOutcome[],
+  isDone: (outcome: TopicOutcome, topic: TopicDescription | undefined) => boolean,
+): Promise<void> {
   let open = outcomes.filter(({ error }) => error === undefined)
-  for (let tries = 1; tries <= cluster.settings['leader.retries.max']; tries += 1) {
-    if (open.length === 0) return
-    const described = await describeAll(
-      cluster,
-      open.map(({ name }) => name),
-    ).catch(() => [])
-    const partitions = new Map(
-      described.map(topic => [
-        topic.name,
-        topic.partitions.filter(({ leader }) => leader !== NO_LEADER).length,
-      ]),
-    )
-    open = open.filter(({ name, partitions: wanted = 1 }) => (partitions.get(name) ?? 0) < wanted)
+  for (let tries = 1; open.length > 0; tries += 1) {
+    const names = open.map(({ name }) => name)
+    // What was done is done: that the look at it fails is for the next call to tell.
+    const described = await describeAll(cluster, names).catch(() => undefined)
+    if (described === undefined || tries > cluster.settings['leader.retries.max']) return
+    const topics = new Map(described.map(topic => [topic.name, topic]))
+    open = open.filter(outcome => !isDone(outcome, topics.get(outcome.name)))
     if (open.length > 0) await backoff(cluster.outside, cluster.settings, tries)
   }
 }
+
+function arePartitionsLed(outcome: TopicOutcome, topic: TopicDescription | undefined): boolean {
+  const led = topic?.partitions.filter(({ leader }) => leader !== NO_LEADER).length ?? 0
+  return led >= (outcome.partitions ?? 1)
+}
+
+const isGone = (_outcome: TopicOutcome, topic: TopicDescription | undefined): boolean =>
+  topic === undefined
 
 /** See {@link import('@millrace/log').Log.describeTopics}. */
 export async function describeAll(
@@ -172,12 +179,14 @@ export async function askToDeleteTopics(
     { waitMs: timeoutMs },
   )
   const told = new Map(responses.map(result => [result.name, result]))
-  return names.map(name => {
+  const outcomes = names.map((name): TopicOutcome => {
     cluster.forget(name)
     const outcome = told.get(name)
     if (outcome === undefined) return { name, error: silentAbout(name) }
     return { name, ...failure(errorOf(outcome.errorCode, outcome.errorMessage)) }
   })
+  await settle(cluster, outcomes, isGone)
+  return outcomes
 }
 
 const SOURCES: Readonly<Record<number, ConfigSource>> = {
