@@ -1,4 +1,18 @@
-/** What package `millrace` offers to programs. */
+/**
+ * What package `millrace` offers to programs: a node, an embedded log, and the words of the log that
+ * an application needs with them. The rest of the port is in `@millrace/log`.
+ */
+export {
+  type Consumer,
+  type ConsumerOptions,
+  createConsumer,
+  createProducer,
+  type Log,
+  LogError,
+  type LogErrorCode,
+  type Producer,
+  type ProducerOptions,
+} from '@millrace/log'
 export { defineConfig } from './config/define-config.ts'
 export { ConfigError } from './config/resolve-config.ts'
 export type { EmbeddedSettings, MillraceConfig } from './config/tables.ts'

@@ -24,7 +24,5 @@ export async function start(options: StartOptions = {}): Promise<RunningNode> {
     process.stderr,
     Date.now,
   )
-  const node = await startNode(config, logger ?? own)
-  if (logger === undefined) await own.load()
-  return node
+  return startNode(config, logger ?? own)
 }

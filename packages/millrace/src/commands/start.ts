@@ -9,6 +9,7 @@ import { relative } from 'node:path'
 import type { CommandContext } from '../cli/context.ts'
 import { parseStartArguments } from '../cli/start-options.ts'
 import { loadConfig } from '../config/load-config.ts'
+import type { Config } from '../config/resolve-config.ts'
 import { EXIT, type ExitCode } from '../exit-codes.ts'
 import { NodeLogger } from '../node/logger.ts'
 import { type RunningNode, startNode } from '../node/start-node.ts'
@@ -31,9 +32,15 @@ export async function startCommand(
     { isTTY: context.stderr.isTerminal, write: text => context.stderr.write(text) },
     context.now,
   )
-  const node = await startNode(config, logger)
+  try {
+    return await run(await startNode(config, logger), config, context)
+  } finally {
+    await logger.flush()
+  }
+}
+
+async function run(node: RunningNode, config: Config, context: CommandContext): Promise<ExitCode> {
   context.stdout.write(context.json ? jsonLine(node) : greeting(node, context.stdout.isTerminal))
-  setImmediate(() => void logger.load().catch(() => {}))
   await aborted(context.signal)
   if (!context.json) context.stdout.write('stopping\n')
   return stop(node, Number(config.get('stop.timeout.ms')?.value), context)

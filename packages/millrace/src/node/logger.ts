@@ -1,8 +1,8 @@
 /**
  * Where the node writes what an operator should know: standard error, one line each.
  *
- * On a terminal a line is for eyes; elsewhere it is JSON by pino, loaded once the node listens so
- * that the first acknowledgement does not wait for it. What is logged before is kept, up to
+ * On a terminal a line is for eyes; elsewhere it is JSON by pino, which the first line loads: a node
+ * that has nothing to say starts faster and is smaller. Lines that come meanwhile are kept, up to
  * KEPT_LINES_MAX, and written then. Standard output is never touched: it belongs to the answers.
  */
 import type { Logger as PinoLogger } from 'pino'
@@ -43,6 +43,7 @@ export class NodeLogger implements Logger {
   #kept: Line[] | null
   #lost = 0
   #pino: PinoLogger | null = null
+  #loading: Promise<void> | null = null
 
   /** @param level 'silent' logs nothing */
   constructor(level: LogLevel | 'silent', target: LogTarget, now: () => number) {
@@ -64,39 +65,58 @@ export class NodeLogger implements Logger {
     this.#log('error', fields, message)
   }
 
-  /** Loads pino where lines are for machines, and writes what was kept. Safe to call again. */
-  async load(): Promise<void> {
-    if (this.#kept === null) return
+  /** Resolves when every line so far is written. */
+  async flush(): Promise<void> {
+    await this.#loading
+  }
+
+  async #load(): Promise<void> {
+    try {
+      this.#pino = await this.#newPino()
+    } catch (cause) {
+      // No file descriptors left, or the installation is broken: the lines matter more than that.
+      this.#target.write(`${JSON.stringify({ level: 'warn', msg: `no pino: ${String(cause)}` })}\n`)
+    }
+    const kept = this.#kept ?? []
+    this.#kept = null
+    for (const line of kept) this.#write(line)
+    if (this.#lost > 0) this.warn({ lines: this.#lost }, 'lines logged at the start were lost')
+  }
+
+  async #newPino(): Promise<PinoLogger> {
     const { pino, stdSerializers } = await import('pino')
-    if (this.#kept === null) return
-    // Kept lines carry the time of their event, so every line brings its own.
-    this.#pino = pino(
+    return pino(
       {
         base: null,
+        // Kept lines carry the time of their event, so every line brings its own.
         timestamp: false,
         formatters: { level: label => ({ level: label }) },
         serializers: { error: stdSerializers.err, reason: stdSerializers.err },
       },
       { write: text => void this.#target.write(text) },
     )
-    const kept = this.#kept
-    this.#kept = null
-    for (const line of kept) this.#write(line)
-    if (this.#lost > 0) this.warn({ lines: this.#lost }, 'lines logged before start were lost')
   }
 
   #log(level: LogLevel, fields: LogFields, message: string): void {
     if (LEVELS.indexOf(level) < this.#least) return
     const line = { level, fields, message, time: this.#now() }
-    if (this.#kept === null) this.#write(line)
-    else if (this.#kept.length < KEPT_LINES_MAX) this.#kept.push(line)
+    if (this.#kept === null) {
+      this.#write(line)
+      return
+    }
+    if (this.#kept.length < KEPT_LINES_MAX) this.#kept.push(line)
     else this.#lost += 1
+    this.#loading ??= this.#load()
   }
 
   #write(line: Line): void {
     const time = new Date(line.time).toISOString()
-    if (this.#pino === null) this.#target.write(`${forEyes(line, time)}\n`)
-    else this.#pino[line.level]({ time, ...line.fields }, line.message)
+    if (this.#pino !== null) this.#pino[line.level]({ time, ...line.fields }, line.message)
+    else if (this.#target.isTTY === true) this.#target.write(`${forEyes(line, time)}\n`)
+    else {
+      const { level, fields, message } = line
+      this.#target.write(`${JSON.stringify({ level, time, ...fields, msg: message })}\n`)
+    }
   }
 }
 

@@ -1,11 +1,11 @@
 /**
  * A node: engine, Kafka listener, HTTP side, put together and taken down in order.
  *
- *   start   HTTP (not ready yet) and engine at the same time, then the listener
+ *   start   engine, listener, HTTP
  *   stop    listener (answers in flight are sent), engine (everything is synced), HTTP
  *
- * Nothing that the first acknowledgement does not need is loaded here: see http-server and
- * metrics-page for what comes later.
+ * Records are taken from the moment the listener is there; what they do not need is loaded after it,
+ * HTTP first, the rest when it is asked for (see metrics-page).
  */
 import { resolve } from 'node:path'
 import {
@@ -85,12 +85,8 @@ class StartingNode {
 
   async start(config: Config): Promise<RunningNode> {
     const data = resolve(this.#settings.data)
-    const http = this.#startHttp()
-    const opened = await Promise.allSettled([this.#openEngine(config, data), http])
-    // A folder in use says more than a port in use: it is told first.
-    for (const outcome of opened) if (outcome.status === 'rejected') throw outcome.reason
-    const engine = this.#engine
-    if (engine === null) throw new Error('the engine is open')
+    const engine = await this.#openEngine(config, data)
+    this.#engine = engine
     const { kafka, advertise } = this.#addresses
     this.#listener = await bound('kafka', kafka, () =>
       startListener({
@@ -103,6 +99,7 @@ class StartingNode {
         logger: this.#logger,
       }),
     )
+    await this.#startHttp()
     const stop = (): Promise<void> => this.stop()
     return {
       kafka: formatAddress(this.#listener.address),
@@ -133,9 +130,9 @@ class StartingNode {
     }
   }
 
-  async #openEngine(config: Config, folder: string): Promise<void> {
+  async #openEngine(config: Config, folder: string): Promise<Engine> {
     try {
-      this.#engine = await openEngine({
+      return await openEngine({
         folder,
         settings: settingsOf(config, ENGINE_SETTINGS),
         groupSettings: settingsOf(config, GROUP_SETTINGS),
@@ -169,9 +166,7 @@ class StartingNode {
 
   #readiness(): Readiness {
     if (this.#stopping !== null) return { ready: false, reason: 'the node is stopping' }
-    if (this.#engine === null || this.#listener === null) {
-      return { ready: false, reason: 'the node is starting' }
-    }
+    if (this.#engine === null) return { ready: false, reason: 'the node is starting' }
     return readinessOf(this.#engine.health())
   }
 

@@ -18,11 +18,12 @@ describe('the logger', () => {
     ])
   })
 
-  test('writes JSON elsewhere, keeping what came before it was loaded, with its time', async () => {
+  test('writes JSON elsewhere, keeping what comes while it is loaded, with its time', async () => {
     const { lines, log } = logger(false)
     log.info({ part: 'engine' }, 'recovered')
     expect(lines).toEqual([])
-    await log.load()
+    await log.flush()
+    expect(lines).toHaveLength(1)
     log.error({ error: new Error('boom') }, 'failed')
     expect(lines.map(line => JSON.parse(line))).toEqual([
       { level: 'info', time: '2026-01-02T03:04:05.678Z', part: 'engine', msg: 'recovered' },
@@ -34,10 +35,10 @@ describe('the logger', () => {
     ])
   })
 
-  test('keeps at most a thousand lines until it is loaded, and tells how many it lost', async () => {
+  test('keeps at most a thousand lines while it is loaded, and tells how many it lost', async () => {
     const { lines, log } = logger(false)
     for (let line = 0; line < 1_005; line += 1) log.info({}, `line ${line}`)
-    await log.load()
+    await log.flush()
     expect(lines).toHaveLength(1_001)
     expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({ level: 'warn', lines: 5 })
   })
