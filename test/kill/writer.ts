@@ -14,7 +14,7 @@ const [kind = '', name = '', bootstrap = '', topic = '', partitionsText, journal
 const partitions = Number(partitionsText)
 const maxInFlight = 5
 const batchRecords = 5
-const pauseMs = 4
+const pauseMs = 15
 const retryMs = 10
 /** The sequence of this batch is below the last one: it was stored before, its offset is forgotten. */
 const duplicateSequence = 46
@@ -176,7 +176,7 @@ async function confluent(): Promise<void> {
       const [sent] = await producer.send({ topic, messages: [{ partition, value }] })
       const offset = Number(sent?.baseOffset)
       if (offset >= 0) note(journal, [{ kind: 'record', partition, offset, value }])
-      await sleep(1)
+      await sleep(pauseMs)
     }
   }
   await Promise.all(Array.from({ length: 10 }, lane))
