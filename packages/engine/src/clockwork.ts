@@ -66,10 +66,11 @@ export class Clockwork {
     }
   }
 
-  /** The ring is getting full. */
-  pressure(): void {
-    if (this.#stopped) return
-    this.#checkpointer.now().catch(() => undefined) // reported by the checkpointer
+  /** The ring is getting full; answers whether a checkpoint is under way already. */
+  pressure(): boolean {
+    if (this.#checkpointer.underWay) return true
+    this.#checkpointer.request()
+    return false
   }
 
   /** One pass of retention. */
@@ -99,7 +100,8 @@ export class Clockwork {
 
   #checkpointIfNeeded(): void {
     this.#expireProducers()
-    if (this.#store.journal.completedSeq > this.#checkpointer.coveredSeq) this.pressure()
+    if (this.#store.journal.completedSeq <= this.#checkpointer.coveredSeq) return
+    this.#checkpointer.now().catch(() => undefined) // reported by the checkpointer
   }
 
   #expireProducers(): void {

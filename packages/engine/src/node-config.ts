@@ -27,7 +27,7 @@ export function nodeConfigEntries(
       name,
       value: String(value),
       source: value === setting.default ? 'default' : 'node',
-      type: setting.type === 'boolean' ? 'boolean' : 'long',
+      type: 'long',
       readOnly: true,
       documentation: setting.doc,
     }

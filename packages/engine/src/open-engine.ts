@@ -265,7 +265,7 @@ class Opening {
           this.#clockwork?.afterGroup()
         },
         onRoom: () => this.#appends.drain(),
-        onPressure: () => this.#clockwork?.pressure(),
+        onPressure: () => this.#clockwork?.pressure() ?? false,
         onFenced: reason => this.#fenced(reason),
       },
     })

@@ -10,7 +10,6 @@ const integer = (fallback: number, min: number, max: number, doc: string): Integ
 })
 
 type IntegerSetting = Extract<Setting, { type: 'integer' }>
-type BooleanSetting = Extract<Setting, { type: 'boolean' }>
 
 const MIB = 1 << 20
 
@@ -36,7 +35,6 @@ export const ENGINE_SETTINGS: {
   readonly 'partitions.max': IntegerSetting
   readonly 'producer.id.expiration.ms': IntegerSetting
   readonly 'topics.max': IntegerSetting
-  readonly 'auto.create.topics.enable': BooleanSetting
 } = {
   'append.queue.max.bytes': integer(
     128 * MIB,
@@ -44,11 +42,6 @@ export const ENGINE_SETTINGS: {
     4096 * MIB,
     'Bytes of appends that may wait for room in the journal; beyond it they are refused, retriably.',
   ),
-  'auto.create.topics.enable': {
-    type: 'boolean',
-    default: true,
-    doc: 'Whether asking for an unknown topic creates it.',
-  },
   'checkpoint.bytes': integer(
     32 * MIB,
     4096,

@@ -44,13 +44,18 @@ export class BlockChecksums {
   /** Computes the checksums of the first `bytes` bytes of a file. */
   static of(file: DiskFile, bytes: number): BlockChecksums {
     const sums = new BlockChecksums()
-    while (sums.bytes < bytes) {
-      const length = Math.min(scratch.length, bytes - sums.bytes)
-      const read = file.read(sums.bytes, scratch.subarray(0, length))
-      if (read === 0) break
-      sums.extend(scratch.subarray(0, read))
-    }
+    sums.extendFrom(file, bytes)
     return sums
+  }
+
+  /** Adds what the file holds up to byte `bytes`. */
+  extendFrom(file: DiskFile, bytes: number): void {
+    while (this.#bytes < bytes) {
+      const length = Math.min(scratch.length, bytes - this.#bytes)
+      const read = file.read(this.#bytes, scratch.subarray(0, length))
+      if (read === 0) return
+      this.extend(scratch.subarray(0, read))
+    }
   }
 
   /** Whether block `block` of the file is what it was. */

@@ -83,6 +83,11 @@ export class Checkpointer {
     return this.#last.journal.seq
   }
 
+  /** Whether a checkpoint is under way that needs no further group to be sealed. */
+  get underWay(): boolean {
+    return this.#running !== undefined || this.#copied !== undefined
+  }
+
   /** Asks for a checkpoint; it begins with the next group that is sealed. */
   request(): void {
     if (this.#wanted || this.#running !== undefined) return
@@ -165,7 +170,9 @@ export class Checkpointer {
     if (this.#store.journal.fencedBy !== undefined) return
     if (this.#last.journal.seq !== this.#store.journal.completedSeq) return
     for (const partition of this.#store.partitions.values()) {
-      for (const segment of partition.segments) segment.saveIndexIfMissing()
+      for (const segment of partition.segments) {
+        if (!segment.indexIsSaved) segment.saveIndex()
+      }
     }
     const clean: Checkpoint = { ...this.#last, number: this.#number + 1, clean: true }
     await writeCheckpoint(this.#store.disk, clean)
@@ -183,7 +190,22 @@ export class Checkpointer {
     this.#last = next
     this.count += 1
     this.#store.journal.release(next.journal.seq)
+    this.#saveIndexes()
     this.onDone()
+  }
+
+  /** Closed segments get their index and checksums: derived data, so a failure is only told. */
+  #saveIndexes(): void {
+    for (const partition of this.#store.partitions.values()) {
+      for (const segment of partition.segments.slice(0, -1)) {
+        if (segment.dirty || segment.indexIsSaved) continue
+        try {
+          segment.saveIndex()
+        } catch (cause) {
+          this.#onError(`the index of ${segment.path} could not be written: ${String(cause)}`)
+        }
+      }
+    }
   }
 
   #finish(): void {

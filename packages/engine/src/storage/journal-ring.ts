@@ -96,10 +96,14 @@ export class JournalRing {
   /**
    * Adds a file in the background if none is free and the ring may grow. Resolves when there is a
    * free one; rejects with the disk's error.
+   *
+   * @param options.beyondMax allows one file more than the maximum: for the group with which a
+   *   checkpoint begins, when nothing else would free the ring
    */
-  grow(): Promise<void> {
+  grow(options: { readonly beyondMax?: boolean } = {}): Promise<void> {
     if (this.#growing && this.#lastSync !== undefined) return this.#lastSync
-    if (this.#free.length > 0 || this.#used.length >= this.#filesMax) return Promise.resolve()
+    const max = this.#filesMax + (options.beyondMax === true ? 1 : 0)
+    if (this.#free.length > 0 || this.#used.length >= max) return Promise.resolve()
     this.#growing = true
     this.#lastSync = this.#create()
       .then(file => void this.#free.push(file))

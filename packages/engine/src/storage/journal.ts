@@ -30,8 +30,11 @@ export type JournalEvents<T extends JournalTarget> = {
   readonly onComplete: (group: CommitGroup<T>) => void
   /** There was room again after `hasRoom` had answered false. */
   readonly onRoom: () => void
-  /** The ring is getting full: a checkpoint would free it. */
-  readonly onPressure: () => void
+  /**
+   * The ring is getting full: a checkpoint would free it. Answers whether one is on its way that does
+   * not need a further group to be sealed.
+   */
+  readonly onPressure: () => boolean
   readonly onFenced: (reason: string) => void
 }
 
@@ -240,13 +243,7 @@ export class Journal<T extends JournalTarget> {
     if (group.isEmpty) return
     const place = this.#ring.place(group.bytes, group.seq)
     if (place === null) {
-      this.#events.onPressure()
-      this.#ring.grow().then(
-        () => {
-          if (this.#ring.hasSpare) this.#schedule()
-        },
-        () => undefined, // no room for another file: the checkpoint will free one
-      )
+      this.#waitForPlace()
       return
     }
     this.#checksum = sealGroup(group.staging, this.#salt, {
@@ -273,6 +270,22 @@ export class Journal<T extends JournalTarget> {
       if (this.#ring.usedBytes > this.#ring.maxBytes / 2) this.#events.onPressure()
       this.#ring.grow().catch(() => this.#events.onPressure())
     }
+  }
+
+  /**
+   * The ring is full. A checkpoint that is under way will free it. If there is none, the next one
+   * begins with the next sealed group, which needs a place itself: for it the ring may grow by one
+   * file beyond its maximum.
+   */
+  #waitForPlace(): void {
+    const underWay = this.#events.onPressure()
+    this.#ring.grow({ beyondMax: !underWay }).then(
+      () => {
+        if (this.#ring.hasSpare) this.#schedule()
+      },
+      // No room on the disk for another file: tried again when the next append comes.
+      () => undefined,
+    )
   }
 
   async #write(group: CommitGroup<T>, place: JournalPlace): Promise<void> {

@@ -50,6 +50,8 @@ export class Segment {
   #savedBlocks: BlockChecksums | undefined
   #verified: Uint8Array | undefined
   #dirty = false
+  /** Bytes that the index file covers; -1 where it has not been looked at. */
+  #indexedBytes: number
 
   constructor(
     place: { disk: Disk; cache: FileCache; folder: string; partitionId: number },
@@ -66,6 +68,7 @@ export class Segment {
     this.#nextOffset = record.nextOffset
     this.#trustedFrom = record.bytes
     this.#loaded = record.bytes === 0
+    this.#indexedBytes = this.#loaded ? 0 : -1
     if (this.#loaded) this.#blocks = new BlockChecksums()
     this.#index.assumeTimestamps(record.maxTimestamp, record.maxTimestampOffset)
   }
@@ -181,10 +184,8 @@ export class Segment {
   saveIndex(): void {
     if (this.#bytes === 0) return
     this.#load()
-    const blocks =
-      this.#blocks ?? BlockChecksums.of(this.#cache.use(this.path, 'write'), this.#bytes)
-    this.#blocks = blocks
-    const bytes = this.#index.encode(this.#partitionId, this.baseOffset, this.record(), blocks.sums)
+    const sums = this.#blocks?.sums ?? []
+    const bytes = this.#index.encode(this.#partitionId, this.baseOffset, this.record(), sums)
     const file = this.#disk.open(this.indexPath, 'create')
     try {
       file.truncate(0)
@@ -192,12 +193,13 @@ export class Segment {
     } finally {
       file.close()
     }
+    this.#indexedBytes = this.#bytes
   }
 
-  /** {@link saveIndex}, unless the file beside the segment is already the right one. */
-  saveIndexIfMissing(): void {
-    if (this.#bytes === this.#trustedFrom && this.#disk.exists(this.indexPath)) return
-    this.saveIndex()
+  /** Whether the index file covers the whole segment. */
+  get indexIsSaved(): boolean {
+    if (this.#indexedBytes < 0) this.#indexedBytes = this.#readIndexFile()?.bytes ?? 0
+    return this.#indexedBytes === this.#bytes
   }
 
   /** Takes the files away; whoever holds the segment can still read it. */
@@ -227,12 +229,12 @@ export class Segment {
     this.#index.append(later)
     this.#blocks = new BlockChecksums(known.blocks, this.#trustedFrom)
     if (saved !== undefined) this.#verified = new Uint8Array(known.blocks.length)
-    if (this.#bytes > this.#trustedFrom) this.#blocks = undefined // grown since: read again to seal
+    this.#blocks.extendFrom(this.#cache.use(this.path, 'write'), this.#bytes) // grown since
     if (saved !== undefined) this.#savedBlocks = new BlockChecksums(known.blocks, this.#trustedFrom)
     this.#loaded = true
   }
 
-  #readIndexFile(): { index: SegmentIndex; blocks: readonly number[] } | undefined {
+  #readIndexFile(): { index: SegmentIndex; blocks: readonly number[]; bytes: number } | undefined {
     if (!this.#disk.exists(this.indexPath)) return undefined
     const file = this.#disk.open(this.indexPath, 'read')
     try {
@@ -242,7 +244,7 @@ export class Segment {
       if (known === null || known.summary.bytes !== this.#trustedFrom) return undefined
       if (known.blocks.length !== Math.ceil(this.#trustedFrom / CHECKSUM_BLOCK_BYTES))
         return undefined
-      return known
+      return { index: known.index, blocks: known.blocks, bytes: known.summary.bytes }
     } finally {
       file.close()
     }
