@@ -9,6 +9,9 @@ import { exitCodeOf, failureText } from './failure.ts'
 import { streamOutput } from './output.ts'
 import type { CommandFlags, LogFlags, Runner } from './program.ts'
 
+/** Under npm one Ctrl-C arrives twice: from the terminal, and passed on. A later one is meant. */
+const SAME_INTERRUPT_MS = 500
+
 /** Runs a command line (without node and script) and ends the process with its exit code. */
 export async function main(args: readonly string[], version: string): Promise<void> {
   try {
@@ -66,10 +69,12 @@ async function runProgram(args: readonly string[], version: string): Promise<Exi
 /** The surroundings of a command in this process. */
 function processContext(flags: CommandFlags): CommandContext {
   const interrupt = new AbortController()
+  let firstAt = 0
   const stop = (): void => {
-    // A second signal ends at once.
-    if (interrupt.signal.aborted) process.exit(EXIT.interrupted)
-    interrupt.abort()
+    if (!interrupt.signal.aborted) {
+      firstAt = performance.now()
+      interrupt.abort()
+    } else if (performance.now() - firstAt > SAME_INTERRUPT_MS) process.exit(EXIT.interrupted)
   }
   process.on('SIGINT', stop)
   process.on('SIGTERM', stop)

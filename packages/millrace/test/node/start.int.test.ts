@@ -44,6 +44,14 @@ describe('millrace start', () => {
     expect(await again.stop()).toMatchObject({ code: 0, stderr: '' })
   })
 
+  test('a signal that comes twice at once, as under npm, stops it cleanly too', async () => {
+    await using folder = await tempFolder()
+    await using node = await startedNode(folder.path)
+    node.command.signal('SIGINT')
+    await new Promise(done => setTimeout(done, 20))
+    expect(await node.stop('SIGINT')).toMatchObject({ code: 0, stderr: '' })
+  })
+
   test('is refused with code 5 on a folder that another process has open', async () => {
     await using folder = await tempFolder()
     await using _node = await startedNode(folder.path)
