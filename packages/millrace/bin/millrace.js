@@ -14,7 +14,7 @@ const entry = new URL('../dist/cli/main.js', import.meta.url)
 if (major < REQUIRED[0] || (major === REQUIRED[0] && minor < REQUIRED[1])) {
   process.stderr.write(
     `error: millrace needs Node ${REQUIRED.join('.')} or newer; this is ${process.versions.node} (${process.execPath}).\n` +
-      'Run it through "npx millrace" or "npm start", which bring their own Node.\n',
+      'Run "npm ci", which brings one, and then "npx millrace"; or install a newer Node.\n',
   )
   process.exitCode = EXIT_USAGE
 } else if (!existsSync(entry)) {

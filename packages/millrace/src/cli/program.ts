@@ -59,7 +59,9 @@ export function buildProgram(runner: Runner, version: string): Command {
     .addHelpText('after', EXIT_HELP)
   addNode(program)
   addTopics(program, runner)
-  addRecords(program, runner)
+  addProduce(program, runner)
+  addConsume(program, runner)
+  addBench(program, runner)
   addGroups(program, runner)
   addFiles(program, runner)
   program
@@ -148,7 +150,7 @@ function addTopics(program: Command, runner: Runner): void {
     )
 }
 
-function addRecords(program: Command, runner: Runner): void {
+function addProduce(program: Command, runner: Runner): void {
   const produce = aboutLog(program.command('produce').description('write records, one a line'))
     .argument('<topic>')
     .option('-f, --file <path>', 'read from a file (default: standard input)')
@@ -186,6 +188,9 @@ function addRecords(program: Command, runner: Runner): void {
         (await import('../commands/produce.ts')).produce(context, topic, options),
       ),
     )
+}
+
+function addConsume(program: Command, runner: Runner): void {
   aboutLog(program.command('consume').description('print records; follows until interrupted'))
     .argument('<topic>')
     .option(
@@ -213,6 +218,9 @@ function addRecords(program: Command, runner: Runner): void {
         (await import('../commands/offsets.ts')).showOffsets(context, topic, options),
       ),
     )
+}
+
+function addBench(program: Command, runner: Runner): void {
   aboutLog(program.command('bench').description('write and read back, and print rate and latency'))
     .option('--topic <name>', 'topic to use and keep (default: a new one, deleted at the end)')
     .option('--records <n>', 'records to write', wholeNumber, BENCH_RECORDS)

@@ -66,7 +66,7 @@ async function consumeByHand(
 }
 
 /** Whether a run that names no place begins with the first record: it does when it has an end. */
-export function beginsEarliest(options: ConsumeOptions): boolean {
+function beginsEarliest(options: ConsumeOptions): boolean {
   return options.untilEnd === true || options.limit !== undefined
 }
 
