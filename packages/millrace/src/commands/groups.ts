@@ -4,9 +4,8 @@ import { type LogContext, printAnswer, printRows, reportFailures } from '../cli/
 import { CommandError, EXIT, type ExitCode } from '../exit-codes.ts'
 import { type Place, parsePlace } from '../text/place.ts'
 import { counted } from '../text/quantity.ts'
+import { committedOf, lagsOf, NO_OFFSET } from './group-lag.ts'
 import { offsetsAt, rangesOf, requireTopic, targetsOf } from './partition-ranges.ts'
-
-const NO_OFFSET = -1
 
 /** `groups list` */
 export async function listGroups(
@@ -28,22 +27,10 @@ export async function listGroups(
   return EXIT.ok
 }
 
-/** What a group has read of one partition. */
-type Lag = {
-  readonly topic: string
-  readonly partition: number
-  /** The next offset to be read; -1 where nothing is committed. */
-  readonly committed: number
-  readonly latest: number
-  /** Records not read yet; from the earliest offset on where nothing is committed. */
-  readonly lag: number
-  readonly error?: string
-}
-
 /** `groups describe GROUP` */
 export async function describeGroup(context: LogContext, groupId: string): Promise<ExitCode> {
   const group = await requireGroup(context.log, groupId)
-  const lags = await lagsOf(context.log, groupId)
+  const lags = await lagsOf(context.log, group)
   const total = lags.reduce((sum, each) => sum + each.lag, 0)
   if (context.json) {
     const members = group.members.map(({ memberId, groupInstanceId, clientId, clientHost }) => ({
@@ -77,6 +64,7 @@ export async function describeGroup(context: LogContext, groupId: string): Promi
     committed: lag => (lag.committed === NO_OFFSET ? '-' : lag.committed.toLocaleString('en-US')),
     latest: lag => lag.latest,
     lag: lag => lag.lag,
+    member: lag => lag.member ?? '-',
     problem: lag => lag.error ?? '',
   })
   return EXIT.ok
@@ -172,41 +160,6 @@ async function requireGroup(log: Log, groupId: string): Promise<GroupDescription
     )
   }
   return group
-}
-
-async function committedOf(log: Log, groupId: string): Promise<readonly FetchedOffset[]> {
-  const offsets = await log.groups.fetchOffsets(groupId)
-  return offsets
-    .filter(each => each.error !== undefined || each.offset !== NO_OFFSET)
-    .toSorted((a, b) =>
-      a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1,
-    )
-}
-
-async function lagsOf(log: Log, groupId: string): Promise<readonly Lag[]> {
-  const committed = await committedOf(log, groupId)
-  const topics = await log.describeTopics([...new Set(committed.map(each => each.topic))])
-  const targets = targetsOf(topics)
-  const ranges = new Map(
-    (await rangesOf(log, targets)).map(range => [`${range.topic}/${range.partition}`, range]),
-  )
-  const offsets = new Map(committed.map(each => [`${each.topic}/${each.partition}`, each]))
-  // Partitions of its topics without a commit are behind too; commits of topics now gone are not.
-  return targets.map(({ topic, partition }) => {
-    const range = ranges.get(`${topic}/${partition}`)
-    const offset = offsets.get(`${topic}/${partition}`)
-    const latest = range?.latest ?? 0
-    const next = offset?.offset ?? NO_OFFSET
-    const from = next === NO_OFFSET ? (range?.earliest ?? 0) : next
-    return {
-      topic,
-      partition,
-      committed: next,
-      latest,
-      lag: Math.max(0, latest - from),
-      ...(offset?.error === undefined ? {} : { error: offset.error.message }),
-    }
-  })
 }
 
 async function resetTargets(

@@ -1,3 +1,4 @@
+import { encodeAssignment } from '@millrace/log'
 import { describe, expect, test } from 'vitest'
 import { deleteGroups, describeGroup, listGroups, resetGroup } from '../../src/commands/groups.ts'
 import { produce } from '../../src/commands/produce.ts'
@@ -58,14 +59,30 @@ describe('groups', () => {
         group: 'readers',
         lag: 4,
         partitions: [
-          { topic: 'loans', partition: 0, committed: -1, latest: 1, lag: 1 },
-          { topic: 'loans', partition: 1, committed: 2, latest: 5, lag: 3 },
+          { topic: 'loans', partition: 0, committed: -1, latest: 1, lag: 1, member: null },
+          { topic: 'loans', partition: 1, committed: 2, latest: 5, lag: 3, member: null },
         ],
       }),
     ])
     const eyes = commandRun(log)
     await describeGroup(eyes, 'readers')
     expect(eyes.stdout.text).toContain('0 members, lag 4')
+  })
+
+  test('are described with who reads what, also before the first commit', async () => {
+    const log = await filled()
+    await log.createTopics([{ name: 'new', partitions: 1 }])
+    const partitions = [
+      { topic: 'loans', partition: 0 },
+      { topic: 'new', partition: 0 },
+    ]
+    const assignment = encodeAssignment({ partitions, userData: null })
+    const unreadable = { ...member, memberId: 'm-2', assignment: Buffer.from([0]) }
+    log.members.set('readers', [{ ...member, assignment }, unreadable])
+    const run = commandRun(log, { json: true })
+    await describeGroup(run, 'readers')
+    const [described] = run.stdout.json as { partitions: { member: string | null }[] }[]
+    expect(described?.partitions.map(each => each.member)).toEqual(['m-1', null, 'm-1'])
   })
 
   test('that are not there are told so', async () => {

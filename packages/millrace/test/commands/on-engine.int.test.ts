@@ -1,3 +1,5 @@
+import { globSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { consume } from '../../src/commands/consume.ts'
 import { dump } from '../../src/commands/dump.ts'
@@ -71,13 +73,35 @@ describe('commands on a real log', () => {
     ])
   })
 
+  test('verify and dump find a flipped byte, say where, and end with code 4', async () => {
+    await using folder = await tempFolder()
+    {
+      await using log = await openEmbedded({ data: folder.path })
+      await produce(commandRun(log, { stdin: 'a record\n' }), 't', { createPartitions: 1 })
+    }
+    const [segment] = globSync('partitions/**/*.log', { cwd: folder.path }).filter(path =>
+      readFileSync(join(folder.path, path)).includes('a record'),
+    )
+    const path = join(folder.path, segment ?? '')
+    const bytes = readFileSync(path)
+    const at = bytes.indexOf('a record')
+    bytes[at] = (bytes[at] ?? 0) ^ 1
+    writeFileSync(path, bytes)
+    const verifying = commandRun({} as never)
+    expect(await verify(verifying, folder.path)).toBe(4)
+    expect(verifying.stdout.text).toContain(segment)
+    expect(verifying.stdout.text).toContain('Acknowledged data is damaged.')
+    const dumping = commandRun({} as never)
+    expect(await dump(dumping, path, {})).toBe(4)
+    expect(dumping.stdout.text).toContain('DAMAGED')
+  })
+
   test('dump shows the records of a segment', async () => {
     await using folder = await tempFolder()
     {
       await using log = await openEmbedded({ data: folder.path })
       await produce(commandRun(log, { stdin: 'dumped value\n' }), 't', { createPartitions: 1 })
     }
-    const { globSync } = await import('node:fs')
     let text = ''
     for (const segment of globSync('partitions/**/*.log', { cwd: folder.path })) {
       const run = commandRun({} as never)
