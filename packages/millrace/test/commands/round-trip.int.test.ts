@@ -93,6 +93,38 @@ describe('the command against a node', () => {
     })
   })
 
+  test('produces over a killed node: nothing lost, nothing twice, in order', async () => {
+    await using folder = await tempFolder()
+    const first = await startedNode(folder.path)
+    await using _ = first
+    const child = spawn(process.execPath, [
+      BIN,
+      'produce',
+      't',
+      '-b',
+      first.kafka,
+      '-q',
+      '--create-partitions',
+      '1',
+    ])
+    const ended = new Promise(resolve => child.once('close', resolve))
+    const written: string[] = []
+    const feed = setInterval(() => {
+      const from = written.length
+      for (let n = from; n < from + 200; n += 1) written.push(`line ${n}`)
+      child.stdin.write(`${written.slice(from).join('\n')}\n`)
+    }, 10)
+    await new Promise(resolve => setTimeout(resolve, 800))
+    await first.stop('SIGKILL')
+    await using second = await startedNode(folder.path, ['--kafka', first.kafka])
+    await new Promise(resolve => setTimeout(resolve, 500))
+    clearInterval(feed)
+    child.stdin.end()
+    expect(await ended).toBe(0)
+    const args = ['consume', 't', '-b', second.kafka, '--until-end', '--format', 'value']
+    expect(lines((await runCommand(args)).stdout)).toEqual(written)
+  })
+
   test('lets a signal during produce keep what was read, with exit code 130', async () => {
     await using folder = await tempFolder()
     await using node = await startedNode(folder.path)
