@@ -69,6 +69,7 @@ const save = (): Promise<void> =>
     file,
     JSON.stringify({ began, machine, args: process.argv.slice(2), measurements }, null, 1),
   )
+const minutes = (): number => Math.round((Date.now() - began.getTime()) / 60_000)
 console.log(machine)
 try {
   for (const syncDelayMs of options.syncDelays) {
@@ -81,9 +82,8 @@ try {
   }
 } finally {
   await save()
+  console.log(`\n${machine}; ${began.toISOString().slice(0, 10)}, ${minutes()} minutes\n`)
+  console.log(report(measurements))
+  console.log(`raw figures: ${file}`)
   await rm(join(options.folder, 'data'), { recursive: true, force: true })
 }
-const minutes = Math.round((Date.now() - began.getTime()) / 60_000)
-console.log(`\n${machine}; ${began.toISOString().slice(0, 10)}, ${minutes} minutes\n`)
-console.log(report(measurements))
-console.log(`raw figures: ${file}`)
