@@ -110,11 +110,17 @@ const KEYS: Readonly<Record<string, ConfigKey>> = {
   'unclean.leader.election.enable': flag('false', `${IDLE}There are no elections on one node.`),
 }
 
+/** Own keys only: names such as `constructor` come from clients, too. */
+function keyNamed(name: string): ConfigKey {
+  const key = Object.hasOwn(KEYS, name) ? KEYS[name] : undefined
+  if (key === undefined) throw new LogError('INVALID_CONFIG', `unknown key ${name}`)
+  return key
+}
+
 /** The overrides of a topic, checked: throws INVALID_CONFIG that names key and bound. */
 export function checkTopicConfig(overrides: Readonly<Record<string, string>>): void {
   for (const [name, value] of Object.entries(overrides)) {
-    const key = KEYS[name]
-    if (key === undefined) throw new LogError('INVALID_CONFIG', `unknown key ${name}`)
+    const key = keyNamed(name)
     const problem = key.problem(value)
     if (problem !== null) throw new LogError('INVALID_CONFIG', `${name}=${value}: ${problem}`)
   }
@@ -127,8 +133,7 @@ export function changeTopicConfig(
 ): Readonly<Record<string, string>> {
   const result: Record<string, string> = { ...overrides }
   for (const { name, operation, value } of changes) {
-    const key = KEYS[name]
-    if (key === undefined) throw new LogError('INVALID_CONFIG', `unknown key ${name}`)
+    const key = keyNamed(name)
     if (operation === 'delete') {
       delete result[name]
       continue

@@ -278,6 +278,7 @@ export class Journal<T extends JournalTarget> {
    * file beyond its maximum.
    */
   #waitForPlace(): void {
+    this.#armSweep() // deadlines run on meanwhile
     const underWay = this.#events.onPressure()
     this.#ring.grow({ beyondMax: !underWay }).then(
       () => {
