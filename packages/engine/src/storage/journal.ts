@@ -209,7 +209,8 @@ export class Journal<T extends JournalTarget> {
   /** Syncs what is open, then closes writer and files. */
   async close(): Promise<void> {
     if (this.#closed) return
-    if (this.#fencedBy === undefined) {
+    const pending = !this.#open.isEmpty || this.#durableSeq < this.#open.seq - 1
+    if (this.#fencedBy === undefined && pending) {
       await this.sync().catch(() => undefined) // fenced on the way: nothing more can be done
     }
     this.#closed = true
