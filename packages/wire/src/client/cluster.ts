@@ -155,13 +155,15 @@ export class Cluster {
 
   /**
    * Runs a call at the coordinator of a group, and again while the coordinator is moving, for at
-   * most `coordinator.retry.max.ms`. `errorIn` finds the error of the answer as a whole. Throws
-   * what the search for the coordinator failed with, and NETWORK_EXCEPTION.
+   * most `coordinator.retry.max.ms`. `errorIn` finds the error of the answer as a whole; `repeat`:
+   * whether it may be sent again when its connection ended after it was sent. Throws what the
+   * search for the coordinator failed with, and NETWORK_EXCEPTION.
    */
   async atCoordinator<Result>(
     groupId: string,
     call: (broker: Broker) => Promise<Result>,
     errorIn: (result: Result) => LogError | undefined,
+    { repeat = false }: { readonly repeat?: boolean } = {},
   ): Promise<Result> {
     const { clock } = this.outside
     const end = clock.monotonic() + this.settings['coordinator.retry.max.ms']
@@ -174,8 +176,8 @@ export class Cluster {
       } catch (error) {
         this.#coordinators.delete(groupId)
         if (!(error instanceof LogError) || last || this.#closed) throw error
-        const unreached = error instanceof ConnectionLost && !error.sent
-        const again = unreached && tries <= this.settings['network.retries.max']
+        const lost = error instanceof ConnectionLost && (repeat || !error.sent)
+        const again = lost && tries <= this.settings['network.retries.max']
         if (!again && !coordinatorMoved(error)) throw error
       }
       this.#coordinators.delete(groupId)

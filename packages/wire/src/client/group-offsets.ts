@@ -103,6 +103,7 @@ export async function askToFetchOffsets(
           { versions: { min } },
         ),
     answer => errorOf((answer.groups[0] ?? answer).errorCode),
+    { repeat: true },
   )
   // From version 8 on the answer is in a list of groups, before it is the message itself.
   const group = response.groups[0] ?? response

@@ -59,6 +59,7 @@ export class WireGroups implements Groups {
       broker =>
         broker.lane('groups').call(heartbeat, { groupId, generationId, memberId, groupInstanceId }),
       response => errorOf(response.errorCode),
+      { repeat: true },
     )
     return failure(errorOf(errorCode))
   }
@@ -115,6 +116,7 @@ export class WireGroups implements Groups {
       groupId,
       broker => broker.lane('groups').call(describeGroups, { groups: [groupId] }),
       ({ groups: [group] }) => errorOf(group?.errorCode ?? 0),
+      { repeat: true },
     )
     const [group] = groups
     if (group === undefined) return { ...unknown(groupId), error: silentAbout(groupId) }
