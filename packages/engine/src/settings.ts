@@ -91,7 +91,7 @@ export const ENGINE_SETTINGS: {
     'How often old segments are looked for.',
   ),
   'node.id': integer(1, 0, 2 ** 31 - 1, 'Id of this node in metadata.'),
-  'num.partitions': integer(1, 1, 10_000, 'Partitions of a topic that does not say.'),
+  'num.partitions': integer(12, 1, 10_000, 'Partitions of a topic that does not say.'),
   'partition.producers.max': integer(
     10_000,
     1,

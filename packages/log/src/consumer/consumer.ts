@@ -185,7 +185,11 @@ class PrefetchingConsumer implements Consumer {
 
   async commit(offsets?: readonly OffsetToCommit[]): Promise<void> {
     if (this.#committer === null) throw noGroup()
-    if (offsets !== undefined) return await this.#commit(offsets)
+    if (offsets !== undefined) {
+      await this.#commit(offsets)
+      this.#finishUpTo(offsets)
+      return
+    }
     const handedOut = this.#table.all().filter(state => state.handedOut)
     await this.#commit(handedOut.flatMap(state => commitOf(state, state.position)))
   }
@@ -419,6 +423,15 @@ class PrefetchingConsumer implements Consumer {
     for (const each of offsets) {
       const state = this.#table.get(each)
       if (state !== undefined) state.committed = each.offset
+    }
+  }
+
+  /** What the program has committed by hand is finished: no commit by interval goes behind it. */
+  #finishUpTo(offsets: readonly OffsetToCommit[]): void {
+    for (const each of offsets) {
+      const state = this.#table.get(each)
+      if (state === undefined || state.finished === null) continue
+      state.finished = Math.max(state.finished, each.offset)
     }
   }
 

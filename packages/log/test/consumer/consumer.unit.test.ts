@@ -247,6 +247,19 @@ describe('commits', () => {
     expect(await waiting).toMatchObject({ done: true })
   })
 
+  test('by hand for part of the batch in hand are not taken back by the interval or by close', async () => {
+    const b = await bench()
+    store(b.log, numbers(5))
+    const consumer = consumerOn(b, { groupId: 'g', commitIntervalMs: 100 })
+    consumer.assign([T0])
+    await b.outside.until(consumer[Symbol.asyncIterator]().next())
+    await b.outside.until(consumer.commit([{ ...T0, offset: 3 }]))
+    await b.outside.pass(500)
+    expect(b.log.groups.committed('g', 't', 0)).toBe(3)
+    await b.outside.until(consumer.close())
+    expect(b.log.groups.committed('g', 't', 0)).toBe(3)
+  })
+
   test('of a batch left by break are not made by themselves', async () => {
     const b = await bench()
     store(b.log, numbers(5))
