@@ -219,7 +219,7 @@ export class Catalogue implements Replayable {
     // "." and "_" become the same character in metric names; Kafka refuses such pairs as well.
     const plain = name.replaceAll('.', '_')
     if (name.includes('.') || name.includes('_')) {
-      for (const other of this.#topics.keys()) {
+      for (const other of [CATALOGUE_TOPIC, OFFSETS_TOPIC, ...this.#topics.keys()]) {
         if (other.replaceAll('.', '_') === plain) {
           throw new LogError('INVALID_TOPIC_EXCEPTION', `${name} collides with ${other}`)
         }
