@@ -2,11 +2,14 @@
  * One engine a data folder: an exclusive transaction on a SQLite file beside the data (engine rule
  * 18). The operating system ends it with the process, however that ends.
  */
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type { DatabaseSync } from 'node:sqlite'
 import { DiskError } from './disk.ts'
 
 const FILE = 'lock.sqlite'
+/** Says who has the lock; only read when it is taken. */
+const HOLDER_FILE = 'lock.pid'
 
 /** The lock of a folder. */
 export class FolderLock {
@@ -31,11 +34,27 @@ export class FolderLock {
       throw new DiskError(
         'ELOCKED',
         this.#root,
-        'another process, or another engine of this one, has opened this data folder',
+        `${this.#holder()} has opened this data folder`,
         cause,
       )
     }
     this.#database = database
+    try {
+      writeFileSync(`${this.#root}/${HOLDER_FILE}`, String(process.pid))
+    } catch {
+      // On a full disk: it is for the other's message only.
+    }
+  }
+
+  #holder(): string {
+    let pid = ''
+    try {
+      pid = readFileSync(`${this.#root}/${HOLDER_FILE}`, 'utf8')
+    } catch {
+      // The holder has not come as far yet.
+    }
+    if (pid === String(process.pid)) return 'another engine of this process'
+    return pid === '' ? 'another process' : `another process (pid ${pid})`
   }
 
   release(): void {

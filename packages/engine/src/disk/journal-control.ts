@@ -17,9 +17,6 @@ export const CONTROL = {
   stop: 2,
 } as const
 
-/** Error codes that cross the threads by their number; the first stands for all others. */
-export const ERROR_CODES: readonly string[] = ['EIO', 'ENOSPC', 'EMFILE', 'EACCES']
-
 /** What the thread is started with. */
 export type JournalThreadData = {
   readonly control: SharedArrayBuffer

@@ -3,11 +3,11 @@
  * out, and says so there; it imports nothing else, because its memory counts.
  *
  * Control block (int32): 0 command, 1 file descriptor, 2 slot, 3 length, 4 sync, 5 result, 6 done.
- * At byte 32 a float64: the position. The result is 0, or the index of an error code plus one.
+ * At byte 32 a float64: the position. The result is 0, or the system's error number.
  */
 import { fdatasyncSync, writeSync } from 'node:fs'
 import { workerData } from 'node:worker_threads'
-import { CONTROL, ERROR_CODES, type JournalThreadData } from './journal-control.ts'
+import { CONTROL, type JournalThreadData } from './journal-control.ts'
 
 const { control, staging, syncDelayMs } = workerData as JournalThreadData
 const words = new Int32Array(control)
@@ -19,7 +19,7 @@ function carryOut(): void {
   const descriptor = words[CONTROL.descriptor] ?? -1
   const length = words[CONTROL.length] ?? 0
   const from = position[0] ?? 0
-  if (slot === undefined) throw Object.assign(new Error('no such slot'), { code: 'EIO' })
+  if (slot === undefined) throw new Error('no such slot')
   for (let done = 0; done < length; ) {
     done += writeSync(descriptor, slot, done, length - done, from + done)
   }
@@ -28,6 +28,9 @@ function carryOut(): void {
   fdatasyncSync(descriptor)
 }
 
+/** Stands for a failure that has no number of its own (EIO on Linux). */
+const SOME_ERROR = 5
+
 for (;;) {
   Atomics.wait(words, CONTROL.command, CONTROL.idle)
   if (words[CONTROL.command] === CONTROL.stop) break
@@ -35,11 +38,11 @@ for (;;) {
   try {
     carryOut()
   } catch (cause) {
-    const code = String((cause as { code?: unknown }).code)
-    result = Math.max(0, ERROR_CODES.indexOf(code)) + 1
+    result = Math.abs((cause as { readonly errno?: number }).errno ?? SOME_ERROR)
   }
   words[CONTROL.result] = result
-  Atomics.store(words, CONTROL.command, CONTROL.idle)
+  // A stop that came in meanwhile stays.
+  Atomics.compareExchange(words, CONTROL.command, CONTROL.write, CONTROL.idle)
   Atomics.store(words, CONTROL.done, 1)
   Atomics.notify(words, CONTROL.done)
 }

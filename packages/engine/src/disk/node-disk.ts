@@ -29,30 +29,15 @@ import { resolve } from 'node:path'
 import {
   type Disk,
   DiskError,
-  type DiskErrorCode,
   type DiskFile,
   type JournalWrite,
   type JournalWriter,
   type OpenMode,
 } from './disk.ts'
 import { FolderLock } from './folder-lock.ts'
+import { diskError, orDiskError } from './node-errors.ts'
 import { NodeJournalWriter } from './node-journal-writer.ts'
 
-const KNOWN_CODES = new Set<string>([
-  'EIO',
-  'ENOSPC',
-  'EMFILE',
-  'ENOENT',
-  'EEXIST',
-  'EACCES',
-] satisfies DiskErrorCode[])
-/** Codes that mean the same to the engine. */
-const SAME_AS: Readonly<Record<string, DiskErrorCode>> = {
-  EDQUOT: 'ENOSPC',
-  ENFILE: 'EMFILE',
-  EPERM: 'EACCES',
-  EROFS: 'EACCES',
-}
 const FLAGS: Readonly<Record<OpenMode, number>> = {
   read: constants.O_RDONLY,
   write: constants.O_RDWR,
@@ -75,7 +60,7 @@ export type NodeDiskOptions = {
 /** A folder of the file system as a {@link Disk}; created if absent. Throws DiskError. */
 export function nodeDisk(folder: string, options: NodeDiskOptions = {}): Disk {
   const root = resolve(folder)
-  run('', () => mkdirSync(root, { recursive: true }))
+  orDiskError('', () => mkdirSync(root, { recursive: true }))
   return new NodeDisk(root, options.syncDelayMs ?? 0)
 }
 
@@ -100,7 +85,7 @@ class NodeDisk implements Disk {
   }
 
   open(path: string, mode: OpenMode): DiskFile {
-    return run(
+    return orDiskError(
       path,
       () => new NodeFile(path, openSync(this.#at(path), FLAGS[mode]), this.#syncDelayMs),
     )
@@ -120,11 +105,11 @@ class NodeDisk implements Disk {
   }
 
   makeFolder(path: string): void {
-    run(path, () => mkdirSync(this.#at(path), { recursive: true }))
+    orDiskError(path, () => mkdirSync(this.#at(path), { recursive: true }))
   }
 
   rename(from: string, to: string): void {
-    run(from, () => renameSync(this.#at(from), this.#at(to)))
+    orDiskError(from, () => renameSync(this.#at(from), this.#at(to)))
   }
 
   unlink(path: string): void {
@@ -135,8 +120,9 @@ class NodeDisk implements Disk {
     unlessAbsent(path, () => rmdirSync(this.#at(path)))
   }
 
-  syncFolder(path: string): Promise<void> {
-    return new Promise((resolve, reject) => {
+  async syncFolder(path: string): Promise<void> {
+    await pause(this.#syncDelayMs)
+    await new Promise<void>((resolve, reject) => {
       const fail = (cause: unknown): void => reject(diskError(path, cause))
       open(this.#at(path), constants.O_RDONLY, (failed, descriptor) => {
         if (failed !== null) return fail(failed)
@@ -148,7 +134,7 @@ class NodeDisk implements Disk {
   }
 
   space(): { readonly free: number; readonly total: number } {
-    const { bavail, blocks, bsize } = run('', () => statfsSync(this.#root))
+    const { bavail, blocks, bsize } = orDiskError('', () => statfsSync(this.#root))
     return { free: bavail * bsize, total: blocks * bsize }
   }
 
@@ -179,11 +165,11 @@ class NodeFile implements DiskFile {
   }
 
   size(): number {
-    return run(this.path, () => fstatSync(this.descriptor).size)
+    return orDiskError(this.path, () => fstatSync(this.descriptor).size)
   }
 
   read(position: number, target: Uint8Array): number {
-    return run(this.path, () => {
+    return orDiskError(this.path, () => {
       let done = 0
       while (done < target.length) {
         const read = readSync(this.descriptor, target, done, target.length - done, position + done)
@@ -195,7 +181,7 @@ class NodeFile implements DiskFile {
   }
 
   write(position: number, buffers: readonly Uint8Array[]): void {
-    run(this.path, () => {
+    orDiskError(this.path, () => {
       for (let i = 0; i < buffers.length; i += BUFFERS_PER_WRITE) {
         const part = buffers.slice(i, i + BUFFERS_PER_WRITE)
         const bytes = part.reduce((sum, buffer) => sum + buffer.length, 0)
@@ -207,9 +193,7 @@ class NodeFile implements DiskFile {
   }
 
   async sync(): Promise<void> {
-    if (this.#syncDelayMs > 0) {
-      await new Promise(resolve => setTimeout(resolve, this.#syncDelayMs))
-    }
+    await pause(this.#syncDelayMs)
     await new Promise<void>((resolve, reject) => {
       fdatasync(this.descriptor, cause =>
         cause === null ? resolve() : reject(diskError(this.path, cause)),
@@ -218,11 +202,11 @@ class NodeFile implements DiskFile {
   }
 
   truncate(size: number): void {
-    run(this.path, () => ftruncateSync(this.descriptor, size))
+    orDiskError(this.path, () => ftruncateSync(this.descriptor, size))
   }
 
   close(): void {
-    run(this.path, () => closeSync(this.descriptor))
+    orDiskError(this.path, () => closeSync(this.descriptor))
   }
 
   /** A write may take fewer bytes than it is given; what is left is given again. */
@@ -251,6 +235,10 @@ function gather(buffers: readonly Uint8Array[], bytes: number): Uint8Array {
   return gathered.subarray(0, bytes)
 }
 
+async function pause(ms: number): Promise<void> {
+  if (ms > 0) await new Promise(resolve => setTimeout(resolve, ms))
+}
+
 function descriptorOf({ file }: JournalWrite): number {
   if (file instanceof NodeFile) return file.descriptor
   throw new DiskError('EIO', file.path, 'the file belongs to another disk')
@@ -263,18 +251,4 @@ function unlessAbsent(path: string, work: () => void): void {
     const { code } = cause as { code?: unknown }
     if (code !== 'ENOENT' && code !== 'ENOTEMPTY') throw diskError(path, cause)
   }
-}
-
-function run<T>(path: string, work: () => T): T {
-  try {
-    return work()
-  } catch (cause) {
-    throw diskError(path, cause)
-  }
-}
-
-function diskError(path: string, cause: unknown): DiskError {
-  const code = String((cause as { code?: unknown }).code)
-  const known = SAME_AS[code] ?? (KNOWN_CODES.has(code) ? (code as DiskErrorCode) : 'EIO')
-  return new DiskError(known, path, cause instanceof Error ? cause.message : String(cause), cause)
 }

@@ -6,11 +6,15 @@
  * loop free. Opening does not wait for the thread; the first write does.
  */
 import { Worker } from 'node:worker_threads'
-import { DiskError, type DiskErrorCode, type JournalWrite, type JournalWriter } from './disk.ts'
-import { CONTROL, ERROR_CODES, type JournalThreadData } from './journal-control.ts'
+import { DiskError, type JournalWrite, type JournalWriter } from './disk.ts'
+import { CONTROL, type JournalThreadData } from './journal-control.ts'
+import { diskErrorOfNumber } from './node-errors.ts'
 
 /** Bound of the thread's heap; it does nothing but two system calls and uses a few. Megabytes. */
 const THREAD_HEAP_MB = 64
+
+/** Longest wait for the thread's end, in ms. */
+const CLOSE_MAX_MS = 2000
 
 /** Gives the file descriptor of a file that this disk has opened. */
 export type DescriptorOf = (write: JournalWrite) => number
@@ -25,6 +29,7 @@ export class NodeJournalWriter implements JournalWriter {
   readonly #descriptorOf: DescriptorOf
   readonly #syncDelayMs: number
   #thread: Worker | undefined
+  #work: Promise<void> | undefined
   #failed: DiskError | undefined
   #fail: ((error: DiskError) => void) | undefined
 
@@ -37,9 +42,50 @@ export class NodeJournalWriter implements JournalWriter {
   }
 
   async write(write: JournalWrite): Promise<void> {
+    const thread = this.#thread
     if (this.#failed !== undefined) throw this.#failed
+    if (thread === undefined) throw new DiskError('EIO', write.file.path, 'the writer is closed')
+    if (this.#work !== undefined) throw new Error('the journal writer takes one write at a time')
+    if (write.length > (this.staging[write.slot]?.length ?? 0)) throw new RangeError('too long')
+    const descriptor = this.#descriptorOf(write)
+    // A write in flight keeps the process alive; an idle journal does not.
+    thread.ref()
+    const work = this.#command(write, descriptor)
+    this.#work = work
+    try {
+      await work
+    } finally {
+      this.#work = undefined
+      if (this.#thread !== undefined) thread.unref() // else it is being closed, and waited for
+    }
+    const errno = this.#words[CONTROL.result] ?? 0
+    if (errno !== 0) throw diskErrorOfNumber(write.file.path, errno, 'the journal thread')
+  }
+
+  /** Ends the thread; one that hangs in a system call is left behind after a time. */
+  async close(): Promise<void> {
+    const thread = this.#thread
+    if (thread === undefined) return
+    this.#thread = undefined
+    thread.ref()
+    let giveUp: NodeJS.Timeout | undefined
+    const late = new Promise<void>(resolve => {
+      giveUp = setTimeout(resolve, CLOSE_MAX_MS)
+    })
+    const ended = new Promise<void>(resolve => thread.once('exit', () => resolve()))
+    // The command that stops the thread would take the place of one that it has not seen yet.
+    await Promise.race([this.#work?.catch(() => undefined), late])
+    Atomics.store(this.#words, CONTROL.command, CONTROL.stop)
+    Atomics.notify(this.#words, CONTROL.command)
+    await Promise.race([ended, late])
+    clearTimeout(giveUp)
+    thread.unref()
+  }
+
+  /** Hands the command over; resolves when the thread says that it is done. */
+  async #command(write: JournalWrite, descriptor: number): Promise<void> {
     const words = this.#words
-    words[CONTROL.descriptor] = this.#descriptorOf(write)
+    words[CONTROL.descriptor] = descriptor
     words[CONTROL.slot] = write.slot
     words[CONTROL.length] = write.length
     words[CONTROL.sync] = write.sync ? 1 : 0
@@ -48,30 +94,10 @@ export class NodeJournalWriter implements JournalWriter {
     const done = Atomics.waitAsync(words, CONTROL.done, 0)
     Atomics.store(words, CONTROL.command, CONTROL.write)
     Atomics.notify(words, CONTROL.command)
-    // A write in flight keeps the process alive; an idle journal does not.
-    this.#thread?.ref()
-    await Promise.race([
-      done.value,
-      new Promise<never>((_, reject) => {
-        this.#fail = reject
-      }),
-    ])
-    this.#thread?.unref()
-    const result = words[CONTROL.result] ?? 0
-    if (result === 0) return
-    const code = (ERROR_CODES[result - 1] ?? 'EIO') as DiskErrorCode
-    throw new DiskError(code, write.file.path, 'a write or sync of the journal failed')
-  }
-
-  async close(): Promise<void> {
-    const thread = this.#thread
-    if (thread === undefined) return
-    this.#thread = undefined
-    thread.ref()
-    const ended = new Promise<void>(resolve => thread.once('exit', () => resolve()))
-    Atomics.store(this.#words, CONTROL.command, CONTROL.stop)
-    Atomics.notify(this.#words, CONTROL.command)
-    await ended
+    const ended = new Promise<never>((_, reject) => {
+      this.#fail = reject
+    })
+    await Promise.race([done.value, ended])
   }
 
   #start(): void {
@@ -82,7 +108,7 @@ export class NodeJournalWriter implements JournalWriter {
     }
     // Beside this file in the sources and in the build alike.
     const name = import.meta.url.endsWith('.ts') ? './journal-thread.ts' : './journal-thread.js'
-    this.#thread = new Worker(new URL(name, import.meta.url), {
+    const thread = new Worker(new URL(name, import.meta.url), {
       name: 'millrace-journal',
       workerData: data,
       execArgv: [],
@@ -92,11 +118,16 @@ export class NodeJournalWriter implements JournalWriter {
         stackSizeMb: 1,
       },
     })
-    this.#thread.unref()
-    this.#thread.once('error', cause => {
-      this.#failed = new DiskError('EIO', 'journal', `the journal thread ended: ${cause}`, cause)
+    this.#thread = thread
+    thread.unref()
+    const failed = (cause: unknown): void => {
+      this.#failed ??= new DiskError('EIO', 'journal', `the thread ended: ${String(cause)}`, cause)
       this.#thread = undefined
       this.#fail?.(this.#failed)
+    }
+    thread.once('error', failed)
+    thread.once('exit', code => {
+      if (this.#thread === thread) failed(new Error(`exit code ${code}`))
     })
   }
 }
