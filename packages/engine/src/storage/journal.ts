@@ -80,6 +80,7 @@ export class Journal<T extends JournalTarget> {
   #syncTimer: Timer | undefined
   #lastFile: JournalPlace['file'] | undefined
   #closed = false
+  #hung = false
 
   constructor(parts: {
     writer: JournalWriter
@@ -216,7 +217,8 @@ export class Journal<T extends JournalTarget> {
     this.#closed = true
     this.#stopTimers()
     await this.#writer.close()
-    this.#ring.close()
+    // A write that hangs may still come back: its descriptor must not belong to another file then.
+    if (!this.#hung) this.#ring.close()
   }
 
   #newGroup(seq: number): CommitGroup<T> {
@@ -346,6 +348,7 @@ export class Journal<T extends JournalTarget> {
   #checkDeadlines(): void {
     const now = this.#outside.clock.monotonic()
     if (this.#inFlight !== undefined && now - this.#inFlightSince > this.#limits.stallMaxMs) {
+      this.#hung = true
       this.fence(`a write or sync of the journal has hung for ${this.#limits.stallMaxMs} ms`)
       return
     }

@@ -9,6 +9,7 @@
  * appends, no reads past it, until an operator decides; a failed sync of a segment fences it.
  */
 import {
+  baseOffsetOf,
   findOffsetByTimestamp,
   LogError,
   lastOffsetOf,
@@ -187,11 +188,10 @@ export class PartitionLog {
     return this.#unwritten.length === 0
   }
 
-  /** Leaves offsets out that are lost: a new segment begins at `offset`. */
+  /** Leaves offsets out that are lost: the next batch has `offset`. */
   skipTo(offset: Offset): void {
     this.#nextOffset = offset
     this.#highWatermark = offset
-    this.#addSegment(offset, 0)
   }
 
   /** Writes batches of recovery: like `apply`, but errors are thrown and offsets are given. */
@@ -281,7 +281,7 @@ export class PartitionLog {
   roll(now: number): void {
     const last = this.#segments.at(-1)
     if (last === undefined || last.bytes === 0) return
-    this.#addSegment(last.nextOffset, now)
+    this.#addSegment(this.#highWatermark, now)
   }
 
   /** Refuses appends from now on, and reads past the damage. */
@@ -361,14 +361,15 @@ export class PartitionLog {
 
   #appendRun(batches: readonly Buffer[], now: number): void {
     const { segmentBytes, segmentMs } = this.config
+    const first = batches[0]
+    if (first === undefined) return
+    const baseOffset = baseOffsetOf(first)
     const last = this.#segments.at(-1)
-    const first = batches[0]?.length ?? 0
-    const full = last !== undefined && last.bytes > 0 && last.bytes + first > segmentBytes
+    const full = last !== undefined && last.bytes > 0 && last.bytes + first.length > segmentBytes
     const old = last !== undefined && last.bytes > 0 && now - last.createdAt > segmentMs
-    const segment =
-      last === undefined || full || old
-        ? this.#addSegment(last?.nextOffset ?? this.#highWatermark, now)
-        : last
+    // Within a segment offsets have no gap: where some were given up, another one begins.
+    const follows = last !== undefined && last.nextOffset === baseOffset && !full && !old
+    const segment = follows ? last : this.#addSegment(baseOffset, now)
     segment.append(batches)
   }
 

@@ -103,8 +103,17 @@ class Verification {
       const isLast = i === record.segments.length - 1
       const path = `${partitionFolder(record.id)}/${segmentName(segment.baseOffset)}.log`
       if (segment.nextOffset <= start && !isLast && !this.#disk.exists(path)) return
-      if (next !== undefined && segment.baseOffset !== next) {
+      if (next !== undefined && segment.baseOffset < next) {
         this.#damage(path, 0, `the segment begins at ${segment.baseOffset}, ${next} was due`)
+      }
+      if (next !== undefined && segment.baseOffset > next) {
+        this.#find({
+          severity: 'note',
+          path,
+          position: 0,
+          what: `offsets ${next} to ${segment.baseOffset - 1} were given up by a repair`,
+          advice: 'nothing',
+        })
       }
       next = segment.nextOffset
       this.#segment(record.id, segment, path)

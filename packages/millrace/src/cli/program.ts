@@ -8,6 +8,7 @@ import type { ConsumeOptions } from '../commands/consume.ts'
 import type { DumpOptions } from '../commands/dump.ts'
 import type { ResetGroupOptions } from '../commands/groups.ts'
 import type { ProduceOptions } from '../commands/produce.ts'
+import type { RepairOptions } from '../commands/repair.ts'
 import type {
   AlterTopicOptions,
   CreateTopicsOptions,
@@ -281,6 +282,16 @@ function addFiles(program: Command, runner: Runner): void {
     .action((folder: string, options: CommandFlags) =>
       runner.alone(options, async context =>
         (await import('../commands/verify.ts')).verify(context, folder),
+      ),
+    )
+  aboutFiles(
+    program.command('repair').description('go on without what is damaged in a data folder'),
+  )
+    .argument('<dir>')
+    .option('--accept-loss', 'give up what is damaged; without it nothing is changed')
+    .action((folder: string, options: RepairOptions & CommandFlags) =>
+      runner.alone(options, async context =>
+        (await import('../commands/repair.ts')).repair(context, folder, options),
       ),
     )
   aboutFiles(program.command('dump').description('print a segment, or the journal of a folder'))

@@ -5,6 +5,7 @@ import { consume } from '../../src/commands/consume.ts'
 import { dump } from '../../src/commands/dump.ts'
 import { describeGroup, resetGroup } from '../../src/commands/groups.ts'
 import { produce } from '../../src/commands/produce.ts'
+import { repair } from '../../src/commands/repair.ts'
 import { verify } from '../../src/commands/verify.ts'
 import { openEmbedded } from '../../src/index.ts'
 import { commandRun } from '../support/command-run.ts'
@@ -94,6 +95,40 @@ describe('commands on a real log', () => {
     const dumping = commandRun({} as never)
     expect(await dump(dumping, path, {})).toBe(4)
     expect(dumping.stdout.text).toContain('DAMAGED')
+  })
+
+  test('repair changes nothing without --accept-loss, and with it serves what is whole', async () => {
+    await using folder = await tempFolder()
+    {
+      await using log = await openEmbedded({ data: folder.path })
+      for (const line of ['first', 'second', 'third']) {
+        await produce(commandRun(log, { stdin: `${line}\n` }), 't', { createPartitions: 1 })
+      }
+    }
+    const [segment] = globSync('partitions/**/*.log', { cwd: folder.path }).filter(path =>
+      readFileSync(join(folder.path, path)).includes('second'),
+    )
+    const path = join(folder.path, segment ?? '')
+    const bytes = readFileSync(path)
+    const at = bytes.indexOf('second')
+    bytes[at] = (bytes[at] ?? 0) ^ 1
+    writeFileSync(path, bytes)
+    await expect(repair(commandRun({} as never), folder.path, {})).rejects.toMatchObject({
+      exitCode: 4,
+    })
+    expect(readFileSync(path).equals(bytes), 'nothing has been changed').toBe(true)
+    expect(await repair(commandRun({} as never), folder.path, { acceptLoss: true })).toBe(0)
+    for (const line of ['fourth', 'fifth']) {
+      await using log = await openEmbedded({ data: folder.path })
+      await produce(commandRun(log, { stdin: `${line}\n` }), 't', {})
+    }
+    expect(await verify(commandRun({} as never), folder.path)).toBe(0)
+    await using log = await openEmbedded({ data: folder.path })
+    const reading = commandRun(log, { json: true })
+    await consume(reading, 't', { untilEnd: true, format: 'value' })
+    expect(reading.stdout.lines).toEqual(['first', 'fourth', 'fifth'])
+    const [end] = await log.listOffsets([{ topic: 't', partition: 0, place: 'latest' }])
+    expect(end?.offset, 'offsets that are lost are not given out again').toBe(5)
   })
 
   test('dump shows the records of a segment', async () => {
