@@ -9,7 +9,7 @@
 import { connect } from 'node:net'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { resolveSettings } from '@millrace/log'
+import { encodeBatch, NO_GENERATION, resolveSettings } from '@millrace/log'
 import { type FuzzCase, fuzzFrames } from '../../src/fuzz/index.ts'
 import { WIRE_SETTINGS, type WireSettings } from '../../src/settings.ts'
 import { type EngineNode, type LogLine, startEngineNode } from '../client/engine-node.ts'
@@ -33,12 +33,13 @@ export type FuzzReport = {
   readonly rssGrowthBytes: number
 }
 
-/** Names that cases use and that are there again after every cleaning. */
+/** Names that cases use and that are there again, with records and offsets, after every cleaning. */
 const TOPICS = ['fuzz-0', 'fuzz-1'] as const
+const GROUPS = ['fuzz-group-0', 'fuzz-group-1'] as const
 const PARTITIONS = 4
 const AT_ONCE = 24
 const OVER_SOCKETS_ONE_IN = 20
-const CLEAN_EVERY = 2_000
+const CLEAN_EVERY = 1_000
 /** Until then a connection must have ended. */
 const END_MS_MAX = 15_000
 /** A member that waits for others is given up after this long: its peer goes away. */
@@ -126,7 +127,7 @@ export class FuzzRun {
 
   async run(): Promise<FuzzReport> {
     const { seed, cases, from } = this.#options
-    const frames = fuzzFrames(seed, cases)
+    const frames = fuzzFrames(seed, cases, { topics: TOPICS, groups: GROUPS })
     const warmUp = from + Math.max(1, Math.floor((cases - from) / 4))
     await this.#runUntil(frames, warmUp)
     const before = await this.#measure()
@@ -162,6 +163,24 @@ export class FuzzRun {
     }
     await engine.groups.delete(groups.map(({ groupId }) => groupId))
     await engine.createTopics(TOPICS.map(name => ({ name, partitions: PARTITIONS })))
+    const places = TOPICS.flatMap(topic =>
+      Array.from({ length: PARTITIONS }, (_, partition) => ({ topic, partition })),
+    )
+    await engine.append(
+      places.map(place => ({
+        ...place,
+        batch: encodeBatch({ timestamp: Date.now(), records: [{ key: 'key', value: 'value' }] }),
+      })),
+    )
+    for (const groupId of GROUPS) {
+      await engine.groups.commit({
+        groupId,
+        generationId: NO_GENERATION,
+        memberId: '',
+        groupInstanceId: null,
+        offsets: places.map(place => ({ ...place, offset: 1, leaderEpoch: -1, metadata: null })),
+      })
+    }
     this.#lines.clear()
   }
 
