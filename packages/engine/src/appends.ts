@@ -19,6 +19,7 @@ import {
   setLogAppendTime,
   validateBatch,
 } from '@millrace/log'
+import { ENTRY_HEADER_BYTES } from './storage/journal-format.ts'
 import type { LogStore } from './storage/log-store.ts'
 import type { PartitionLog } from './storage/partition-log.ts'
 import type { TopicTable } from './topic-table.ts'
@@ -63,9 +64,14 @@ export class Appends {
     let bytes = 0
     for (const entry of entries) bytes += entry.batch.length
     const { journal } = this.#store
-    if (bytes > journal.batchBytesMax && entries.length > 1) return this.#split(entries, options)
+    const withHeaders = bytes + entries.length * ENTRY_HEADER_BYTES
+    if (entries.length > 1 && withHeaders > journal.batchBytesMax) {
+      return this.#split(entries, options)
+    }
     // A batch that no group can hold is refused by `#problem`; it must not wait for room.
     if (bytes > journal.batchBytesMax) return this.#start(entries, options)
+    // A fenced journal never has room again: the answer says why.
+    if (journal.fencedBy !== undefined) return this.#start(entries, options)
     if (this.#waiting.length === 0 && journal.hasRoom(entries.length, bytes)) {
       return this.#start(entries, options)
     }
@@ -83,6 +89,14 @@ export class Appends {
       this.#waitingBytes -= next.bytes
       if (fencedBy === undefined) next.start()
       else next.fail(new LogError('KAFKA_STORAGE_ERROR', fencedBy))
+    }
+  }
+
+  /** Resolves when nothing waits for room any more. */
+  async settled(): Promise<void> {
+    const { journal } = this.#store
+    while (this.#waiting.length > 0 && journal.fencedBy === undefined) {
+      await journal.sync().catch(() => undefined) // fenced on the way: what waits has been answered
     }
   }
 

@@ -263,10 +263,11 @@ export class EmbeddedEngine implements Engine {
   }
 
   async #close(): Promise<void> {
-    const { fetches, groups, clockwork, store, release } = this.#parts
+    const { appends, fetches, groups, clockwork, store, release } = this.#parts
     this.#state = 'closing'
     fetches.close()
     groups.close()
+    await appends.settled()
     await clockwork.stop()
     await store.journal.close()
     store.cache.closeAll()

@@ -83,10 +83,10 @@ export async function recover(
   const { disk } = target.store
   const { checkpoint, found } = readCheckpoint(disk)
   if (checkpoint === null) {
-    if (found > 0 && disk.list(PARTITIONS_FOLDER).length > 0) {
+    if (disk.list(PARTITIONS_FOLDER).length > 0) {
       throw new LogError(
         'KAFKA_STORAGE_ERROR',
-        'no checkpoint file is whole, but there are partitions: restore checkpoint-a or checkpoint-b from a copy',
+        `${found === 0 ? 'there is no checkpoint file' : 'no checkpoint file is whole'}, but there are partitions: restore checkpoint-a or checkpoint-b from a copy`,
       )
     }
     return { report: FRESH, checkpoint: emptyCheckpoint(options.newId()) }
@@ -143,11 +143,15 @@ export async function beginGeneration(
     quarantined: quarantinedOf(store),
   }
   await writeCheckpoint(store.disk, checkpoint)
+  // Twice, into both files: if one is damaged later, the other must not lead back to a generation
+  // whose journal has been written over.
+  const twin = { ...checkpoint, number: checkpoint.number + 1 }
+  await writeCheckpoint(store.disk, twin)
   for (const id of rescued(store.disk)) {
     const partition = store.partitions.get(id)
     if (partition === undefined || partition.trouble === undefined) dropRescue(store.disk, id)
   }
-  return checkpoint
+  return twin
 }
 
 /** After a failed journal the files keep their evidence: they are set aside, not written again. */
@@ -256,7 +260,9 @@ class Recovery {
     const kept = record.segments.filter((segment, i) => {
       const path = `${partition.folder}/${segmentName(segment.baseOffset)}`
       const isLast = i === record.segments.length - 1
-      if (segment.nextOffset <= partition.logStart && !isLast) {
+      // The last one goes as well where it was closed, and removed, after the checkpoint.
+      const isGone = !isLast || !disk.exists(`${path}.log`)
+      if (segment.nextOffset <= partition.logStart && isGone) {
         disk.unlink(`${path}.log`)
         disk.unlink(`${path}.index`)
         return false
@@ -272,6 +278,8 @@ class Recovery {
       if (!disk.exists(path)) throw new DamageError(path, 0, 'the segment is missing')
       const file = disk.open(path, 'write')
       try {
+        // Checksums of what is cut off must not be held against what will be written there.
+        if (file.size() > segment.bytes) disk.unlink(path.replace(/log$/, 'index'))
         cutToSize(file, segment.bytes)
       } finally {
         file.close()
