@@ -190,7 +190,6 @@ export class Connection {
 
   #sendWaiting(): void {
     const max = this.#options.settings['connections.in.flight.max']
-    // The socket's own buffer is part of the bound: what it does not take waits here.
     while (this.#inFlight.length < max && this.#ended === undefined) {
       const waiting = this.#waiting.shift()
       if (waiting === undefined) return
@@ -247,24 +246,17 @@ export class Connection {
 
   #agree(version: number): void {
     const correlationId = 0
-    const { clientId } = this.#options
-    const frame = encodeRequestFrame(apiVersions, version, { correlationId, clientId }, SOFTWARE)
-    const answer = (payload: Buffer): void => this.#agreed(payload, version)
-    const fail = (): void => undefined
-    const encode = (): Frame => frame
-    this.#inFlight.push({
-      waiting: {
-        api: apiVersions,
-        deadline: Number.POSITIVE_INFINITY,
-        versions: {},
-        encode,
-        answer,
-        fail,
-      },
-      version,
-      correlationId,
-    })
-    this.#write(frame)
+    const waiting: Waiting = {
+      api: apiVersions,
+      // The time to set up is the connection's.
+      deadline: Number.POSITIVE_INFINITY,
+      versions: {},
+      encode: this.#encoder(apiVersions, SOFTWARE, {}),
+      answer: payload => this.#agreed(payload, version),
+      fail: () => undefined,
+    }
+    this.#inFlight.push({ waiting, version, correlationId })
+    this.#write(waiting.encode(version, correlationId))
   }
 
   #agreed(payload: Buffer, version: number): void {
