@@ -36,17 +36,29 @@ export type Checkpoint = {
   readonly quarantined: readonly (readonly [partitionId: number, reason: string])[]
 }
 
-/** Reads the newest whole checkpoint; null if there is none. `found` counts files that exist. */
-export function readCheckpoint(disk: Disk): { checkpoint: Checkpoint | null; found: number } {
+/** The newest whole checkpoint, and what else was seen of the files. */
+export type ReadCheckpoint = {
+  /** Null if no file is whole. */
+  readonly checkpoint: Checkpoint | null
+  /** How many of the files exist. */
+  readonly found: number
+  /** Path of a file that exists and is not whole. */
+  readonly broken: string | undefined
+}
+
+/** Reads the newest whole checkpoint. Throws DiskError. */
+export function readCheckpoint(disk: Disk): ReadCheckpoint {
   let newest: Checkpoint | null = null
   let found = 0
+  let broken: string | undefined
   for (const path of CHECKPOINT_FILES) {
     if (!disk.exists(path)) continue
     found += 1
     const checkpoint = readOne(disk, path)
-    if (checkpoint !== null && checkpoint.number > (newest?.number ?? -1)) newest = checkpoint
+    if (checkpoint === null) broken = path
+    else if (checkpoint.number > (newest?.number ?? -1)) newest = checkpoint
   }
-  return { checkpoint: newest, found }
+  return { checkpoint: newest, found, broken }
 }
 
 /** Writes a checkpoint over the older of the two files and syncs it. Rejects with DiskError. */

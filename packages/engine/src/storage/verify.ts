@@ -5,12 +5,20 @@
  * Bytes behind the newest checkpoint may be anything (recovery writes them again from the journal);
  * bytes it covers must be right.
  */
+import {
+  CATALOGUE_PARTITION_ID,
+  Catalogue,
+  type CatalogueEvents,
+  OFFSETS_PARTITION_ID,
+} from '../coordinators/catalogue.ts'
 import type { Disk } from '../disk/disk.ts'
 import { BlockChecksums } from './block-checksums.ts'
 import { CHECKPOINT_FILES, type Checkpoint, readCheckpoint } from './checkpoint-file.ts'
+import { fromSnapshot } from './checkpointer.ts'
 import { entriesOf } from './journal-format.ts'
 import { JournalScan } from './journal-scan.ts'
 import { type PartitionRecord, partitionFolder } from './partition-log.ts'
+import { recordsOf } from './recovery.ts'
 import { readRescue, rescued } from './rescue.ts'
 import { type SegmentRecord, segmentName } from './segment.ts'
 import { SegmentIndex } from './segment-index.ts'
@@ -61,7 +69,7 @@ class Verification {
   }
 
   run(): VerifyReport {
-    const { checkpoint, found } = readCheckpoint(this.#disk)
+    const { checkpoint, found, broken } = readCheckpoint(this.#disk)
     if (checkpoint === null) {
       this.#find({
         severity: found > 0 ? 'damage' : 'note',
@@ -73,7 +81,19 @@ class Verification {
       })
       return this.#report(null)
     }
-    for (const record of checkpoint.partitions) this.#partition(record, startsOf(checkpoint))
+    const { starts, ids } = this.#catalogue(checkpoint)
+    for (const record of checkpoint.partitions) {
+      if (ids.has(record.id)) this.#partition(record, starts)
+    }
+    if (found > 1 && broken !== undefined) {
+      this.#find({
+        severity: 'note',
+        path: broken,
+        position: 0,
+        what: 'this checkpoint file is not whole; the other one counts',
+        advice: 'nothing: a crash leaves it so, and the next checkpoint writes it again',
+      })
+    }
     this.#journal(checkpoint)
     for (const [id, reason] of checkpoint.quarantined) {
       this.#find({
@@ -96,13 +116,41 @@ class Verification {
     return this.#report(checkpoint)
   }
 
+  /**
+   * What the catalogue knew at the end of the journal: partitions deleted and log starts moved after
+   * the checkpoint explain files that are gone (engine rule 10).
+   */
+  #catalogue(checkpoint: Checkpoint): {
+    readonly starts: ReadonlyMap<number, number>
+    readonly ids: ReadonlySet<number>
+  } {
+    const limits = { topicsMax: 0, partitionsMax: 0 } // bound decisions, not replay
+    const catalogue = new Catalogue(NOBODY, limits)
+    for (const record of fromSnapshot(checkpoint.catalogue)) catalogue.replay(record)
+    const scan = new JournalScan(this.#disk, checkpoint.journal)
+    try {
+      for (const { payload } of scan.groups()) {
+        for (const { partitionId, batch } of entriesOf(payload)) {
+          if (partitionId !== CATALOGUE_PARTITION_ID) continue
+          for (const record of recordsOf(batch)) catalogue.replay(record)
+        }
+      }
+    } finally {
+      scan.close()
+    }
+    const ids = new Set([CATALOGUE_PARTITION_ID, OFFSETS_PARTITION_ID])
+    for (const { partitionIds } of catalogue.topics.values()) {
+      for (const id of partitionIds) ids.add(id)
+    }
+    return { starts: catalogue.logStarts, ids }
+  }
+
   #partition(record: PartitionRecord, starts: ReadonlyMap<number, number>): void {
     const start = starts.get(record.id) ?? 0
     let next: number | undefined
-    record.segments.forEach((segment, i) => {
-      const isLast = i === record.segments.length - 1
+    record.segments.forEach(segment => {
       const path = `${partitionFolder(record.id)}/${segmentName(segment.baseOffset)}.log`
-      if (segment.nextOffset <= start && !isLast && !this.#disk.exists(path)) return
+      if (segment.nextOffset <= start && !this.#disk.exists(path)) return
       if (next !== undefined && segment.baseOffset < next) {
         this.#damage(path, 0, `the segment begins at ${segment.baseOffset}, ${next} was due`)
       }
@@ -237,14 +285,9 @@ class Verification {
 const isTopicKey = (key: string): boolean =>
   Buffer.from(key, 'base64').toString().startsWith('topic:')
 
-/** Log starts as the checkpoint's catalogue keeps them: segments below may be gone. */
-function startsOf(checkpoint: Checkpoint): ReadonlyMap<number, number> {
-  const starts = new Map<number, number>()
-  for (const [key, value] of checkpoint.catalogue) {
-    const name = Buffer.from(key, 'base64').toString()
-    if (!name.startsWith('start:') || value === null) continue
-    const { offset } = JSON.parse(Buffer.from(value, 'base64').toString()) as { offset: number }
-    starts.set(Number(name.slice('start:'.length)), offset)
-  }
-  return starts
+const NOBODY: CatalogueEvents = {
+  topicConfigured: () => undefined,
+  partitionAdded: () => undefined,
+  topicDeleted: () => undefined,
+  logStartMoved: () => undefined,
 }

@@ -24,7 +24,10 @@ const pathOf = (number: number): string => CHECKPOINT_FILES[number % 2] ?? ''
 
 describe('checkpoint files', () => {
   test('are none in a new folder', () => {
-    expect(readCheckpoint(nodeDisk(temporaryFolder()))).toEqual({ checkpoint: null, found: 0 })
+    expect(readCheckpoint(nodeDisk(temporaryFolder()))).toMatchObject({
+      checkpoint: null,
+      found: 0,
+    })
   })
 
   test('the newest one counts and comes back as it was written', async () => {
@@ -81,6 +84,6 @@ describe('checkpoint files', () => {
       file.write(30, [Buffer.from([0xff])])
       file.close()
     }
-    expect(readCheckpoint(disk)).toEqual({ checkpoint: null, found: 2 })
+    expect(readCheckpoint(disk)).toMatchObject({ checkpoint: null, found: 2 })
   })
 })
