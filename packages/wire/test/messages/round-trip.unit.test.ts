@@ -58,7 +58,8 @@ describe('every message of every version', () => {
     for (const [salt, case_] of everyCase().entries()) {
       const payload = payloadOf(case_, messageOf(case_, randomOf(salt)))
       const longer = Buffer.concat([payload, Buffer.of(0)])
-      if (case_.direction === 'request') assert.doesNotThrow(() => decode(case_, longer), case_.name)
+      if (case_.direction === 'request')
+        assert.doesNotThrow(() => decode(case_, longer), case_.name)
       else assert.throws(() => decode(case_, longer), { code: 'TRAILING_BYTES' }, case_.name)
     }
   })
