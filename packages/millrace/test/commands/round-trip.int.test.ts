@@ -42,7 +42,7 @@ describe('the command against a node', () => {
     await using folder = await tempFolder()
     await using node = await startedNode(folder.path)
     const run = (...args: string[]) => runCommand([...args, '-b', node.kafka, '--json'])
-    await run('topics', 'create', 'a', 'b', '--config', 'retention.ms=1000')
+    await run('topics', 'create', 'a', 'b', '--partitions', '2', '--config', 'retention.ms=1000')
     expect(objects((await run('topics', 'list')).stdout)).toHaveLength(2)
     expect((await run('topics', 'alter', 'a', '--partitions', '3')).code).toBe(0)
     const [described] = objects((await run('topics', 'describe', 'a')).stdout)
