@@ -25,6 +25,7 @@ export class Clockwork {
   /** Segments of internal topics that the last checkpoint still lists. */
   #doomed: Segment[] = []
   #retaining: Promise<void> | undefined
+  #checkpointing = false
   #stopped = false
 
   constructor(parts: {
@@ -68,9 +69,8 @@ export class Clockwork {
 
   /** The ring is getting full; answers whether a checkpoint is under way already. */
   pressure(): boolean {
-    if (this.#checkpointer.underWay) return true
-    this.#checkpointer.request()
-    return false
+    if (!this.#stopped || this.#checkpointer.underWay) this.#checkpointer.request()
+    return this.#checkpointer.underWay
   }
 
   /** One pass of retention. */
@@ -101,7 +101,14 @@ export class Clockwork {
   #checkpointIfNeeded(): void {
     this.#expireProducers()
     if (this.#store.journal.completedSeq <= this.#checkpointer.coveredSeq) return
-    this.#checkpointer.now().catch(() => undefined) // reported by the checkpointer
+    if (this.#checkpointing) return
+    this.#checkpointing = true
+    this.#checkpointer
+      .now()
+      .catch(() => undefined) // reported by the checkpointer
+      .finally(() => {
+        this.#checkpointing = false
+      })
   }
 
   #expireProducers(): void {

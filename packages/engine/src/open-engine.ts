@@ -191,10 +191,11 @@ class Opening {
       sink: this.#sink(CATALOGUE_PARTITION_ID),
       random: outside.random,
       settings,
-      onDeleted: topic => this.#groups.onTopicDeleted(topic),
+      // A journal that fails meanwhile fences the engine, which says so itself.
+      onDeleted: topic => void this.#groups.onTopicDeleted(topic).catch(() => undefined),
     })
     const internal = (partition: PartitionLog): boolean =>
-      this.#topics.get(partition.topic)?.internal === true
+      partition.deleted || this.#topics.get(partition.topic)?.internal === true
     const retention = new Retention(this.#store, moves => admin.moveLogStarts(moves), internal)
     const clockwork = new Clockwork({
       store: this.#store,

@@ -169,8 +169,11 @@ export class TopicAdmin {
         `${topic}-${partition}: ${offset}, at most ${log.highWatermark}`,
       )
     }
+    // The start that holds now: by the end of the wait it may be one that is not durable yet.
+    const start = Math.max(target, log.logStart)
     if (target > log.logStart) await this.moveLogStarts(new Map([[log.id, target]]))
-    return log.logStart
+    else await this.#sink.append([])
+    return start
   }
 
   #refuseInternal(name: string): void {

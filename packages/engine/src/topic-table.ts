@@ -14,6 +14,7 @@ import {
   OFFSETS_TOPIC,
 } from './coordinators/catalogue.ts'
 import { type TopicConfig, topicConfigOf } from './coordinators/topic-config.ts'
+import { DiskError } from './disk/disk.ts'
 import type { TopicView } from './engine.ts'
 import type { LogStore } from './storage/log-store.ts'
 import { PartitionLog } from './storage/partition-log.ts'
@@ -122,20 +123,27 @@ export class TopicTable implements CatalogueEvents {
     this.#views = undefined
     for (const partition of entry.partitions) {
       partition.delete()
-      this.#store.partitions.delete(partition.id)
+      // Else it stays in the store until its deletion is durable.
+      if (this.recovering) this.#store.partitions.delete(partition.id)
     }
     if (!this.recovering) this.#leaving.set(entry.topicId, entry)
   }
 
-  /** The deletion is durable: takes the files away. Whoever still reads them can finish. */
+  /**
+   * The deletion is durable: takes the files away. Whoever still reads them can finish. What the
+   * disk does not let go is taken at the next open, which knows no such partition.
+   */
   removeFiles(topicId: string): void {
     const entry = this.#leaving.get(topicId)
     this.#leaving.delete(topicId)
     for (const partition of entry?.partitions ?? []) {
-      const segments = [...partition.segments]
-      partition.drop(segments)
-      for (const segment of segments) segment.unlink()
-      this.#store.disk.removeFolder(partition.folder)
+      this.#store.partitions.delete(partition.id)
+      try {
+        for (const segment of partition.remove()) segment.unlink()
+        this.#store.disk.removeFolder(partition.folder)
+      } catch (cause) {
+        if (!(cause instanceof DiskError)) throw cause
+      }
     }
   }
 

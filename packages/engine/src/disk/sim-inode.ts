@@ -259,7 +259,8 @@ function copySectors(image: Buffer, change: Change, kept: (sector: number) => bo
 function fillWith(image: Buffer, from: number, pattern: Buffer): void {
   for (let at = floorSector(from); at < image.length; at += pattern.length) {
     const begin = Math.max(at, from)
-    pattern.copy(image, begin, begin - at)
+    // A pattern may be shorter than the part of the sector that is kept.
+    if (begin - at < pattern.length) pattern.copy(image, begin, begin - at)
   }
 }
 

@@ -19,6 +19,7 @@ import { JournalScan } from './journal-scan.ts'
 import type { LogStore } from './log-store.ts'
 import { PARTITIONS_FOLDER, type PartitionLog, type PartitionRecord } from './partition-log.ts'
 import { rescue } from './rescue.ts'
+import type { Segment } from './segment.ts'
 
 /** Segment syncs at once when the journal is more than half full (engine rule 5). */
 const SYNCS_AT_ONCE_MAX = 4
@@ -35,6 +36,19 @@ type Copied = {
   readonly groups: readonly SnapshotRecord[]
   readonly producers: ReadonlyMap<number, readonly ProducerRecord[]>
 }
+
+/** A checkpoint that can be written without a further group: its turn has not come, or it failed. */
+type Parked = {
+  readonly copied: Copied
+  readonly position: JournalPosition
+  /**
+   * Ends as of the group; undefined while batches of it wait for room on the disk. They are then
+   * taken later and reach further: recovery passes over what a segment holds already.
+   */
+  partitions: readonly PartitionRecord[] | undefined
+}
+
+type Waiter = { readonly seq: number; readonly resolve: () => void }
 
 /** Text form of a coordinator's records. */
 export const toSnapshot = (records: readonly CoordinatorRecord[]): readonly SnapshotRecord[] =>
@@ -57,8 +71,9 @@ export class Checkpointer {
   #last: Checkpoint
   #wanted = false
   #copied: Copied | undefined
+  #parked: Parked | undefined
   #running: Promise<void> | undefined
-  #waiters: (() => void)[] = []
+  #waiters: Waiter[] = []
   /** Called after each durable checkpoint. */
   onDone: () => void = () => undefined
   count = 0
@@ -83,30 +98,33 @@ export class Checkpointer {
     return this.#last.journal.seq
   }
 
+  /**
+   * Asks for a checkpoint: it begins with the next group that is sealed, also while another one is
+   * being written. One that has failed is tried again at once.
+   */
+  request(): void {
+    this.#wanted = true
+    this.#start()
+  }
+
   /** Whether a checkpoint is under way that needs no further group to be sealed. */
   get underWay(): boolean {
     return this.#running !== undefined || this.#copied !== undefined
   }
 
-  /** Asks for a checkpoint; it begins with the next group that is sealed. */
-  request(): void {
-    if (this.#wanted || this.#running !== undefined) return
-    this.#wanted = true
-  }
-
-  /** Writes a checkpoint now and resolves when it is durable, or has failed. */
+  /** Resolves when a checkpoint of everything entered so far is durable, or has failed. */
   async now(): Promise<void> {
-    while (this.#running !== undefined) await this.#running
+    const seq = this.#store.journal.openSeq
     await new Promise<void>(resolve => {
-      this.#waiters.push(resolve)
-      this.#wanted = true
-      this.#store.journal.sync().catch(() => this.#finish())
+      this.#waiters.push({ seq, resolve })
+      this.request()
+      this.#seal()
     })
   }
 
   /** The journal has sealed a group: state machines stand exactly behind it. */
   sealed(seq: number): void {
-    if (!this.#wanted || this.#running !== undefined || this.#copied !== undefined) return
+    if (!this.#wanted || this.#copied !== undefined) return
     this.#wanted = false
     const producers = new Map<number, readonly ProducerRecord[]>()
     for (const partition of this.#store.partitions.values()) {
@@ -127,40 +145,10 @@ export class Checkpointer {
     const copied = this.#copied
     if (copied === undefined || copied.seq !== seq) return
     this.#copied = undefined
-    if (this.#store.hasUnwritten) {
-      // What waits for room is in the journal only: it must stay there.
-      this.#wanted = true
-      this.#finish()
-      return
-    }
-    const fenced: PartitionLog[] = []
-    const partitions: PartitionRecord[] = []
-    for (const partition of this.#store.partitions.values()) {
-      if (partition.trouble?.state === 'fenced') {
-        fenced.push(partition)
-        const before = this.#last.partitions.find(record => record.id === partition.id)
-        if (before !== undefined) partitions.push(before)
-      } else partitions.push(partition.record(copied.producers.get(partition.id) ?? []))
-    }
-    const next: Checkpoint = {
-      number: this.#number + 1,
-      logId: this.#logId,
-      clean: false,
-      journal: position,
-      partitions,
-      catalogue: copied.catalogue,
-      groups: copied.groups,
-      quarantined: quarantinedOf(this.#store),
-    }
-    this.#running = this.#run(next, fenced).then(
-      () => this.#finish(),
-      (cause: unknown) => {
-        // The same file is written again next time: the other one holds the last good checkpoint.
-        this.#number += 2
-        this.#onError(`a checkpoint failed: ${String(cause)}`)
-        this.#finish()
-      },
-    )
+    this.#parked = { copied, position, partitions: this.#ends(copied) }
+    this.#start()
+    // Somebody waits for a later one, and perhaps nobody appends any more.
+    if (this.#wanted && this.#waiters.some(waiter => waiter.seq > seq)) this.#seal()
   }
 
   /** The last checkpoint of a run: nothing is left in the journal, indexes are written. */
@@ -169,35 +157,102 @@ export class Checkpointer {
     await this.now()
     if (this.#store.journal.fencedBy !== undefined) return
     if (this.#last.journal.seq !== this.#store.journal.completedSeq) return
-    for (const partition of this.#store.partitions.values()) {
-      for (const segment of partition.segments) {
-        if (!segment.indexIsSaved) segment.saveIndex()
-      }
-    }
+    this.#saveIndexes(partition => partition.segments)
     const clean: Checkpoint = { ...this.#last, number: this.#number + 1, clean: true }
-    await writeCheckpoint(this.#store.disk, clean)
+    try {
+      await writeCheckpoint(this.#store.disk, clean)
+    } catch (cause) {
+      // The last one stands: the next open reads the journal, as after a crash.
+      this.#onError(`the last checkpoint failed: ${String(cause)}`)
+    }
   }
 
-  async #run(next: Checkpoint, fenced: readonly PartitionLog[]): Promise<void> {
-    await this.#rescue(fenced)
-    const failed = await this.#syncSegments()
-    if (failed) {
-      this.#wanted = true // the next one leaves the fenced partitions out
-      return
+  #seal(): void {
+    // The journal is fenced: nothing is written any more.
+    this.#store.journal.sync().catch(() => this.#answer(Number.POSITIVE_INFINITY))
+  }
+
+  #start(): void {
+    if (this.#running !== undefined || this.#parked === undefined) return
+    this.#running = this.#writeParked().finally(() => {
+      this.#running = undefined
+    })
+  }
+
+  async #writeParked(): Promise<void> {
+    for (let parked = this.#parked; parked !== undefined; parked = this.#parked) {
+      parked.partitions ??= this.#ends(parked.copied)
+      this.#parked = undefined
+      try {
+        if (parked.partitions === undefined) throw new Error('batches wait for room on the disk')
+        await this.#run(parked, parked.partitions)
+      } catch (cause) {
+        // The same file is written again next time: the other one holds the last good checkpoint.
+        this.#number += 2
+        this.#onError(`a checkpoint failed: ${String(cause)}`)
+        this.#answer(parked.copied.seq)
+        // Kept, because a full journal could not seal a group to begin another one with.
+        this.#parked ??= parked
+        return
+      }
+      this.#answer(parked.copied.seq)
     }
-    await writeCheckpoint(this.#store.disk, next)
+  }
+
+  /** The ends of all partitions; undefined while some of their batches are not in a segment. */
+  #ends({ producers }: Copied): readonly PartitionRecord[] | undefined {
+    if (this.#store.hasUnwritten) return undefined
+    return [...this.#store.partitions.values()].map(partition =>
+      partition.record(producers.get(partition.id) ?? []),
+    )
+  }
+
+  async #run({ copied, position }: Parked, partitions: readonly PartitionRecord[]): Promise<void> {
+    let ids: ReadonlySet<number>
+    do {
+      const fenced = this.#fenced()
+      ids = new Set(fenced.map(partition => partition.id))
+      await this.#rescue(fenced)
+      await this.#syncSegments()
+    } while (this.#fenced().some(partition => !ids.has(partition.id)))
+    const next: Checkpoint = {
+      number: this.#number + 1,
+      logId: this.#logId,
+      clean: false,
+      journal: position,
+      partitions: [
+        // What a fenced partition got since the last checkpoint is in its rescue file.
+        ...this.#last.partitions.filter(record => ids.has(record.id)),
+        ...partitions.filter(record => !ids.has(record.id)),
+      ],
+      catalogue: copied.catalogue,
+      groups: copied.groups,
+      quarantined: quarantinedOf(this.#store),
+    }
+    await this.#limited(writeCheckpoint(this.#store.disk, next))
     this.#number = next.number
     this.#last = next
     this.count += 1
     this.#store.journal.release(next.journal.seq)
-    this.#saveIndexes()
-    this.onDone()
+    this.#saveIndexes(partition => partition.segments.slice(0, -1))
+    try {
+      this.onDone()
+    } catch (cause) {
+      // The checkpoint stands; what is left over goes at the next open.
+      this.#onError(`files could not be taken away: ${String(cause)}`)
+    }
   }
 
-  /** Closed segments get their index and checksums: derived data, so a failure is only told. */
-  #saveIndexes(): void {
+  #fenced(): readonly PartitionLog[] {
+    return [...this.#store.partitions.values()].filter(
+      partition => partition.trouble?.state === 'fenced',
+    )
+  }
+
+  /** Segments get their index and checksums: derived data, so a failure is only told. */
+  #saveIndexes(of: (partition: PartitionLog) => readonly Segment[]): void {
     for (const partition of this.#store.partitions.values()) {
-      for (const segment of partition.segments.slice(0, -1)) {
+      for (const segment of of(partition)) {
         if (segment.dirty || segment.indexIsSaved) continue
         try {
           segment.saveIndex()
@@ -208,47 +263,53 @@ export class Checkpointer {
     }
   }
 
-  #finish(): void {
-    this.#running = undefined
-    const waiters = this.#waiters
-    this.#waiters = []
-    for (const resolve of waiters) resolve()
+  /** Who waits for a checkpoint up to `seq` is told: it is durable, or has failed. */
+  #answer(seq: number): void {
+    const done = this.#waiters.filter(waiter => waiter.seq <= seq)
+    this.#waiters = this.#waiters.filter(waiter => waiter.seq > seq)
+    for (const { resolve } of done) resolve()
   }
 
-  async #syncSegments(): Promise<boolean> {
-    let failed = false
+  /** Syncs what has changed; a partition for which that fails, or hangs, is fenced. */
+  async #syncSegments(): Promise<void> {
     const work: (() => Promise<void>)[] = []
-    let newFolders = false
+    const named: PartitionLog[] = []
     for (const partition of this.#store.partitions.values()) {
-      if (partition.trouble?.state === 'fenced' || partition.deleted) continue
+      if (partition.trouble?.state === 'fenced') continue
       for (const segment of partition.segments) {
-        if (!segment.dirty) continue
-        work.push(async () => {
-          try {
-            await segment.sync()
-          } catch (cause) {
-            failed = true
-            partition.fence(`a segment failed to sync: ${String(cause)}`)
-          }
-        })
+        if (segment.dirty) work.push(() => this.#syncOr(partition, () => segment.sync()))
       }
-      if (partition.namesDirty) {
-        partition.namesDirty = false
-        newFolders = true
-        work.push(async () => {
-          try {
-            await this.#store.disk.syncFolder(partition.folder)
-          } catch (cause) {
-            partition.namesDirty = true
-            throw cause
-          }
-        })
-      }
+      if (!partition.namesDirty) continue
+      partition.namesDirty = false
+      named.push(partition)
+      work.push(() => this.#syncOr(partition, () => this.#store.disk.syncFolder(partition.folder)))
     }
     const { usedBytes, maxBytes } = this.#store.journal.fill
     await inParallel(work, usedBytes > maxBytes / 2 ? SYNCS_AT_ONCE_MAX : 1)
-    if (newFolders) await this.#store.disk.syncFolder(PARTITIONS_FOLDER)
-    return failed
+    if (named.length === 0) return
+    const all = this.#store.disk.syncFolder(PARTITIONS_FOLDER)
+    all.catch(() => undefined) // told below, for each partition
+    for (const partition of named) await this.#syncOr(partition, () => all)
+  }
+
+  /** A failed sync is never repeated: what it should have covered is lost, names like bytes. */
+  async #syncOr(partition: PartitionLog, sync: () => Promise<void>): Promise<void> {
+    try {
+      await this.#limited(sync())
+    } catch (cause) {
+      // The files of a deleted topic may go at any time.
+      if (!partition.removed) partition.fence(`a segment failed to sync: ${String(cause)}`)
+    }
+  }
+
+  /** A disk that does not answer counts as failed: it must not hold the journal for ever. */
+  async #limited(work: Promise<unknown>): Promise<void> {
+    const { outside, settings } = this.#store
+    const ms = settings['journal.stall.max.ms']
+    await new Promise<void>((resolve, reject) => {
+      const timer = outside.timers.after(ms, () => reject(new Error(`no answer for ${ms} ms`)))
+      work.then(() => resolve(), reject).finally(() => timer.cancel())
+    })
   }
 
   /** Copies what the fenced partitions miss out of the journal, so that they do not pin it. */

@@ -249,6 +249,10 @@ export class Journal<T extends JournalTarget> {
       this.#waitForPlace()
       return
     }
+    // Before it is sealed, so that a checkpoint can begin with this very group: behind one that takes
+    // the last file there may be no place for another.
+    const tight = !this.#ring.hasSpare && this.#ring.usedBytes > this.#ring.maxBytes / 2
+    if (tight) this.#events.onPressure()
     this.#checksum = sealGroup(group.staging, this.#salt, {
       seq: group.seq,
       durableUpTo: this.#durableSeq,
@@ -269,10 +273,7 @@ export class Journal<T extends JournalTarget> {
       this.#roomWanted = false
       this.#events.onRoom()
     }
-    if (!this.#ring.hasSpare) {
-      if (this.#ring.usedBytes > this.#ring.maxBytes / 2) this.#events.onPressure()
-      this.#ring.grow().catch(() => this.#events.onPressure())
-    }
+    if (!this.#ring.hasSpare) this.#ring.grow().catch(() => this.#events.onPressure())
   }
 
   /**

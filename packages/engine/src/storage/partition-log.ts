@@ -95,7 +95,10 @@ export class PartitionLog {
   #unwritten: Buffer[] = []
   /** The last group with an entry of this partition. */
   lastGroup = 0
+  /** Its topic's deletion has been decided, but may not be durable yet: the log goes on. */
   deleted = false
+  /** The deletion is durable: there are no files any more. */
+  removed = false
   /** Whether its folder holds names that no sync has covered. */
   namesDirty = false
 
@@ -164,7 +167,7 @@ export class PartitionLog {
    */
   apply(batches: readonly Buffer[], now: number): void {
     // What a fenced partition misses stays in the journal and goes to its rescue file.
-    if (this.deleted || this.#trouble?.state === 'fenced') return
+    if (this.removed || this.#trouble?.state === 'fenced') return
     if (this.#unwritten.length > 0) {
       this.#unwritten.push(...batches.map(batch => Buffer.from(batch)))
       return
@@ -297,11 +300,20 @@ export class PartitionLog {
     this.#wake()
   }
 
-  /** No longer there: whoever waits is told. */
+  /**
+   * No longer there for clients: whoever waits is told. Until that is durable a crash may bring it
+   * back, so what is acknowledged still has to reach its segments and the checkpoints.
+   */
   delete(): void {
     this.deleted = true
-    this.#unwritten = []
     this.#wake()
+  }
+
+  /** The deletion is durable: answers the segments, whose files the caller takes away. */
+  remove(): readonly Segment[] {
+    this.removed = true
+    this.#unwritten = []
+    return this.#segments.splice(0)
   }
 
   /** What a checkpoint keeps: the ends as of the last complete group. */

@@ -359,7 +359,10 @@ class Recovery {
 
   #applyBatch(partition: PartitionLog, batch: Buffer): void {
     const baseOffset = baseOffsetOf(batch)
-    if (baseOffset < partition.nextOffset) return // the checkpoint has it
+    if (baseOffset < partition.nextOffset) {
+      this.#noteProducer(partition, batch) // the checkpoint has it, perhaps without its producer
+      return
+    }
     if (baseOffset > partition.nextOffset && this.#acceptLoss) partition.skipTo(baseOffset)
     if (baseOffset > partition.nextOffset) {
       partition.quarantine(
@@ -370,6 +373,11 @@ class Recovery {
     const now = this.#target.store.outside.clock.now()
     partition.restoreBatch(batch, now)
     this.#batches += 1
+    this.#noteProducer(partition, batch)
+  }
+
+  /** Replays a batch into its producer's ledger, unless the checkpoint's copy knows it already. */
+  #noteProducer(partition: PartitionLog, batch: Buffer): void {
     const producerId = producerIdOf(batch)
     if (producerId === NO_PRODUCER_ID) return
     const produced = {
@@ -378,7 +386,9 @@ class Recovery {
       baseSequence: baseSequenceOf(batch),
       recordCount: recordCountOf(batch),
     }
-    partition.producers.replay(produced, baseOffset, maxTimestampOf(batch), now)
+    if (partition.producers.judge(produced).kind !== 'new') return
+    const now = this.#target.store.outside.clock.now()
+    partition.producers.replay(produced, baseOffsetOf(batch), maxTimestampOf(batch), now)
   }
 
   /** Where acknowledged records may be lost, offsets may be given out twice: a new epoch says so. */

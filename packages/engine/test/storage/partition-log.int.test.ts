@@ -176,12 +176,15 @@ describe('a partition', () => {
     expect(woken).toBe(3)
   })
 
-  test('deleted takes no more batches', () => {
+  test('takes batches until its deletion is durable', () => {
     const { log } = partitionOf()
     append(log)
     log.delete()
     append(log)
-    expect(log.highWatermark).toBe(1)
+    expect(log.highWatermark).toBe(2)
+    log.remove()
+    append(log)
+    expect(log.highWatermark).toBe(2)
   })
 
   test.each(['ENOSPC', 'EMFILE'] as const)(
