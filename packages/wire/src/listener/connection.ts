@@ -93,7 +93,7 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
     socket.on('data', chunk => this.#receive(chunk))
     socket.on('end', () => {
       this.#peerEnded = true
-      if (this.#reading) this.drain()
+      if (this.#reading) this.#endOfRequests()
     })
     // An error is always followed by 'close'; a peer that went away is nothing to report.
     socket.on('error', () => undefined)
@@ -158,7 +158,7 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
       this.#advancing = false
     }
     if (starved && this.#peerEnded) {
-      this.drain()
+      this.#endOfRequests()
       return
     }
     const read = starved && this.#node.bytes.mayRead(this, this.#assembler.midFrame)
@@ -366,6 +366,17 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
         return
       case undefined:
     }
+  }
+
+  /** The peer sends nothing more: what it has asked is still answered, half a request is told. */
+  #endOfRequests(): void {
+    if (this.#assembler.midFrame && !this.#draining) {
+      this.#node.counters.requestsMalformed += 1
+      this.#node.counters.connectionsClosedForCause += 1
+      const reason = 'TRUNCATED: the peer ended in the middle of a request'
+      this.#node.logger.warn({ peer: this.#peer, reason }, 'connection closed')
+    }
+    this.drain()
   }
 
   /** Ends it now, for a reason that goes to the log. */

@@ -125,6 +125,17 @@ test.each([
   },
 )
 
+test('a peer that ends in the middle of a request is told of in the log', async () => {
+  harness = await startHarness()
+  const peer = await harness.connect()
+  peer.listen()
+  peer.socket.end(Buffer.from('0000000a00120000', 'hex'))
+  await peer.closed
+  expect(harness.lines).toHaveLength(1)
+  expect(harness.lines[0]?.fields['reason']).toContain('TRUNCATED')
+  expect(harness.listener.metrics()).toMatchObject({ connections_closed_for_cause_total: 1 })
+})
+
 test('a frame of exactly the largest size is taken, one byte more is not', async () => {
   harness = await startHarness({ 'socket.request.max.bytes': 65_536 })
   harness.fake.addTopic('t')
