@@ -23,6 +23,8 @@ import type { Segment } from './segment.ts'
 
 /** Segment syncs at once when the journal is more than half full (engine rule 5). */
 const SYNCS_AT_ONCE_MAX = 4
+/** Attempts at a checkpoint behind which nothing is left in the journal, when the engine closes. */
+const FINAL_ROUNDS_MAX = 3
 
 /** The state machines of the engine, as a checkpoint copies them. */
 export interface Snapshots {
@@ -153,10 +155,15 @@ export class Checkpointer {
 
   /** The last checkpoint of a run: nothing is left in the journal, indexes are written. */
   async final(): Promise<void> {
+    const { journal } = this.#store
     await this.#running
-    await this.now()
-    if (this.#store.journal.fencedBy !== undefined) return
-    if (this.#last.journal.seq !== this.#store.journal.completedSeq) return
+    // A group of the flush timer may complete behind the one that a checkpoint covers: once more.
+    for (let round = 0; round < FINAL_ROUNDS_MAX; round += 1) {
+      await this.now()
+      if (journal.fencedBy !== undefined) return
+      if (this.#last.journal.seq === journal.completedSeq) break
+    }
+    if (this.#last.journal.seq !== journal.completedSeq) return
     this.#saveIndexes(partition => partition.segments)
     const clean: Checkpoint = { ...this.#last, number: this.#number + 1, clean: true }
     try {
