@@ -53,6 +53,8 @@ async function measure(options: BenchOptions, env: Env, recorder: Recorder): Pro
   }
 }
 
+// What was started is stopped when the process exits, and a signal alone is no exit.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 const options = readOptions(process.argv.slice(2))
 const kafka = await fetchApacheKafka()
 if (!kafka.available && options.systems.some(name => name.startsWith('kafka'))) {

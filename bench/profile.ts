@@ -59,6 +59,8 @@ function hottest(profile: Profile): string[] {
     .map(([name, took]) => `${((100 * took) / all).toFixed(1).padStart(5)} %  ${name}`)
 }
 
+// What was started is stopped when the process exits, and a signal alone is no exit.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 const peer = await fetchApacheKafka()
 if (!peer.available) throw new Error(`no load generator: ${peer.reason}`)
 const folder = join(resultsFolder, 'profile')

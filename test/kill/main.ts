@@ -7,6 +7,8 @@ const rounds = Number(process.argv[2] ?? 100)
 const seed = Number(process.argv[3] ?? Math.floor(Math.random() * 2 ** 31))
 const only = process.argv[4]?.split(',')
 console.log(`${rounds} rounds, seed ${seed}`)
+// What was started is stopped when the process exits, and a signal alone is no exit.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 const node = await TestNode.start()
 try {
   const report = await killRounds(node, rounds, seed, line => console.log(line), only)

@@ -13,8 +13,8 @@ const [kind = '', name = '', bootstrap = '', topic = '', partitionsText, journal
   process.argv.slice(2)
 const partitions = Number(partitionsText)
 const maxInFlight = 5
-const batchRecords = 5
-const pauseMs = 15
+const batchRecords = 3
+const pauseMs = 30
 const retryMs = 10
 /** The sequence of this batch is below the last one: it was stored before, its offset is forgotten. */
 const duplicateSequence = 46
