@@ -21,7 +21,7 @@ import { type PartitionRecord, partitionFolder } from './partition-log.ts'
 import { recordsOf } from './recovery.ts'
 import { readRescue, rescued } from './rescue.ts'
 import { type SegmentRecord, segmentName } from './segment.ts'
-import { SegmentIndex } from './segment-index.ts'
+import { CHECKSUM_BLOCK_BYTES, SegmentIndex } from './segment-index.ts'
 import { scanBatches } from './segment-scan.ts'
 
 /** Something that is not as it should be. */
@@ -220,7 +220,11 @@ class Verification {
         return
       }
       const wrong = known.blocks.findIndex((sum, i) => sum !== blocks.sums[i])
-      if (wrong >= 0) this.#derived(path, `the checksum of block ${wrong} is another`)
+      if (wrong >= 0) {
+        // The index is whole, so the segment has changed, in bytes that no batch checksum covers.
+        const at = wrong * CHECKSUM_BLOCK_BYTES
+        this.#damage(logPath, at, 'a block of 64 KiB fails its checksum')
+      }
       for (const { position, offset } of known.index.places()) {
         if (positions.get(position) === offset) continue
         this.#derived(path, `no batch with offset ${offset} stands at byte ${position}`)
