@@ -35,7 +35,12 @@ import {
 } from '../coordinators/catalogue.ts'
 import type { CoordinatorRecord, Replayable } from '../coordinators/record-sink.ts'
 import type { DiskFile } from '../disk/disk.ts'
-import { type Checkpoint, readCheckpoint, writeCheckpoint } from './checkpoint-file.ts'
+import {
+  type Checkpoint,
+  confirmCheckpoint,
+  readCheckpoint,
+  writeCheckpoint,
+} from './checkpoint-file.ts'
 import { fromSnapshot, quarantinedOf, toSnapshot } from './checkpointer.ts'
 import { DamageError } from './damage.ts'
 import type { JournalPosition } from './journal.ts'
@@ -91,6 +96,7 @@ export async function recover(
     }
     return { report: FRESH, checkpoint: emptyCheckpoint(options.newId()) }
   }
+  await confirmCheckpoint(disk, checkpoint)
   const recovery = new Recovery(target, checkpoint, options.acceptLoss)
   const report = await recovery.run()
   return { report, checkpoint: recovery.next() }

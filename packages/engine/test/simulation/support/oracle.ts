@@ -82,6 +82,16 @@ export class KnownPartition {
     }
   }
 
+  clone(): KnownPartition {
+    const copy = new KnownPartition(this.name, this.durability)
+    for (const [base, batch] of this.batches) copy.batches.set(base, batch)
+    copy.highWatermark = this.highWatermark
+    copy.startAtLeast = this.startAtLeast
+    copy.startSeen = this.startSeen
+    copy.startAsked = this.startAsked
+    return copy
+  }
+
   noteEnds(logStart: number, highWatermark: number): void {
     if (highWatermark < this.highWatermark) {
       throw new Violation(
@@ -159,6 +169,19 @@ export class Oracle {
   readonly tried: Map<string, number> = new Map()
   sends = 0
   acknowledged = 0
+
+  /** What the world knows now: for one of several futures. */
+  clone(): Oracle {
+    const copy = new Oracle()
+    for (const [id, topic] of this.topics) {
+      copy.topics.set(id, { ...topic, partitions: topic.partitions.map(p => p.clone()) })
+    }
+    for (const [key, offset] of this.committed) copy.committed.set(key, offset)
+    for (const [key, offset] of this.tried) copy.tried.set(key, offset)
+    copy.sends = this.sends
+    copy.acknowledged = this.acknowledged
+    return copy
+  }
 
   /** The topic of this name that may be in use. */
   named(name: string): KnownTopic | undefined {
