@@ -267,9 +267,9 @@ export class PartitionLog {
     this.#wake()
   }
 
-  /** Segments that lie wholly below the log start; the last one never does. */
-  obsoleteSegments(): readonly Segment[] {
-    return this.#segments.slice(0, -1).filter(segment => segment.nextOffset <= this.#logStart)
+  /** Segments that lie wholly below a log start; the last one never does. */
+  obsoleteSegments(logStart: Offset = this.#logStart): readonly Segment[] {
+    return this.#segments.slice(0, -1).filter(segment => segment.nextOffset <= logStart)
   }
 
   /** Takes segments out of the list; their files are unlinked by the caller. */

@@ -11,7 +11,7 @@ import type { LogStore } from './log-store.ts'
 import type { PartitionLog } from './partition-log.ts'
 import type { Segment } from './segment.ts'
 
-/** Moves log starts, durably. */
+/** Moves log starts, durably; with none to move, resolves when all earlier moves are durable. */
 export type MoveLogStarts = (moves: ReadonlyMap<number, number>) => Promise<void>
 
 /** Finds and removes old segments. */
@@ -37,15 +37,22 @@ export class Retention {
       const start = this.#newStart(partition, now)
       if (start > partition.logStart) moves.set(partition.id, start)
     }
-    if (moves.size > 0) await this.#move(moves)
+    const starts = new Map<PartitionLog, number>()
     for (const partition of this.#store.partitions.values()) {
-      if (!this.#skip(partition)) this.removeObsolete(partition)
+      if (this.#skip(partition)) continue
+      const start = Math.max(partition.logStart, moves.get(partition.id) ?? 0)
+      if (partition.obsoleteSegments(start).length > 0) starts.set(partition, start)
     }
+    if (starts.size === 0) return
+    // Also without a move of our own: a start that somebody else has moved may not be durable yet,
+    // and never will be if the journal has failed. What moves meanwhile has to wait for the next pass.
+    await this.#move(moves)
+    for (const [partition, start] of starts) this.#removeObsolete(partition, start)
   }
 
   /** Unlinks segments wholly below a log start that is durable. */
-  removeObsolete(partition: PartitionLog): void {
-    const obsolete = partition.obsoleteSegments().filter(segment => !segment.dirty)
+  #removeObsolete(partition: PartitionLog, start: number): void {
+    const obsolete = partition.obsoleteSegments(start).filter(segment => !segment.dirty)
     partition.drop(obsolete)
     for (const segment of obsolete) segment.unlink()
     this.segmentsRemoved += obsolete.length
