@@ -1,0 +1,122 @@
+// D5: a disk that fills up. Below disk.reserve.bytes appends are refused, retriably, everything else
+// goes on, and they are taken again when space returns, without a restart. Where the disk is full to
+// the last byte nothing that was acknowledged is lost, wherever it happens.
+import { expect, test } from 'vitest'
+import { type DiskCall, type SimDisk, VirtualOutside } from '../../src/simulation.ts'
+import { audit, readAll } from './support/audit.ts'
+import { freshDisk, mustBoot, recoverAndAudit } from './support/boot.ts'
+import { Oracle } from './support/oracle.ts'
+import { append, commit, create, deleteBelow, rest, type Step } from './support/script.ts'
+import type { Life } from './support/world.ts'
+
+type Scene = { readonly life: Life; readonly disk: SimDisk; readonly oracle: Oracle }
+
+const PLENTY = 2 ** 40
+
+async function scene(reserve = 0): Promise<Scene> {
+  const outside = new VirtualOutside(1)
+  const disk = freshDisk(outside)
+  const life = await mustBoot(disk, outside, { settings: { 'disk.reserve.bytes': reserve } })
+  return { life, disk, oracle: new Oracle() }
+}
+
+const act = ({ life, oracle }: Scene, step: Step): Promise<boolean | undefined> =>
+  life.outside.drive(step({ life, oracle }))
+
+/** What is used now, plus so much. */
+function leave({ disk }: Scene, bytes: number): void {
+  disk.capacityBytes += bytes - disk.space().free
+}
+
+async function crashAndAudit({ life, disk, oracle }: Scene): Promise<void> {
+  disk.faults = undefined
+  for (const kind of ['power', 'kill'] as const) {
+    const outside = life.outside.reboot()
+    const { timers } = outside
+    const after = disk.crash(
+      kind === 'power' ? { kind, timers, choose: () => 0 } : { kind, timers },
+    )
+    after.capacityBytes = PLENTY
+    await recoverAndAudit(after, outside, oracle.clone(), kind)
+  }
+}
+
+test('below disk.reserve.bytes appends are refused, reads and administration go on, and it resumes', async () => {
+  const it = await scene(100_000)
+  for (const step of [create('a'), append('a'), append('a')]) expect(await act(it, step)).toBe(true)
+  leave(it, 99_999)
+  await act(it, rest(1100))
+  expect(it.life.engine.health()).toMatchObject({ state: 'ready', diskFull: true })
+  expect(await act(it, append('a'))).toBe(false)
+  const batch = Buffer.alloc(0)
+  const [refused] =
+    (await it.life.outside.drive(it.life.engine.append([{ topic: 'a', partition: 0, batch }]))) ??
+    []
+  expect(refused?.error).toMatchObject({ code: 'KAFKA_STORAGE_ERROR', retriable: true })
+  await audit(it.life, it.oracle, undefined)
+  expect(await act(it, commit('a', 1))).toBe(true)
+  expect(await act(it, deleteBelow('a', 1))).toBe(true)
+  expect(await act(it, create('b'))).toBe(true)
+  leave(it, 200_000)
+  await act(it, rest(1100))
+  expect(it.life.engine.health()).toMatchObject({ state: 'ready', diskFull: false })
+  expect(await act(it, append('a'))).toBe(true)
+  await crashAndAudit(it)
+})
+
+const FULL: Readonly<Record<string, (call: DiskCall) => boolean>> = {
+  'segments, on write': call =>
+    call.kind === 'write' && call.path.startsWith('partitions/') && call.path.endsWith('.log'),
+  'segments, on create': call => call.kind === 'create' && call.path.startsWith('partitions/'),
+  'the folder of a partition': call => call.kind === 'makeFolder',
+  'a checkpoint': call => call.kind === 'write' && call.path.startsWith('checkpoint'),
+  'a checkpoint, late on sync': call => call.kind === 'sync' && call.path.startsWith('checkpoint'),
+  'an index': call => call.path.endsWith('.index'),
+  'a further file of the journal': call =>
+    call.kind === 'create' && call.path.startsWith('journal/'),
+}
+
+test.each(Object.entries(FULL))(
+  'no space for %s: nothing acknowledged is lost, and it resumes',
+  async (_, hit) => {
+    const it = await scene()
+    for (const step of [create('a', 2), append('a', 0, 3000)])
+      expect(await act(it, step)).toBe(true)
+    it.disk.faults = call => (hit(call) ? { error: 'ENOSPC', taken: 'part' } : undefined)
+    for (let i = 0; i < 12; i += 1) {
+      await act(it, append('a', i % 2, 3000))
+      await act(it, rest(300))
+      await act(it, commit('a', i))
+    }
+    // What is acknowledged and has no room yet waits in memory; what is in the segments can be read.
+    const read = await it.life.outside.drive(readAll(it.life, 'a', 0))
+    expect(read?.batches.length).toBeGreaterThan(0)
+    expect(it.life.engine.health()).toMatchObject({ state: 'ready', partitions: [] })
+    it.disk.faults = undefined
+    await act(it, rest(2500))
+    expect(it.life.engine.health()).toMatchObject({
+      state: 'ready',
+      diskFull: false,
+      partitions: [],
+    })
+    for (let i = 0; i < 40; i += 1) expect(await act(it, append('a', i % 2, 3000))).toBe(true)
+    await audit(it.life, it.oracle, undefined)
+    await crashAndAudit(it)
+  },
+)
+
+test('full to the last byte at every size: refused or stored, never half, and it resumes', async () => {
+  for (let free = 0; free < 140_000; free += 997) {
+    const it = await scene()
+    expect(await act(it, create('a'))).toBe(true)
+    leave(it, free)
+    for (let i = 0; i < 30; i += 1) await act(it, append('a', 0, 3000))
+    it.disk.capacityBytes = PLENTY
+    await act(it, rest(3000))
+    const { state } = it.life.engine.health()
+    // A late refusal of the journal's own sync fences; otherwise no restart is needed.
+    if (state === 'ready') expect(await act(it, append('a'))).toBe(true)
+    await audit(it.life, it.oracle, undefined)
+    await crashAndAudit(it)
+  }
+})
