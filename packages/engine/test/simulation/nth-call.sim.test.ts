@@ -14,6 +14,7 @@ import {
 import { audit } from './support/audit.ts'
 import { freshDisk, perform, recoverAndAudit } from './support/boot.ts'
 import { Oracle } from './support/oracle.ts'
+import { append } from './support/script.ts'
 import { WORKLOADS } from './support/workloads.ts'
 import type { Life } from './support/world.ts'
 
@@ -98,7 +99,7 @@ test('a failed call that reaches a producer is a storage error, not a success', 
   if (life === undefined) throw new Error('the disk has crashed')
   disk.faults = call => (call.journal ? { error: 'EIO' } : undefined)
   const { acknowledged } = oracle
-  await outside.drive((WORKLOADS['append twice'] ?? [])[1]?.({ life, oracle }) ?? Promise.resolve())
+  expect(await outside.drive(append('a')({ life, oracle }))).toBe(false)
   expect(oracle.acknowledged).toBe(acknowledged)
   expect(life.engine.health().state).toBe('fenced')
   disk.faults = undefined
