@@ -230,7 +230,9 @@ export class Checkpointer {
       partitions: [
         // What a fenced partition got since the last checkpoint is in its rescue file.
         ...this.#last.partitions.filter(record => ids.has(record.id)),
-        ...partitions.filter(record => !ids.has(record.id)),
+        ...partitions
+          .filter(record => !ids.has(record.id))
+          .map(record => withoutDropped(record, this.#store.partitions.get(record.id))),
       ],
       catalogue: copied.catalogue,
       groups: copied.groups,
@@ -336,6 +338,20 @@ export class Checkpointer {
       if (batches.length > 0) await rescue(this.#store.disk, id, batches)
     }
   }
+}
+
+/**
+ * A record may have waited while the checkpoint before it was written, and segments have been dropped
+ * since: this checkpoint must not list files that are taken away once it is durable.
+ */
+function withoutDropped(
+  record: PartitionRecord,
+  partition: PartitionLog | undefined,
+): PartitionRecord {
+  if (partition === undefined) return record
+  const kept = new Set(partition.segments.map(segment => segment.baseOffset))
+  const segments = record.segments.filter(segment => kept.has(segment.baseOffset))
+  return segments.length === record.segments.length ? record : { ...record, segments }
 }
 
 /** Quarantined partitions and their reasons, as a checkpoint keeps them. */

@@ -382,6 +382,8 @@ export class PartitionLog {
     // Within a segment offsets have no gap: where some were given up, another one begins.
     const follows = last !== undefined && last.nextOffset === baseOffset && !full && !old
     const segment = follows ? last : this.#addSegment(baseOffset, now)
+    // The file is created now, perhaps long after a retention pass has begun the segment.
+    if (segment.bytes === 0) this.namesDirty = true
     segment.append(batches)
   }
 

@@ -3,6 +3,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { type Engine, nodeDisk, systemOutside, verifyFolder } from '../../src/index.ts'
+import { WrappedDisk } from '../storage/support.ts'
 import {
   createTopic,
   fetchAt,
@@ -211,5 +212,34 @@ describe('internal topics', () => {
     const [fetched] = await copy.groups.fetchOffsets('g', [{ topic: 't', partition: 0 }])
     expect(fetched?.offset).toBeGreaterThan(500)
     expect(existsSync(files)).toBe(true)
+  })
+
+  test('that were trimmed while the next checkpoint was waiting are never missed by it', async () => {
+    const folder = temporaryFolder()
+    const slow = { onSync: () => new Promise<void>(resolve => setTimeout(resolve, 20)) }
+    const disk = new WrappedDisk(nodeDisk(folder), slow)
+    // A checkpoint with every group: one is always being written while the next one waits.
+    const engine = await open({ folder, disk, settings: { 'checkpoint.bytes': 4096 } })
+    await createTopic(engine, 't', {}, 20)
+    const commit = (offset: number) =>
+      engine.groups.commit({
+        groupId: 'g',
+        generationId: -1,
+        memberId: '',
+        groupInstanceId: null,
+        offsets: Array.from({ length: 20 }, (_, partition) => ({
+          topic: 't',
+          partition,
+          offset,
+          metadata: 'm'.repeat(4000),
+          leaderEpoch: -1,
+        })),
+      })
+    for (let round = 0; round < 25; round += 1) {
+      for (let i = 0; i < 8; i += 1) await commit(round * 8 + i)
+      const copy = await open({ folder: killed(folder) })
+      expect(copy.health().partitions, `round ${round}`).toEqual([])
+      await copy.close()
+    }
   })
 })

@@ -106,6 +106,18 @@ describe('a partition', () => {
     expect(bases(log)).toEqual([0, 1])
   })
 
+  test('has a name to be synced when the file of a segment is created, not when it is begun', () => {
+    const { log } = partitionOf()
+    append(log)
+    log.namesDirty = false
+    append(log)
+    expect(log.namesDirty).toBe(false)
+    log.roll(NOW)
+    log.namesDirty = false // a checkpoint has synced the folder, in which the file is not yet
+    append(log)
+    expect(log.namesDirty).toBe(true)
+  })
+
   test('tells where an epoch ended (KIP-320)', () => {
     const { log } = partitionOf()
     append(log, 5)
