@@ -160,6 +160,22 @@ describe('a deleted topic', () => {
     expect(await valuesOf(crashed, 't')).toEqual(['new'])
   })
 
+  test('takes its committed offsets with it, also where it comes back at once', async () => {
+    const folder = temporaryFolder()
+    const engine = await open({ folder })
+    await createTopic(engine, 't')
+    const committed = { topic: 't', partition: 0, offset: 11, metadata: null, leaderEpoch: -1 }
+    const member = { groupId: 'g', generationId: -1, memberId: '', groupInstanceId: null }
+    await engine.groups.commit({ ...member, offsets: [committed] })
+    await Promise.all([engine.deleteTopics(['t']), engine.createTopics([{ name: 't' }])])
+    const offsetIn = async (log: typeof engine): Promise<number | undefined> =>
+      (await log.groups.fetchOffsets('g', [{ topic: 't', partition: 0 }]))[0]?.offset
+    expect(await offsetIn(engine)).toBe(-1)
+    expect(await offsetIn(await open({ folder: killed(folder) }))).toBe(-1)
+    await engine.groups.commit({ ...member, offsets: [{ ...committed, offset: 1 }] })
+    expect(await offsetIn(await open({ folder: killed(folder) }))).toBe(1)
+  })
+
   test('can still be read to the end by who has slices of it', async () => {
     const folder = temporaryFolder()
     const engine = await open({ folder })
