@@ -159,7 +159,7 @@ class Opening {
     disk.makeFolder(JOURNAL_FOLDER)
     disk.makeFolder(PARTITIONS_FOLDER)
     const target = { store: this.#store, catalogue: this.#catalogue, groups: this.#groups }
-    const { report, checkpoint } = await recover(target, {
+    const { report, checkpoint, takeAway } = await recover(target, {
       newId: () => this.#newId(),
       acceptLoss: this.#options.acceptLoss === true,
     })
@@ -167,6 +167,7 @@ class Opening {
     if (report.damage !== undefined) return this.#serveReadOnly(report, checkpoint, report.damage)
     const salt = this.#options.outside.random.bytes(8)
     const begun = await beginGeneration(target, checkpoint, salt.toString('hex'))
+    takeAway()
     setAsideFencedJournal(this.#store)
     const journal = this.#journal(salt, this.#ringFiles())
     await journal.ring.start()
@@ -246,7 +247,8 @@ class Opening {
     const { disk, outside, settings } = this.#options
     const fileBytes = settings['journal.file.bytes']
     const filesMax = Math.max(1, Math.floor(settings['journal.max.bytes'] / fileBytes))
-    const ring = new JournalRing(disk, { fileBytes, filesMax }, files)
+    const pause = (): Promise<void> => new Promise(resolve => outside.timers.soon(resolve))
+    const ring = new JournalRing(disk, { fileBytes, filesMax, pause }, files)
     const stagingBytes = Math.min(fileBytes, STAGING_BYTES_MAX)
     const journal = new Journal<PartitionLog>({
       writer: disk.openJournalWriter(STAGING_SLOTS, stagingBytes),

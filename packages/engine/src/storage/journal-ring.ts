@@ -10,8 +10,10 @@ import type { Disk, DiskFile } from '../disk/disk.ts'
 
 /** Folder of the journal's files. */
 export const JOURNAL_FOLDER = 'journal'
-/** Bytes written at once while a file is filled with zeros. */
-const FILL_BYTES = 1 << 20
+/** Bytes written at once while a file is filled with zeros: other work goes on in between. */
+const FILL_BYTES = 128 * 1024
+/** Zeros that are synced at once: a long sync would hold up those of the groups. */
+const FILL_SYNC_BYTES = 2 << 20
 
 /** Name of the n-th journal file. */
 export const journalFileName = (n: number): string =>
@@ -27,6 +29,7 @@ export class JournalRing {
   readonly fileBytes: number
   readonly #disk: Disk
   readonly #filesMax: number
+  readonly #pause: () => Promise<void>
   /** In order of use: the first holds the oldest groups, the last is being filled. */
   #used: RingFile[] = []
   #free: DiskFile[] = []
@@ -36,9 +39,17 @@ export class JournalRing {
   #lastSync: Promise<void> | undefined
   #releasedSeq = 0
 
-  /** @param existing files left from earlier runs, all free to be overwritten */
-  constructor(disk: Disk, options: { fileBytes: number; filesMax: number }, existing: DiskFile[]) {
+  /**
+   * @param options.pause lets other work go on while a file is filled
+   * @param existing files left from earlier runs, all free to be overwritten
+   */
+  constructor(
+    disk: Disk,
+    options: { fileBytes: number; filesMax: number; pause?: () => Promise<void> },
+    existing: DiskFile[],
+  ) {
     this.#disk = disk
+    this.#pause = options.pause ?? (() => Promise.resolve())
     this.fileBytes = options.fileBytes
     this.#filesMax = options.filesMax
     this.#free = existing
@@ -47,7 +58,7 @@ export class JournalRing {
 
   /** Makes sure that there is one file to write to. */
   async start(): Promise<void> {
-    if (this.#free.length === 0) this.#free.push(await this.#create())
+    if (this.#free.length === 0) this.#free.push(await this.#create({ gently: false }))
     this.#advance()
   }
 
@@ -105,7 +116,7 @@ export class JournalRing {
     const max = this.#filesMax + (options.beyondMax === true ? 1 : 0)
     if (this.#free.length > 0 || this.#used.length >= max) return Promise.resolve()
     this.#growing = true
-    this.#lastSync = this.#create()
+    this.#lastSync = this.#create({ gently: true })
       .then(file => void this.#free.push(file))
       .finally(() => {
         this.#growing = false
@@ -138,13 +149,17 @@ export class JournalRing {
     return true
   }
 
-  async #create(): Promise<DiskFile> {
+  /** @param options.gently syncs and pauses on the way, so that groups being written are not held up */
+  async #create(options: { readonly gently: boolean }): Promise<DiskFile> {
     const path = journalFileName(this.#nextName)
     this.#nextName += 1
     const file = this.#disk.open(path, 'create')
     const zeros = Buffer.alloc(Math.min(FILL_BYTES, this.fileBytes))
     for (let at = 0; at < this.fileBytes; at += zeros.length) {
       file.write(at, [zeros.subarray(0, Math.min(zeros.length, this.fileBytes - at))])
+      if (!options.gently) continue
+      if ((at + zeros.length) % FILL_SYNC_BYTES === 0) await file.sync()
+      else await this.#pause()
     }
     await file.sync()
     await this.#disk.syncFolder(JOURNAL_FOLDER)
