@@ -33,7 +33,7 @@ export class TopicAdmin {
     sink: RecordSink
     random: Random
     settings: EngineSettings
-    /** A topic is durably gone: whatever is kept about it elsewhere can go, too. */
+    /** A topic's deletion is in the open group: whatever is kept about it elsewhere goes with it. */
     onDeleted: (topic: string) => void
   }) {
     this.#onDeleted = parts.onDeleted
@@ -59,9 +59,11 @@ export class TopicAdmin {
         outcomeOf(name, async () => {
           this.#refuseInternal(name)
           const topicId = this.#topics.get(name)?.topicId ?? ''
-          await this.#write(this.#catalogue.decideDelete(name))
-          this.#topics.removeFiles(topicId)
+          const durable = this.#write(this.#catalogue.decideDelete(name))
+          // In the same commit group: a topic of this name never meets what was kept about this one.
           this.#onDeleted(name)
+          await durable
+          this.#topics.removeFiles(topicId)
           return { name }
         }),
       ),

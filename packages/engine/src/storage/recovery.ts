@@ -34,7 +34,7 @@ import {
   OFFSETS_PARTITION_ID,
 } from '../coordinators/catalogue.ts'
 import type { CoordinatorRecord, Replayable } from '../coordinators/record-sink.ts'
-import type { DiskFile } from '../disk/disk.ts'
+import { DiskError, type DiskFile } from '../disk/disk.ts'
 import {
   type Checkpoint,
   confirmCheckpoint,
@@ -80,11 +80,24 @@ export type RecoveryTarget = {
   readonly groups: Replayable
 }
 
+/** What recovery leaves to be done. */
+export type Recovered = {
+  readonly report: RecoveryReport
+  /** The old checkpoint, to be followed by the one of the new generation. */
+  readonly checkpoint: Checkpoint
+  /**
+   * Takes away files below log starts and of deleted topics. Only once the new generation's
+   * checkpoint is durable: the groups that tell of them may be in the page cache alone, left by a
+   * killed process, and a power cut can take them while it keeps the unlinks.
+   */
+  readonly takeAway: () => void
+}
+
 /** Restores the store; the journal is attached by the caller afterwards. */
 export async function recover(
   target: RecoveryTarget,
   options: { readonly newId: () => string; readonly acceptLoss: boolean },
-): Promise<{ report: RecoveryReport; checkpoint: Checkpoint }> {
+): Promise<Recovered> {
   const { disk } = target.store
   const { checkpoint, found } = readCheckpoint(disk)
   if (checkpoint === null) {
@@ -94,12 +107,16 @@ export async function recover(
         `${found === 0 ? 'there is no checkpoint file' : 'no checkpoint file is whole'}, but there are partitions: restore checkpoint-a or checkpoint-b from a copy`,
       )
     }
-    return { report: FRESH, checkpoint: emptyCheckpoint(options.newId()) }
+    return {
+      report: FRESH,
+      checkpoint: emptyCheckpoint(options.newId()),
+      takeAway: () => undefined,
+    }
   }
   await confirmCheckpoint(disk, checkpoint)
   const recovery = new Recovery(target, checkpoint, options.acceptLoss)
   const report = await recovery.run()
-  return { report, checkpoint: recovery.next() }
+  return { report, checkpoint: recovery.next(), takeAway: () => recovery.takeAway() }
 }
 
 const NO_POSITION: JournalPosition = { salt: '', path: '', position: 0, seq: 0, checksum: 0 }
@@ -178,6 +195,8 @@ class Recovery {
   readonly #acceptLoss: boolean
   #groups = 0
   #batches = 0
+  readonly #doomedFiles: string[] = []
+  readonly #doomedFolders: string[] = []
 
   constructor(target: RecoveryTarget, checkpoint: Checkpoint, acceptLoss: boolean) {
     this.#target = target
@@ -214,6 +233,20 @@ class Recovery {
   /** The old checkpoint, to be followed by the one of the new generation. */
   next(): Checkpoint {
     return this.#checkpoint
+  }
+
+  /** See {@link Recovered}. What the disk does not let go is found again at the next open. */
+  takeAway(): void {
+    const { disk } = this.#target.store
+    try {
+      for (const path of this.#doomedFiles) disk.unlink(path)
+      for (const folder of this.#doomedFolders) {
+        for (const name of disk.list(folder)) disk.unlink(`${folder}/${name}`)
+        disk.removeFolder(folder)
+      }
+    } catch (cause) {
+      if (!(cause instanceof DiskError)) throw cause
+    }
   }
 
   #replayCatalogue(scan: JournalScan): { lastSeq: number; end: string } {
@@ -269,8 +302,8 @@ class Recovery {
       // The last one goes as well where it was closed, and removed, after the checkpoint.
       const isGone = !isLast || !disk.exists(`${path}.log`)
       if (segment.nextOffset <= partition.logStart && isGone) {
-        disk.unlink(`${path}.log`)
-        disk.unlink(`${path}.index`)
+        known.add(segmentName(segment.baseOffset))
+        this.#doomedFiles.push(`${path}.log`, `${path}.index`)
         return false
       }
       known.add(segmentName(segment.baseOffset))
@@ -324,9 +357,9 @@ class Recovery {
     for (const name of store.disk.list(PARTITIONS_FOLDER)) {
       const partition = store.partitions.get(Number(name))
       const folder = partitionFolder(Number(name))
-      if (partition?.segments.length === 0 || partition === undefined) {
+      if (partition === undefined) this.#doomedFolders.push(folder)
+      else if (partition.segments.length === 0) {
         for (const file of store.disk.list(folder)) store.disk.unlink(`${folder}/${file}`)
-        if (partition === undefined) store.disk.removeFolder(folder)
       }
     }
   }

@@ -136,6 +136,6 @@ async function auditGroups(life: Life, oracle: Oracle): Promise<void> {
     if (answer === undefined || answer.error !== undefined) {
       throw new Violation(`${key} cannot be asked: ${answer?.error?.message}`)
     }
-    oracle.seeCommit(key, answer.offset)
+    oracle.seeCommit(key, `${groupId} ${topic.name} ${partition}`, answer.offset)
   }
 }

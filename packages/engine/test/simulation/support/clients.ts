@@ -41,6 +41,8 @@ const FAULTY: ReadonlySet<LogErrorCode> = new Set([
   'KAFKA_STORAGE_ERROR',
   'REQUEST_TIMED_OUT',
   'COORDINATOR_NOT_AVAILABLE',
+  // A batch before it was refused.
+  'OUT_OF_ORDER_SEQUENCE_NUMBER',
 ])
 
 export class Clients {
@@ -104,6 +106,10 @@ export class Clients {
 
   async createTopic(life: Life, plan: TopicPlan): Promise<void> {
     const oracle = this.#oracle
+    // From here on an answer about this name may be about the new topic.
+    for (const topic of oracle.topics.values()) {
+      if (topic.name === plan.name && topic.state === 'leaving') topic.replaced = true
+    }
     const result = await this.#ask(life, life.engine.createTopics([plan]))
     const outcome = result?.[0]
     if (outcome === undefined) return
@@ -197,7 +203,7 @@ export class Clients {
     const result = results?.[0]
     if (result === undefined) return undefined
     // A topic of the same name may have come back while the batch was under way.
-    if (this.#oracle.named(topic.name) !== topic) return undefined
+    if (this.#oracle.named(topic.name) !== topic || topic.replaced) return undefined
     if (result.error !== undefined) {
       this.#legal(result.error, `append to ${topic.name}-${partition}`)
       return result.error
@@ -349,6 +355,9 @@ export class Clients {
     const key = `${groupId} ${topic.topicId} ${partition}`
     const offset = (this.#oracle.tried.get(key) ?? -1) + 1 + this.#prng.below(3)
     this.#oracle.tried.set(key, offset)
+    // A topic of the same name may be there before anybody was told.
+    if (topic.state !== 'live')
+      this.#oracle.stray.set(`${groupId} ${topic.name} ${partition}`, offset)
     const outcomes = await this.#ask(
       life,
       life.engine.groups.commit({

@@ -158,6 +158,8 @@ export type KnownTopic = {
   partitionsAtLeast: number
   /** `leaving`: somebody asked to delete it and has no answer yet. */
   state: 'live' | 'leaving' | 'gone'
+  /** While it was leaving somebody has asked for another one of this name. */
+  replaced?: boolean
 }
 
 /** Everything that the world knows. */
@@ -167,6 +169,8 @@ export class Oracle {
   readonly committed: Map<string, number> = new Map()
   /** The highest that anybody has tried to commit. */
   readonly tried: Map<string, number> = new Map()
+  /** Commits under way while their topic was leaving, by name: another topic may have got them. */
+  readonly stray: Map<string, number> = new Map()
   sends = 0
   acknowledged = 0
 
@@ -213,10 +217,10 @@ export class Oracle {
     this.committed.set(key, Math.max(offset, this.committed.get(key) ?? -1))
   }
 
-  seeCommit(key: string, offset: number): void {
+  seeCommit(key: string, strayKey: string, offset: number): void {
     const atLeast = this.committed.get(key) ?? -1
     if (offset < atLeast) throw new Violation(`P7: ${key} fell from ${atLeast} to ${offset}`)
-    const atMost = this.tried.get(key) ?? -1
+    const atMost = Math.max(this.tried.get(key) ?? -1, this.stray.get(strayKey) ?? -1)
     if (offset > atMost) throw new Violation(`P7: ${key} is ${offset}, at most ${atMost} was asked`)
     this.committed.set(key, offset)
   }
