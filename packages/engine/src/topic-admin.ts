@@ -61,7 +61,8 @@ export class TopicAdmin {
           const topicId = this.#topics.get(name)?.topicId ?? ''
           const durable = this.#write(this.#catalogue.decideDelete(name))
           // In the same commit group: a topic of this name never meets what was kept about this one.
-          this.#onDeleted(name)
+          // Where the deletion itself was refused, everything stays.
+          if (this.#topics.get(name)?.topicId !== topicId) this.#onDeleted(name)
           await durable
           this.#topics.removeFiles(topicId)
           return { name }
