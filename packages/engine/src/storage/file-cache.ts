@@ -2,7 +2,7 @@
  * Open files, bounded: the least recently used one that nobody holds is closed when a further one is
  * needed. A file with unsynced bytes counts as held: closing it could hide a failed write-back.
  */
-import type { Disk, DiskFile, OpenMode } from '../disk/disk.ts'
+import { type Disk, DiskError, type DiskFile, type OpenMode } from '../disk/disk.ts'
 
 type Cached = { readonly file: DiskFile; holds: number; doomed: boolean }
 
@@ -12,6 +12,7 @@ export class FileCache {
   readonly #openMax: number
   /** In order of use, the latest last. */
   readonly #files = new Map<string, Cached>()
+  #closed = false
 
   /** @param openMax files kept open when nobody holds them; held ones may go beyond it */
   constructor(disk: Disk, openMax: number) {
@@ -31,6 +32,7 @@ export class FileCache {
       this.#files.set(path, known)
       return known.file
     }
+    if (this.#closed) throw new DiskError('EIO', path, 'the engine has been closed')
     this.#makeRoom()
     const file = this.#disk.open(path, mode)
     this.#files.set(path, { file, holds: 0, doomed: false })
@@ -60,7 +62,9 @@ export class FileCache {
     else this.#close(path, cached)
   }
 
+  /** Nothing is opened any more: whoever still holds a slice is told. */
   closeAll(): void {
+    this.#closed = true
     for (const { file } of this.#files.values()) file.close()
     this.#files.clear()
   }

@@ -88,11 +88,6 @@ export class JournalRing {
     return place
   }
 
-  /** Whether the next group of this size starts another file: the current one is synced first. */
-  leavesFile(bytes: number): boolean {
-    return this.#position + bytes > this.fileBytes
-  }
-
   /** Frees the files whose groups are all covered by a durable checkpoint up to `seq`. */
   release(seq: number): void {
     this.#releasedSeq = Math.max(this.#releasedSeq, seq)
