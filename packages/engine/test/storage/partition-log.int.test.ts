@@ -258,7 +258,7 @@ describe('a partition', () => {
     for (const segment of log.segments) await segment.sync()
     for (const segment of log.segments) segment.saveIndex()
     const record = log.record([])
-    cache.closeAll()
+    for (const { path } of log.segments) cache.forget(path)
     const path = log.segments[0]?.path ?? ''
     disk.open(path, 'write').write(100, [Buffer.from('damage')])
     const next = make()
