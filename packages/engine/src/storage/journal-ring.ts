@@ -36,6 +36,7 @@ export class JournalRing {
   #nextName: number
   #position = 0
   #growing = false
+  #closed = false
   #lastSync: Promise<void> | undefined
   #releasedSeq = 0
 
@@ -125,6 +126,7 @@ export class JournalRing {
   }
 
   close(): void {
+    this.#closed = true
     for (const { file } of this.#used) file.close()
     for (const file of this.#free) file.close()
     this.#used = []
@@ -149,16 +151,29 @@ export class JournalRing {
     const path = journalFileName(this.#nextName)
     this.#nextName += 1
     const file = this.#disk.open(path, 'create')
+    try {
+      await this.#fill(file, options)
+      await this.#disk.syncFolder(JOURNAL_FOLDER)
+      if (this.#closed) throw new Error('the journal has been closed')
+      return file
+    } catch (cause) {
+      // Neither half a file for every attempt on a full disk, nor an open one behind the close.
+      file.close()
+      if (!this.#closed) this.#disk.unlink(path)
+      throw cause
+    }
+  }
+
+  async #fill(file: DiskFile, options: { readonly gently: boolean }): Promise<void> {
     const zeros = Buffer.alloc(Math.min(FILL_BYTES, this.fileBytes))
     for (let at = 0; at < this.fileBytes; at += zeros.length) {
       file.write(at, [zeros.subarray(0, Math.min(zeros.length, this.fileBytes - at))])
       if (!options.gently) continue
       if ((at + zeros.length) % FILL_SYNC_BYTES === 0) await file.sync()
       else await this.#pause()
+      if (this.#closed) return
     }
     await file.sync()
-    await this.#disk.syncFolder(JOURNAL_FOLDER)
-    return file
   }
 }
 

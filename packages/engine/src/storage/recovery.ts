@@ -195,6 +195,8 @@ class Recovery {
   readonly #acceptLoss: boolean
   #groups = 0
   #batches = 0
+  /** The journal is damaged: every byte stays, so that a restored file brings everything back. */
+  #readOnly = false
   readonly #doomedFiles: string[] = []
   readonly #doomedFolders: string[] = []
 
@@ -211,9 +213,10 @@ class Recovery {
     const scan = new JournalScan(store.disk, this.#checkpoint.journal)
     try {
       const { lastSeq, end } = this.#replayCatalogue(scan)
-      const damage = this.#damageBehind(scan, lastSeq, end)
+      const damage = this.#journalLost() ?? this.#damageBehind(scan, lastSeq, end)
+      this.#readOnly = damage !== undefined && !this.#acceptLoss
       this.#restorePartitions()
-      this.#removeUnknown()
+      if (!this.#readOnly) this.#removeUnknown()
       this.#applyRescued()
       await this.#replayGroups(scan, lastSeq)
       this.#renewEpochs()
@@ -263,6 +266,24 @@ class Recovery {
     return { lastSeq, end }
   }
 
+  /** Whether the file in which the checkpoint's journal goes on is gone, or cut off before it. */
+  #journalLost(): string | undefined {
+    const { clean, journal } = this.#checkpoint
+    const { path, position, seq } = journal
+    // Before its first group a generation may have no file yet.
+    if (clean || seq === 0) return undefined
+    const { disk } = this.#target.store
+    if (!disk.exists(path)) return `the journal is damaged: ${path} is missing`
+    const file = disk.open(path, 'read')
+    try {
+      return file.size() < position
+        ? `the journal is damaged: ${path} ends at ${file.size()}, before byte ${position}`
+        : undefined
+    } finally {
+      file.close()
+    }
+  }
+
   #damageBehind(scan: JournalScan, lastSeq: number, end: string): string | undefined {
     if (this.#checkpoint.clean) return undefined
     const witness = scan.witnessBehind(lastSeq)
@@ -309,7 +330,7 @@ class Recovery {
       known.add(segmentName(segment.baseOffset))
       return true
     })
-    for (const name of disk.list(partition.folder)) {
+    for (const name of this.#readOnly ? [] : disk.list(partition.folder)) {
       if (!known.has(name.split('.')[0] ?? '')) disk.unlink(`${partition.folder}/${name}`)
     }
     for (const segment of kept) {
@@ -318,8 +339,10 @@ class Recovery {
       const file = disk.open(path, 'write')
       try {
         // Checksums of what is cut off must not be held against what will be written there.
-        if (file.size() > segment.bytes) disk.unlink(path.replace(/log$/, 'index'))
-        cutToSize(file, segment.bytes)
+        if (file.size() > segment.bytes && !this.#readOnly) {
+          disk.unlink(path.replace(/log$/, 'index'))
+        }
+        cutToSize(file, this.#readOnly ? Math.max(file.size(), segment.bytes) : segment.bytes)
       } finally {
         file.close()
       }

@@ -33,15 +33,13 @@ export async function rescue(
 ): Promise<void> {
   disk.makeFolder(FOLDER)
   const known = readRescue(disk, partitionId)
-  const from = known.reduce((sum, batch) => sum + batch.length, 0)
   const last = known.at(-1)
   const next = last === undefined ? Number.NEGATIVE_INFINITY : baseOffsetOf(last)
   const file = disk.open(pathOf(partitionId), 'create')
   try {
-    file.write(
-      from,
-      batches.filter(batch => baseOffsetOf(batch) > next),
-    )
+    // What is there is written again: it may stand in the page cache only, behind a sync that failed
+    // and that a later one would not repeat.
+    file.write(0, [...known, ...batches.filter(batch => baseOffsetOf(batch) > next)])
     await file.sync()
   } finally {
     file.close()

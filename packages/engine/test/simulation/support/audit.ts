@@ -43,6 +43,7 @@ async function auditTopics(life: Life, oracle: Oracle): Promise<void> {
       throw new Violation(`${known.name} (${known.topicId}) is gone`)
     }
     if (known.state === 'leaving') known.state = ids.has(known.topicId) ? 'live' : 'gone'
+    known.replaced = false
   }
   for (const { name, topicId, partitions } of shown) {
     const known = oracle.topics.get(topicId)

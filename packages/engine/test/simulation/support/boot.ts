@@ -105,6 +105,7 @@ export async function recoverAndAudit(
   await audit(life, oracle, after)
   await appendEverywhere(life, oracle)
   await outside.drive(life.engine.close())
+  await outside.advance(1000) // what was under way in the background ends by itself
   if (disk.misuse.length > 0 || disk.openFiles > 0) {
     throw new Error(`files: ${disk.openFiles} left open, ${disk.misuse.join('; ')}`)
   }

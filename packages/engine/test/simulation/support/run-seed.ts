@@ -184,6 +184,8 @@ class Run {
       if (round === 1) this.#lastCrash = undefined
       await audit(life, this.#oracle, undefined)
       await world.close()
+      // What was under way in the background ends by itself.
+      await life.outside.advance(1000)
       if (life.disk.misuse.length > 0) throw new Violation(life.disk.misuse.join('; '))
       if (life.disk.openFiles > 0)
         throw new Violation(`${life.disk.openFiles} files were left open`)
