@@ -66,6 +66,13 @@ export const WORKLOADS: Readonly<Record<string, readonly Step[]>> = {
     append('a'),
     append('b'),
   ],
+  'unsynced groups in two files of the journal': [
+    create('a'),
+    create('b', 1, 'os'),
+    append('b', 0, 40_000),
+    append('b', 0, 40_000),
+    append('a'),
+  ],
   'wrap the journal': [
     create('a'),
     append('a', 0, 50_000),
