@@ -79,11 +79,13 @@ test('a deletion that fails takes nothing out of a checkpoint that is under way'
   it.disk.faults = call => {
     if (!call.journal || call.kind !== 'sync') return undefined
     syncs += 1
-    return syncs >= 3 ? { delayMs: 20_000 } : { delayMs: 50 }
+    return { delayMs: syncs === 1 ? 50 : 20_000 }
   }
   const { life, oracle } = it
-  life.outside.timers.after(1000 - LATENCY_MS, () => void append('a')({ life, oracle }))
-  life.outside.timers.after(1020, () => void remove('a')({ life, oracle }))
+  life.outside.timers.after(
+    1020 - life.outside.clock.monotonic(),
+    () => void remove('a')({ life, oracle }),
+  )
   await act(it, rest(10_000))
   await powerCut(it)
 })

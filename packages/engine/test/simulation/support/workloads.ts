@@ -72,6 +72,7 @@ export const WORKLOADS: Readonly<Record<string, readonly Step[]>> = {
     append('b', 0, 40_000),
     append('b', 0, 40_000),
     append('a'),
+    CHECKPOINT,
   ],
   'wrap the journal': [
     create('a'),
