@@ -229,7 +229,7 @@ export class Appends {
     if (trouble !== undefined) {
       return new LogError('KAFKA_STORAGE_ERROR', `${name} is ${trouble.state}: ${trouble.reason}`)
     }
-    if (partition.unwrittenBytes > 0 || this.diskFull) {
+    if (this.#store.waitsForRoom || this.diskFull) {
       return new LogError('KAFKA_STORAGE_ERROR', 'the disk is full: disk.reserve.bytes is not free')
     }
     if (this.#topics.get(partition.topic)?.internal === true) {

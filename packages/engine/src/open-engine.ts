@@ -25,18 +25,13 @@ import { ENGINE_SETTINGS, type EngineSettings } from './settings.ts'
 import type { Checkpoint } from './storage/checkpoint-file.ts'
 import { Checkpointer } from './storage/checkpointer.ts'
 import { FileCache } from './storage/file-cache.ts'
+import { beginGeneration, FENCED_MARKER, setAsideFencedJournal } from './storage/generation.ts'
 import { Journal, STAGING_SLOTS } from './storage/journal.ts'
 import { JOURNAL_FOLDER, JournalRing } from './storage/journal-ring.ts'
 import { journalFiles } from './storage/journal-scan.ts'
 import { LogStore } from './storage/log-store.ts'
 import { PARTITIONS_FOLDER, type PartitionLog } from './storage/partition-log.ts'
-import {
-  beginGeneration,
-  FENCED_MARKER,
-  type RecoveryReport,
-  recover,
-  setAsideFencedJournal,
-} from './storage/recovery.ts'
+import { type RecoveryReport, recover } from './storage/recovery.ts'
 import { Retention } from './storage/retention.ts'
 import { TimerWheel } from './timer-wheel.ts'
 import { TopicAdmin } from './topic-admin.ts'

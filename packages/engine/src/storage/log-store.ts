@@ -92,7 +92,12 @@ export class LogStore {
     }
   }
 
-  /** Whether batches wait for room on the disk. */
+  /** Whether durable batches have found no room in their segments: nothing more is taken then. */
+  get waitsForRoom(): boolean {
+    return this.#retryArmed
+  }
+
+  /** Whether batches wait for room on the disk, looked up now. */
   get hasUnwritten(): boolean {
     for (const partition of this.partitions.values()) {
       if (partition.unwrittenBytes > 0) return true

@@ -167,13 +167,13 @@ export class PartitionLog {
    */
   apply(batches: readonly Buffer[], now: number): void {
     // What a fenced partition misses stays in the journal and goes to its rescue file.
-    if (this.removed || this.#trouble?.state === 'fenced') return
+    if (this.removed || this.#isFenced) return
     if (this.#unwritten.length > 0) {
       this.#unwritten.push(...batches.map(batch => Buffer.from(batch)))
       return
     }
     const written = this.#write(batches, now)
-    if (written < batches.length) {
+    if (written < batches.length && !this.#isFenced) {
       // The staging area is about to be used again: what waits needs memory of its own.
       this.#unwritten = batches.slice(written).map(batch => Buffer.from(batch))
     }
@@ -186,7 +186,8 @@ export class PartitionLog {
     const waiting = this.#unwritten
     this.#unwritten = []
     const written = this.#write(waiting, now)
-    this.#unwritten = waiting.slice(written)
+    // A partition that is fenced on the way is not written to again: the journal has its batches.
+    this.#unwritten = this.#isFenced ? [] : waiting.slice(written)
     if (written > 0) this.#wake()
     return this.#unwritten.length === 0
   }
@@ -339,6 +340,10 @@ export class PartitionLog {
     this.#nextOffset = record.nextOffset
     this.#highWatermark = record.nextOffset
     this.producers.restore(record.producers)
+  }
+
+  get #isFenced(): boolean {
+    return this.#trouble?.state === 'fenced'
   }
 
   #write(batches: readonly Buffer[], now: number): number {

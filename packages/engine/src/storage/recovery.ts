@@ -20,7 +20,6 @@
 import {
   baseOffsetOf,
   baseSequenceOf,
-  decodeBatches,
   LogError,
   maxTimestampOf,
   NO_PRODUCER_ID,
@@ -28,25 +27,21 @@ import {
   producerIdOf,
   recordCountOf,
 } from '@millrace/log'
+import { recordsOf } from '../coordinators/batch-records.ts'
 import {
   CATALOGUE_PARTITION_ID,
   type Catalogue,
   OFFSETS_PARTITION_ID,
 } from '../coordinators/catalogue.ts'
-import type { CoordinatorRecord, Replayable } from '../coordinators/record-sink.ts'
-import { DiskError, type DiskFile } from '../disk/disk.ts'
-import {
-  type Checkpoint,
-  confirmCheckpoint,
-  readCheckpoint,
-  writeCheckpoint,
-} from './checkpoint-file.ts'
-import { fromSnapshot, quarantinedOf, toSnapshot } from './checkpointer.ts'
+import type { Replayable } from '../coordinators/record-sink.ts'
+import { DiskError } from '../disk/disk.ts'
+import { type Checkpoint, confirmCheckpoint, readCheckpoint } from './checkpoint-file.ts'
+import { fromSnapshot } from './checkpointer.ts'
 import { DamageError } from './damage.ts'
+import { cutToIntact } from './intact-part.ts'
 import type { JournalPosition } from './journal.ts'
 import { entriesOf } from './journal-format.ts'
-import { JOURNAL_FOLDER, journalFileName } from './journal-ring.ts'
-import { JournalScan, journalFiles } from './journal-scan.ts'
+import { JournalScan } from './journal-scan.ts'
 import type { LogStore } from './log-store.ts'
 import {
   PARTITIONS_FOLDER,
@@ -54,12 +49,8 @@ import {
   type PartitionRecord,
   partitionFolder,
 } from './partition-log.ts'
-import { dropRescue, readRescue, rescue, rescued } from './rescue.ts'
-import { cutToSize, type SegmentRecord, segmentName } from './segment.ts'
-import { scanBatches } from './segment-scan.ts'
-
-/** Marks a run whose journal failed: its files are kept aside for `verify`. */
-export const FENCED_MARKER = 'fenced'
+import { readRescue, rescue, rescued } from './rescue.ts'
+import { cutToSize, segmentName } from './segment.ts'
 
 /** What recovery found, for the log and the metrics. */
 export type RecoveryReport = {
@@ -140,54 +131,6 @@ const emptyCheckpoint = (logId: string): Checkpoint => ({
   groups: [],
   quarantined: [],
 })
-
-/** The checkpoint with which the engine begins to serve: a new generation of the journal. */
-export async function beginGeneration(
-  target: RecoveryTarget,
-  before: Checkpoint,
-  salt: string,
-): Promise<Checkpoint> {
-  const { store } = target
-  for (const partition of store.partitions.values()) {
-    for (const segment of partition.segments) await segment.sync()
-    if (!partition.namesDirty) continue
-    partition.namesDirty = false
-    await store.disk.syncFolder(partition.folder)
-    await store.disk.syncFolder(PARTITIONS_FOLDER)
-  }
-  const checkpoint: Checkpoint = {
-    ...before,
-    number: before.number + 1,
-    clean: false,
-    journal: { salt, path: journalFileName(0), position: 0, seq: 0, checksum: 0 },
-    partitions: [...store.partitions.values()].map(p => p.record(p.producers.snapshot())),
-    catalogue: toSnapshot(target.catalogue.snapshot()),
-    groups: toSnapshot(target.groups.snapshot()),
-    quarantined: quarantinedOf(store),
-  }
-  await writeCheckpoint(store.disk, checkpoint)
-  // Twice, into both files: if one is damaged later, the other must not lead back to a generation
-  // whose journal has been written over.
-  const twin = { ...checkpoint, number: checkpoint.number + 1 }
-  await writeCheckpoint(store.disk, twin)
-  for (const id of rescued(store.disk)) {
-    const partition = store.partitions.get(id)
-    if (partition === undefined || partition.trouble === undefined) dropRescue(store.disk, id)
-  }
-  return twin
-}
-
-/** After a failed journal the files keep their evidence: they are set aside, not written again. */
-export function setAsideFencedJournal(store: LogStore): void {
-  if (!store.disk.exists(FENCED_MARKER)) return
-  for (const name of store.disk.list(JOURNAL_FOLDER)) {
-    const path = `${JOURNAL_FOLDER}/${name}`
-    // The evidence of one failed run is kept, not of all.
-    if (name.endsWith('.aside')) store.disk.unlink(path)
-  }
-  for (const path of journalFiles(store.disk)) store.disk.rename(path, `${path}.aside`)
-  store.disk.unlink(FENCED_MARKER)
-}
 
 class Recovery {
   readonly #target: RecoveryTarget
@@ -350,26 +293,9 @@ class Recovery {
     return { ...record, segments: kept }
   }
 
-  /** The operator accepts the loss: of each segment what is whole is kept, up to the first damage. */
+  /** The operator accepts the loss: what is whole is kept. */
   #restoreIntact(partition: PartitionLog, record: PartitionRecord): void {
-    const { disk } = this.#target.store
-    let lost = false
-    const segments = record.segments.flatMap(segment => {
-      const path = `${partition.folder}/${segmentName(segment.baseOffset)}.log`
-      if (!disk.exists(path)) {
-        lost ||= segment.nextOffset > partition.logStart
-        return []
-      }
-      const file = disk.open(path, 'write')
-      try {
-        const intact = intactPart(file, segment)
-        file.truncate(intact.bytes)
-        lost ||= intact.bytes < segment.bytes
-        return intact.bytes === 0 ? [] : [intact]
-      } finally {
-        file.close()
-      }
-    })
+    const { segments, lost } = cutToIntact(this.#target.store.disk, partition, record)
     partition.restore({ ...record, segments })
     // Offsets of what is lost are not given out again; the epoch tells readers that something is.
     if (lost) partition.startEpoch()
@@ -458,31 +384,6 @@ class Recovery {
     if (this.#checkpoint.clean) return
     for (const partition of this.#target.store.partitions.values()) {
       if (partition.config.durability !== 'sync') partition.startEpoch()
-    }
-  }
-}
-
-/** The whole batches at a segment's start. */
-function intactPart(file: DiskFile, segment: SegmentRecord): SegmentRecord {
-  const end = Math.min(file.size(), segment.bytes)
-  const rules = { nextOffset: segment.baseOffset, gaps: false, checksums: true }
-  const scan = scanBatches(file, 0, end, rules)
-  let nextOffset = segment.baseOffset
-  let step = scan.next()
-  while (step.done !== true) {
-    nextOffset = step.value.lastOffset + 1
-    step = scan.next()
-  }
-  const bytes = step.value.position
-  return bytes === segment.bytes ? segment : { ...segment, bytes, nextOffset }
-}
-
-/** The records of a coordinator's batch. */
-export function* recordsOf(batch: Buffer): Generator<CoordinatorRecord> {
-  for (const decoded of decodeBatches(batch)) {
-    for (const { key, value } of decoded.records()) {
-      if (key !== null)
-        yield { key: Buffer.from(key), value: value === null ? null : Buffer.from(value) }
     }
   }
 }

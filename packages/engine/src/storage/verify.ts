@@ -5,6 +5,8 @@
  * Bytes behind the newest checkpoint may be anything (recovery writes them again from the journal);
  * bytes it covers must be right.
  */
+
+import { recordsOf } from '../coordinators/batch-records.ts'
 import {
   CATALOGUE_PARTITION_ID,
   Catalogue,
@@ -18,7 +20,6 @@ import { fromSnapshot } from './checkpointer.ts'
 import { entriesOf } from './journal-format.ts'
 import { JournalScan } from './journal-scan.ts'
 import { type PartitionRecord, partitionFolder } from './partition-log.ts'
-import { recordsOf } from './recovery.ts'
 import { readRescue, rescued } from './rescue.ts'
 import { type SegmentRecord, segmentName } from './segment.ts'
 import { CHECKSUM_BLOCK_BYTES, SegmentIndex } from './segment-index.ts'
