@@ -164,7 +164,7 @@ class Opening {
     const begun = await beginGeneration(target, checkpoint, salt.toString('hex'))
     takeAway()
     setAsideFencedJournal(this.#store)
-    const journal = this.#journal(salt, this.#ringFiles())
+    const journal = this.#journal(salt, await this.#ringFiles())
     await journal.ring.start()
     await disk.syncFolder('')
     return this.#serve(report, begun)
@@ -271,8 +271,12 @@ class Opening {
     return { journal, ring }
   }
 
-  /** The files of earlier runs, to be written again; those of another size are taken away. */
-  #ringFiles(): ReturnType<Disk['open']>[] {
+  /**
+   * The files of earlier runs, to be written again; those of another size are taken away. A killed
+   * process may have left them in the page cache alone: they are synced, because a checkpoint says of
+   * the ring's files that each is there and whole.
+   */
+  async #ringFiles(): Promise<ReturnType<Disk['open']>[]> {
     const { disk, settings } = this.#options
     const files = []
     for (const path of journalFiles(disk)) {
@@ -283,6 +287,8 @@ class Opening {
         disk.unlink(path)
       }
     }
+    for (const file of files) await file.sync()
+    if (files.length > 0) await disk.syncFolder(JOURNAL_FOLDER)
     return files
   }
 

@@ -68,6 +68,11 @@ export class JournalRing {
     return { path: this.#used.at(-1)?.file.path ?? '', position: this.#position }
   }
 
+  /** Names of all files, whole ones. */
+  get files(): readonly string[] {
+    return [...this.#used.map(({ file }) => file.path), ...this.#free.map(file => file.path)]
+  }
+
   /** Bytes between the oldest group that is still needed and the end. */
   get usedBytes(): number {
     return this.#used.length === 0 ? 0 : (this.#used.length - 1) * this.fileBytes + this.#position

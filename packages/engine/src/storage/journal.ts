@@ -55,6 +55,9 @@ export type JournalPosition = {
   readonly position: number
   readonly seq: number
   readonly checksum: number
+  /** The ring's files at that time, and the size that each must have. */
+  readonly files: readonly string[]
+  readonly fileBytes: number
 }
 
 /** All partitions' appends, in order, on their way to the disk. */
@@ -335,7 +338,9 @@ export class Journal<T extends JournalTarget> {
 
   #here(seq: number): JournalPosition {
     const { path, position } = this.#ring.head
-    return { salt: this.#salt.toString('hex'), path, position, seq, checksum: this.#checksum }
+    const { files, fileBytes } = this.#ring
+    const salt = this.#salt.toString('hex')
+    return { salt, path, position, seq, checksum: this.#checksum, files, fileBytes }
   }
 
   #armSweep(): void {

@@ -110,7 +110,15 @@ export async function recover(
   return { report, checkpoint: recovery.next(), takeAway: () => recovery.takeAway() }
 }
 
-const NO_POSITION: JournalPosition = { salt: '', path: '', position: 0, seq: 0, checksum: 0 }
+const NO_POSITION: JournalPosition = {
+  salt: '',
+  path: '',
+  position: 0,
+  seq: 0,
+  checksum: 0,
+  files: [],
+  fileBytes: 0,
+}
 
 const FRESH: RecoveryReport = {
   fresh: true,
@@ -209,22 +217,26 @@ class Recovery {
     return { lastSeq, end }
   }
 
-  /** Whether the file in which the checkpoint's journal goes on is gone, or cut off before it. */
+  /**
+   * Whether a file of the ring is gone or cut off. They are preallocated, so their size tells; groups
+   * that were synced behind the checkpoint may have lain in any of them.
+   */
   #journalLost(): string | undefined {
     const { clean, journal } = this.#checkpoint
-    const { path, position, seq } = journal
-    // Before its first group a generation may have no file yet.
-    if (clean || seq === 0) return undefined
+    if (clean) return undefined
     const { disk } = this.#target.store
-    if (!disk.exists(path)) return `the journal is damaged: ${path} is missing`
-    const file = disk.open(path, 'read')
-    try {
-      return file.size() < position
-        ? `the journal is damaged: ${path} ends at ${file.size()}, before byte ${position}`
-        : undefined
-    } finally {
-      file.close()
+    for (const path of journal.files) {
+      if (!disk.exists(path)) return `the journal is damaged: ${path} is missing`
+      const file = disk.open(path, 'read')
+      try {
+        const size = file.size()
+        if (size >= journal.fileBytes) continue
+        return `the journal is damaged: ${path} ends at byte ${size}, not ${journal.fileBytes}`
+      } finally {
+        file.close()
+      }
     }
+    return undefined
   }
 
   #damageBehind(scan: JournalScan, lastSeq: number, end: string): string | undefined {
