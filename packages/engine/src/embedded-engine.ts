@@ -50,7 +50,7 @@ export type EngineParts = {
   readonly admin: TopicAdmin
   readonly appends: Appends
   readonly fetches: Fetches
-  readonly groups: Groups & { close(): void; readonly count?: number }
+  readonly groups: Groups & { close(): void }
   readonly clockwork: Clockwork
   readonly recovery: RecoveryReport
   readonly release: () => Promise<void>

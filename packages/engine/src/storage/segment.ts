@@ -213,12 +213,6 @@ export class Segment {
     this.#disk.unlink(this.indexPath)
   }
 
-  /** Reads everything that no checksum has vouched for yet. Throws DamageError. */
-  verifyAll(): void {
-    this.#load()
-    this.#verify(0, this.#trustedFrom)
-  }
-
   /** Makes index and checksums reach back to the segment's start. */
   #load(): void {
     if (this.#loaded) return

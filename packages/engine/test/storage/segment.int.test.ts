@@ -207,7 +207,7 @@ describe('a segment', () => {
     segment.saveIndex()
     const third = segmentOf(disk, cache, segment.record())
     expect(third.indexIsSaved).toBe(true)
-    third.verifyAll()
+    third.range(third.baseOffset, 2 ** 30)
     expect(offsetsIn(third, BASE + 950, 1)).toEqual([BASE + 948, BASE + 950])
     cache.closeAll()
   })
@@ -236,7 +236,7 @@ describe('a segment', () => {
       const serve = (): void => {
         for (let offset = BASE; offset < BASE + 900; offset += 30)
           offsetsIn(segment, offset, 40_000)
-        segment.verifyAll()
+        segment.range(segment.baseOffset, 2 ** 30)
       }
       expect(serve, `byte ${position}`).toThrow(DamageError)
       cache.closeAll()
@@ -246,7 +246,7 @@ describe('a segment', () => {
   test('names file and byte of the damage', async () => {
     const { segment, cache, disk } = await written(true)
     flip(disk, segment.path, 3 * CHECKSUM_BLOCK_BYTES + 5)
-    expect(() => segment.verifyAll()).toThrow(
+    expect(() => segment.range(segment.baseOffset, 2 ** 30)).toThrow(
       `${segment.path} is damaged at byte ${3 * CHECKSUM_BLOCK_BYTES}`,
     )
     cache.closeAll()

@@ -11,6 +11,7 @@ import {
 import { CONFIG_RESOURCE_TYPE } from '../protocol/enums.ts'
 import { ERROR_CODES } from '../protocol/error-codes.ts'
 import type { Decoded } from '../protocol/types.ts'
+import { WIRE_SETTINGS, type WireSettings } from '../settings.ts'
 import { badResource, requireOwnBroker } from './config-resources.ts'
 import { configSourceOf, configTypeOf } from './config-words.ts'
 import { expected, failureOf } from './error-mapping.ts'
@@ -24,12 +25,12 @@ type Resource = Request['resources'][number]
 export const describeConfigsHandler: Handler<DescribeConfigsRequest, DescribeConfigsResponse> = {
   api: describeConfigs,
 
-  handle: async (request, _call, { engine }) => {
+  handle: async (request, _call, { engine, settings }) => {
     const resources = distinct(
       request.resources,
       ({ resourceType, resourceName }) => `${resourceType}/${resourceName}`,
     )
-    const results = resources.map(resource => describe(engine, request, resource))
+    const results = resources.map(resource => describe(engine, settings, request, resource))
     return { throttleTimeMs: 0, results: await Promise.all(results) }
   },
 
@@ -47,13 +48,14 @@ export const describeConfigsHandler: Handler<DescribeConfigsRequest, DescribeCon
 
 async function describe(
   engine: Engine,
+  settings: WireSettings,
   request: Request,
   resource: Resource,
 ): Promise<DescribeConfigsResult> {
   const { resourceType, resourceName, configurationKeys } = resource
   const about = { resourceType, resourceName }
   try {
-    const entries = await entriesOf(engine, resource)
+    const entries = await entriesOf(engine, settings, resource)
     const wanted = configurationKeys === null ? undefined : new Set(configurationKeys)
     const configs = entries
       .filter(({ name }) => wanted === undefined || wanted.has(name))
@@ -67,6 +69,7 @@ async function describe(
 
 async function entriesOf(
   engine: Engine,
+  settings: WireSettings,
   { resourceType, resourceName }: Resource,
 ): Promise<readonly ConfigEntry[]> {
   if (resourceType === CONFIG_RESOURCE_TYPE.topic) return engine.describeConfig(resourceName)
@@ -74,8 +77,22 @@ async function entriesOf(
   // The empty name stands for defaults of the whole cluster that can be changed: there are none.
   if (resourceName === '') return []
   requireOwnBroker(engine, resourceName)
-  return engine.nodeConfig()
+  return [...engine.nodeConfig(), ...listenerConfig(settings)]
 }
+
+/** The listener's own settings; tools read `auto.create.topics.enable` among them. */
+const listenerConfig = (settings: WireSettings): readonly ConfigEntry[] =>
+  Object.entries(WIRE_SETTINGS).map(([name, setting]) => {
+    const value = settings[name as keyof WireSettings]
+    return {
+      name,
+      value: String(value),
+      source: value === setting.default ? 'default' : 'node',
+      type: setting.type === 'boolean' ? 'boolean' : 'long',
+      readOnly: true,
+      documentation: setting.doc,
+    }
+  })
 
 function shape(
   { name, value, readOnly, source, type, documentation }: ConfigEntry,
