@@ -24,6 +24,8 @@ export interface CommandOptions {
   readonly input?: string | Uint8Array
   /** Milliseconds after which the command is killed. 120,000 unless told. */
   readonly timeoutMs?: number
+  /** Runs the command as another user; only root may. */
+  readonly user?: { readonly uid: number; readonly gid: number }
 }
 
 const gather = (stream: NodeJS.ReadableStream | null): (() => string) => {
@@ -43,6 +45,7 @@ const spawnOptions = (options: CommandOptions): SpawnOptions => ({
   env: { ...process.env, ...options.env },
   stdio: ['pipe', 'pipe', 'pipe'],
   ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+  ...options.user,
 })
 
 /** Runs a command to its end, whatever its exit code. Throws when it cannot start or runs into its deadline. */

@@ -1,6 +1,9 @@
-// Debian packages that a peer needs: installed when this user may, else named in the reason.
+// Debian packages that a peer needs: installed when this user may, else named in the reason; or
+// unpacked into a folder, which any user may and which changes nothing on the machine.
 // The package lists are refreshed only when an install fails without it.
-import { run } from './command.ts'
+import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { run, runWell } from './command.ts'
 
 /** Makes sure that Debian packages are installed. Returns undefined, or the reason why not. */
 export async function ensureDebian(packages: readonly string[]): Promise<string | undefined> {
@@ -26,4 +29,25 @@ export async function ensureDebian(packages: readonly string[]): Promise<string 
   if (result.code === 0) return undefined
   const why = result.stderr.trim().split('\n').at(-1) ?? 'no reason given'
   return `apt-get install ${wanted} failed: ${why}`
+}
+
+/** Downloads Debian packages and unpacks them into `folder`, which then holds their `usr`. Throws when it cannot. */
+export async function unpackDebian(packages: readonly string[], folder: string): Promise<void> {
+  await mkdir(join(folder, '..'), { recursive: true })
+  const temporary = await mkdtemp(`${folder}-`)
+  try {
+    const archives = join(temporary, 'archives')
+    const files = join(temporary, 'files')
+    await mkdir(archives)
+    const download = { cwd: archives, timeoutMs: 300_000 }
+    await runWell('apt-get', ['download', '-q', ...packages], download)
+    for (const archive of await readdir(archives)) {
+      await runWell('dpkg-deb', ['-x', join(archives, archive), files])
+    }
+    // Complete or not there: a run that is torn down leaves nothing that looks unpacked.
+    await rm(folder, { recursive: true, force: true })
+    await rename(files, folder)
+  } finally {
+    await rm(temporary, { recursive: true, force: true })
+  }
 }

@@ -8,6 +8,9 @@ import { checkout } from './cache.ts'
 import { fetchConfluent } from './confluent.ts'
 import { fetchKcat } from './kcat.ts'
 import { attempt, type Peer } from './peer.ts'
+import { fetchPostgres } from './postgresql.ts'
+
+export { type Postgres, type PostgresOptions, startPostgres, withPostgres } from './postgresql.ts'
 
 const installed = (name: string): Promise<Peer> =>
   attempt(name, async () => {
@@ -23,6 +26,7 @@ export async function fetchPeers(): Promise<readonly Peer[]> {
     await installed('@platformatic/kafka'),
     await fetchApacheKafka(),
     await fetchConfluent(),
+    await fetchPostgres(),
   ]
 }
 
