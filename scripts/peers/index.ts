@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { fetchApacheKafka } from './apache-kafka.ts'
 import { checkout } from './cache.ts'
 import { fetchConfluent } from './confluent.ts'
+import { fetchEmmett } from './emmett.ts'
 import { fetchKcat } from './kcat.ts'
 import { attempt, type Peer } from './peer.ts'
 import { fetchPostgres } from './postgresql.ts'
@@ -27,6 +28,7 @@ export async function fetchPeers(): Promise<readonly Peer[]> {
     await fetchApacheKafka(),
     await fetchConfluent(),
     await fetchPostgres(),
+    await fetchEmmett(),
   ]
 }
 
