@@ -15,9 +15,11 @@ import {
   NO_PRODUCER_ID,
   producerEpochOf,
   producerIdOf,
+  RecordBatch,
   recordCountOf,
   setLogAppendTime,
   validateBatch,
+  validateRecords,
 } from '@millrace/log'
 import { ENTRY_HEADER_BYTES } from './storage/journal-format.ts'
 import type { LogStore } from './storage/log-store.ts'
@@ -238,6 +240,11 @@ export class Appends {
     const bytesMax = Math.min(config.maxMessageBytes, this.#store.journal.batchBytesMax)
     const invalid = validateBatch(batch, 0, batch.length, { bytesMax })
     if (invalid !== null) return invalid
+    if (config.compacts) {
+      const opened = new RecordBatch(batch, 0, { checkCrc: false })
+      const keyless = validateRecords(opened, { requireKeys: true })
+      if (keyless !== null) return keyless
+    }
     if (config.timestampType === 'LogAppendTime') return null
     return this.#timestampProblem(batch, config.timestampBeforeMaxMs, config.timestampAfterMaxMs)
   }

@@ -165,6 +165,9 @@ export class TopicAdmin {
     if (this.#topics.get(topic)?.internal === true) {
       throw new LogError('INVALID_TOPIC_EXCEPTION', `${topic} is internal`)
     }
+    if (!log.config.deletes) {
+      throw new LogError('POLICY_VIOLATION', `${topic}: cleanup.policy has no delete`)
+    }
     const target = offset === -1 ? log.highWatermark : offset
     if (target < 0 || target > log.highWatermark) {
       throw new LogError(

@@ -32,7 +32,7 @@ describe('the embedded engine', () => {
       return openIn(folders.get(log) ?? root)
     },
     features: {
-      compactedTopics: false,
+      compactedTopics: true,
       singleNode: true,
       durability: true,
       refusesTransactions: true,

@@ -21,7 +21,16 @@ export type TopicConfig = {
   readonly retentionBytes: number
   readonly retentionMs: number
   readonly segmentBytes: number
+  /** Age at which a segment is closed; no later than `maxCompactionLagMs` asks for. */
   readonly segmentMs: number
+  /** Whether old segments go by `retentionMs` and `retentionBytes`. */
+  readonly deletes: boolean
+  /** Whether older values of a key go, and every record needs a key. */
+  readonly compacts: boolean
+  readonly deleteRetentionMs: number
+  readonly minCompactionLagMs: number
+  readonly maxCompactionLagMs: number
+  readonly minCleanableDirtyRatio: number
 }
 
 type ConfigKey = {
@@ -55,16 +64,34 @@ const flag = (fallback: string, doc: string): ConfigKey => ({
   problem: value => (value === 'true' || value === 'false' ? null : 'must be true or false'),
 })
 
+/** Words of `choices`, each at most once, separated by commas; at least one. */
+const words = (fallback: string, choices: readonly string[], doc: string): ConfigKey => ({
+  type: 'list',
+  default: fallback,
+  doc,
+  problem: value => {
+    const named = value.split(',')
+    const right =
+      named.every(word => choices.includes(word)) && new Set(named).size === named.length
+    return right ? null : `must be one or more of ${choices.join(', ')}, separated by commas`
+  },
+})
+
 const IDLE = 'Accepted for compatibility; without effect here. '
 
 /** All keys of a topic's configuration. */
 const KEYS: Readonly<Record<string, ConfigKey>> = {
-  'cleanup.policy': {
-    ...choice('delete', ['delete'], 'What becomes of old segments: delete.'),
-    type: 'list',
-  },
+  'cleanup.policy': words(
+    'delete',
+    ['compact', 'delete'],
+    'What becomes of old records: delete, by retention.ms and retention.bytes; compact, the last value of each key stays; or both.',
+  ),
   'compression.type': choice('producer', ['producer'], 'Batches are stored as they come.'),
-  'delete.retention.ms': long('86400000', 0, `${IDLE}Belongs to compaction.`),
+  'delete.retention.ms': long(
+    '86400000',
+    0,
+    'How long a tombstone of a compacted topic stays once what it deletes is gone. Milliseconds.',
+  ),
   durability: choice(
     'sync',
     ['sync', 'interval', 'os'],
@@ -74,7 +101,11 @@ const KEYS: Readonly<Record<string, ConfigKey>> = {
   'flush.messages': long(FOREVER, 1, `${IDLE}See durability.`),
   'flush.ms': long(FOREVER, 0, `${IDLE}See durability.`),
   'index.interval.bytes': long('4096', 0, `${IDLE}The index is sparse by itself.`),
-  'max.compaction.lag.ms': long(FOREVER, 1, `${IDLE}Belongs to compaction.`),
+  'max.compaction.lag.ms': long(
+    FOREVER,
+    1,
+    'Age at which the records of a compacted topic are cleaned whatever min.cleanable.dirty.ratio says; a segment is closed early enough for it. Milliseconds.',
+  ),
   'max.message.bytes': long('1048588', 0, 'Largest record batch, as received. Bytes.', '15728640'),
   'message.timestamp.after.max.ms': long(
     '3600000',
@@ -94,11 +125,15 @@ const KEYS: Readonly<Record<string, ConfigKey>> = {
   'min.cleanable.dirty.ratio': {
     type: 'double',
     default: '0.5',
-    doc: `${IDLE}Belongs to compaction.`,
+    doc: 'Share of uncleaned bytes in a compacted partition from which on it is cleaned, 0 to 1.',
     problem: value =>
       Number(value) >= 0 && Number(value) <= 1 && value.trim() !== '' ? null : 'must lie in 0 to 1',
   },
-  'min.compaction.lag.ms': long('0', 0, `${IDLE}Belongs to compaction.`),
+  'min.compaction.lag.ms': long(
+    '0',
+    0,
+    'How long a record of a compacted topic stays at least. Milliseconds.',
+  ),
   'min.insync.replicas': long('1', 1, 'One node keeps one copy.', '1'),
   preallocate: flag('false', `${IDLE}The journal is preallocated.`),
   'retention.bytes': long('-1', -1, 'Largest size of a partition; -1 for no limit. Bytes.'),
@@ -123,6 +158,13 @@ export function checkTopicConfig(overrides: Readonly<Record<string, string>>): v
     const key = keyNamed(name)
     const problem = key.problem(value)
     if (problem !== null) throw new LogError('INVALID_CONFIG', `${name}=${value}: ${problem}`)
+  }
+  const { minCompactionLagMs: min, maxCompactionLagMs: max } = topicConfigOf(overrides, {})
+  if (min > max) {
+    throw new LogError(
+      'INVALID_CONFIG',
+      `min.compaction.lag.ms=${min}: at most max.compaction.lag.ms=${max}`,
+    )
   }
 }
 
@@ -166,6 +208,14 @@ export function topicConfigOf(
   const text = (name: string): string => overrides[name] ?? node[name] ?? KEYS[name]?.default ?? ''
   // Beyond 2^53 a number of ms or bytes means "for ever": the nearest safe integer means it too.
   const number = (name: string): number => Math.min(Number(text(name)), Number.MAX_SAFE_INTEGER)
+  const policy = text('cleanup.policy').split(',')
+  const compacts = policy.includes('compact')
+  const minCompactionLagMs = number('min.compaction.lag.ms')
+  const maxCompactionLagMs = number('max.compaction.lag.ms')
+  // What is still being written cannot be cleaned: it is closed so early that the lag can be kept.
+  const closedAfterMs = compacts
+    ? Math.max(maxCompactionLagMs - minCompactionLagMs, 1)
+    : Number.POSITIVE_INFINITY
   return {
     durability: text('durability') as Durability,
     maxMessageBytes: number('max.message.bytes'),
@@ -175,7 +225,13 @@ export function topicConfigOf(
     retentionBytes: number('retention.bytes'),
     retentionMs: number('retention.ms'),
     segmentBytes: number('segment.bytes'),
-    segmentMs: number('segment.ms'),
+    segmentMs: Math.min(number('segment.ms'), closedAfterMs),
+    deletes: policy.includes('delete'),
+    compacts,
+    deleteRetentionMs: number('delete.retention.ms'),
+    minCompactionLagMs,
+    maxCompactionLagMs,
+    minCleanableDirtyRatio: number('min.cleanable.dirty.ratio'),
   }
 }
 

@@ -59,7 +59,8 @@ export class Retention {
   }
 
   #newStart(partition: PartitionLog, now: number): number {
-    const { retentionMs, retentionBytes } = partition.config
+    const { deletes, retentionMs, retentionBytes } = partition.config
+    if (!deletes) return partition.logStart
     const last = partition.segments.at(-1)
     if (last === undefined) return partition.logStart
     if (retentionMs >= 0 && isOld(last, now - retentionMs)) partition.roll(now)

@@ -44,7 +44,6 @@ const WHOLE_NUMBERS: readonly (readonly [string, string, string])[] = [
 ]
 
 const CHOICES: readonly (readonly [string, readonly string[]])[] = [
-  ['cleanup.policy', ['delete']],
   ['compression.type', ['producer']],
   ['durability', ['sync', 'interval', 'os']],
   ['message.timestamp.type', ['CreateTime', 'LogAppendTime']],
@@ -82,6 +81,28 @@ describe('the configuration of a topic', () => {
     }
   })
 
+  test('cleanup.policy is compact, delete, or both, each once', () => {
+    for (const value of ['delete', 'compact', 'compact,delete', 'delete,compact']) {
+      expect(refusal(() => checkTopicConfig({ 'cleanup.policy': value }))).toBeNull()
+    }
+    for (const value of ['', 'Compact', 'compact,', 'compact,compact', 'compact delete']) {
+      expect(
+        refusal(() => checkTopicConfig({ 'cleanup.policy': value })),
+        value,
+      ).toContain('cleanup.policy')
+    }
+    const both = topicConfigOf({ 'cleanup.policy': 'compact,delete' }, {})
+    expect([both.compacts, both.deletes]).toEqual([true, true])
+  })
+
+  test('a compacted topic closes segments so early that both lags can be kept', () => {
+    const lags = { 'min.compaction.lag.ms': '400', 'max.compaction.lag.ms': '1000' }
+    expect(topicConfigOf({ ...lags, 'cleanup.policy': 'compact' }, {}).segmentMs).toBe(600)
+    expect(topicConfigOf(lags, {}).segmentMs).toBe(604_800_000)
+    const crossed = { ...lags, 'min.compaction.lag.ms': '1001' }
+    expect(refusal(() => checkTopicConfig(crossed))).toContain('max.compaction.lag.ms=1000')
+  })
+
   test('min.cleanable.dirty.ratio lies in 0 to 1', () => {
     for (const value of ['0', '0.5', '1']) {
       expect(refusal(() => checkTopicConfig({ 'min.cleanable.dirty.ratio': value }))).toBeNull()
@@ -94,7 +115,7 @@ describe('the configuration of a topic', () => {
   test('these are all the keys there are', () => {
     const named = [...WHOLE_NUMBERS, ...CHOICES].map(([key]) => key)
     expect(describeTopicConfig({}, {}).map(({ name }) => name)).toEqual(
-      [...named, 'min.cleanable.dirty.ratio'].sort(),
+      [...named, 'cleanup.policy', 'min.cleanable.dirty.ratio'].sort(),
     )
   })
 
@@ -145,8 +166,11 @@ describe('the configuration of a topic', () => {
     expect(changeTopicConfig({ 'cleanup.policy': 'delete' }, [append, append])).toEqual({
       'cleanup.policy': 'delete',
     })
-    expect(refusal(() => changeTopicConfig({}, [{ ...append, value: 'compact' }]))).toContain(
-      'delete,compact',
+    expect(changeTopicConfig({}, [{ ...append, value: 'compact' }])).toEqual({
+      'cleanup.policy': 'delete,compact',
+    })
+    expect(refusal(() => changeTopicConfig({}, [{ ...append, value: 'shrink' }]))).toContain(
+      'delete,shrink',
     )
     expect(refusal(() => changeTopicConfig({}, [{ ...append, operation: 'subtract' }]))).toContain(
       'cleanup.policy=',

@@ -28,7 +28,7 @@ const cases = logConformance({
     return open()
   },
   features: {
-    compactedTopics: false,
+    compactedTopics: true,
     singleNode: true,
     durability: true,
     refusesTransactions: true,
