@@ -92,6 +92,13 @@ export {
   recordBytesMax,
 } from './records/batch-builder.ts'
 export {
+  type BatchFilter,
+  deleteHorizonOf,
+  emptyBatch,
+  type FilteredBatch,
+  filterBatch,
+} from './records/batch-filter.ts'
+export {
   attributesOf,
   BATCH_HEADER_BYTES,
   BATCH_LENGTH_MIN,
@@ -134,6 +141,7 @@ export {
 } from './records/batch-validation.ts'
 export type { Header, LogRecord, NewHeader, NewRecord } from './records/record.ts'
 export { type DecodeOptions, decodeBatches, RecordBatch } from './records/record-batch.ts'
+export type { RecordCursor } from './records/record-cursor.ts'
 export {
   resolveSettings,
   type Setting,

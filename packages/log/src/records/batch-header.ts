@@ -97,6 +97,11 @@ export const isControl = (attributes: number): boolean => (attributes & CONTROL_
 /** Whether the base timestamp is a delete horizon. */
 export const hasDeleteHorizon = (attributes: number): boolean =>
   (attributes & DELETE_HORIZON_BIT) !== 0
+/** The attribute bits of a batch whose base timestamp is a delete horizon. */
+export const withDeleteHorizon = (attributes: number): number => attributes | DELETE_HORIZON_BIT
+/** The attribute bits of a batch without records: neither a codec nor a horizon. */
+export const withoutCodec = (attributes: number): number =>
+  attributes & ~(COMPRESSION_MASK | DELETE_HORIZON_BIT)
 /** Whether bits without a meaning are set. */
 export const hasUnusedBits = (attributes: number): boolean => (attributes & UNUSED_BITS) !== 0
 

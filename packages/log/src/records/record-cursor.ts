@@ -40,6 +40,11 @@ export class RecordCursor {
     this.#lastOffsetDelta = lastOffsetDelta
   }
 
+  /** Where the record ends that was last advanced to, and the next one begins. */
+  get position(): number {
+    return this.#at
+  }
+
   /** Goes to the next record; false behind the last one. */
   advance(): boolean {
     if (this.#read === this.#recordCount) {
