@@ -10,7 +10,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   log: [],
   engine: ['log'],
   wire: ['log', 'engine'],
-  millrace: ['log', 'engine', 'wire'],
+  store: ['log'],
+  model: ['log', 'store'],
+  millrace: ['log', 'engine', 'wire', 'store', 'model'],
 }
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../packages')

@@ -1,0 +1,35 @@
+export {
+  type Aggregate,
+  type AggregateSettings,
+  aggregate,
+  type DecideContext,
+  type EventOf,
+  type EventOptions,
+  type New,
+  type Recorded,
+  type Rejection,
+  reject,
+} from './define/aggregate.ts'
+export {
+  type Projection,
+  type ProjectionSettings,
+  projection,
+  type Query,
+} from './define/projection.ts'
+export {
+  type Action,
+  after,
+  become,
+  cancel,
+  type Delay,
+  type Effect,
+  type EffectContext,
+  effect,
+  end,
+  type Saga,
+  type Send,
+  saga,
+  send,
+  tell,
+} from './define/saga.ts'
+export { type In, type Out, type Schema, type SchemaIssue, type } from './define/schema.ts'

@@ -1,0 +1,2 @@
+/** Given-when-then for aggregates, projections and sagas; runner-agnostic. */
+export {}

@@ -1,0 +1,88 @@
+/**
+ * What the rule may know of a record: its headers, read. Never the payload, which may be encrypted,
+ * erased, or of a schema that is not at hand.
+ */
+import type { EventQuery } from '../port.ts'
+
+/** Rules this program knows. A record that claims a later one stops the fold (rule 6). */
+export const RULE_VERSION = 1
+
+/** Most records of one append; a record that claims more is foreign. Part of the rule. */
+export const APPEND_RECORDS_MAX = 1024
+
+/** Most accepted command ids that a stream remembers (rule 5). */
+export const COMMANDS_MAX = 64
+
+/** Most cancelled appends that a stream remembers (rule 4). */
+export const CANCELS_MAX = 64
+
+/** Most open appends of a bucket; one more voids the oldest. Part of the rule. */
+export const OPEN_MAX = 1024
+
+/**
+ * Most tagged events of a bucket that conditions are judged by. A condition whose `after` lies
+ * before them is void: its writer claims again from a later place.
+ */
+export const TAGGED_MAX = 4096
+
+/** A claim on a stream that is not written: it is at this version. `stream` is a stream key. */
+export type CheckClaim = { readonly stream: string; readonly version: number }
+
+/** A claim on tags: no accepted event of the bucket from offset `after` on matches. */
+export type ConditionClaim = { readonly after: number; readonly failIfMatch: readonly EventQuery[] }
+
+/** A record of an append. */
+export type EventFacts = {
+  readonly kind: 'event'
+  readonly offset: number
+  /** Tenant, NUL, id: see `streamKey`. */
+  readonly stream: string
+  readonly appendId: string
+  /** 0 to count - 1. */
+  readonly index: number
+  /** 1 to {@link APPEND_RECORDS_MAX}. */
+  readonly count: number
+  /** Version that the event has if it counts: the first's claim + index. */
+  readonly version: number
+  readonly type: string
+  readonly tags: readonly string[]
+  /** Ms since the epoch. Kept in the stream's state; no part of the verdict. */
+  readonly time: number
+  /** On record 0 only. */
+  readonly commandId: string | undefined
+  readonly condition: ConditionClaim | undefined
+  readonly checks: readonly CheckClaim[] | undefined
+}
+
+/** A record that cancels an append. */
+export type SettleFacts = {
+  readonly kind: 'settle'
+  readonly offset: number
+  readonly stream: string
+  readonly appendId: string
+  /** Version that the append's first record claims. */
+  readonly claim: number
+}
+
+/** A record about a stream as a whole, outside of its version. */
+export type ControlFacts = {
+  readonly kind: 'truncate' | 'archive' | 'unarchive' | 'tombstone'
+  readonly offset: number
+  readonly stream: string
+  /** With `truncate`: the first version that can still be read. */
+  readonly before: number
+}
+
+/** A record that is no event and never can be (rule 1). */
+export type ForeignFacts = { readonly kind: 'foreign'; readonly offset: number }
+
+/** A record written under newer rules. */
+export type NewerFacts = { readonly kind: 'newer'; readonly offset: number; readonly rule: number }
+
+/** A record as the rule sees it. */
+export type Facts = EventFacts | SettleFacts | ControlFacts | ForeignFacts | NewerFacts
+
+/** One name for a stream within a category: no tenant or id holds NUL. */
+export function streamKey(tenant: string, id: string): string {
+  return `${tenant}\0${id}`
+}

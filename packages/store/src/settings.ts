@@ -1,0 +1,149 @@
+/** The event store's settings: every queue, buffer, wait and retry has its bound here. */
+import type { Setting } from '@millrace/log'
+
+const integer = (
+  value: number,
+  min: number,
+  max: number,
+  doc: string,
+): Setting & { type: 'integer' } => ({
+  type: 'integer',
+  default: value,
+  min,
+  max,
+  doc,
+})
+
+type IntegerSetting = Extract<Setting, { type: 'integer' }>
+
+/** Settings by dotted key. */
+export const STORE_SETTINGS: {
+  readonly 'category.buckets': IntegerSetting
+  readonly 'append.events.max': IntegerSetting
+  readonly 'append.queue.bytes': IntegerSetting
+  readonly 'append.timeout.ms': IntegerSetting
+  readonly 'append.rounds.max': IntegerSetting
+  readonly 'append.batch.bytes': IntegerSetting
+  readonly 'append.attempts.max': IntegerSetting
+  readonly 'settle.after.ms': IntegerSetting
+  readonly 'settle.retry.max.ms': IntegerSetting
+  readonly 'tail.wait.ms': IntegerSetting
+  readonly 'tail.pause.ms': IntegerSetting
+  readonly 'tail.fetch.bytes': IntegerSetting
+  readonly 'index.flush.ms': IntegerSetting
+  readonly 'index.flush.bytes': IntegerSetting
+  readonly 'index.page.bytes': IntegerSetting
+  readonly 'index.cache.bytes': IntegerSetting
+  readonly 'streams.cache': IntegerSetting
+  readonly 'conflict.events.max': IntegerSetting
+  readonly 'read.page.events': IntegerSetting
+  readonly 'read.page.bytes': IntegerSetting
+  readonly 'snapshot.cache': IntegerSetting
+} = {
+  'category.buckets': integer(
+    12,
+    1,
+    1024,
+    'Buckets (partitions) of a category whose topic the store creates.',
+  ),
+  'append.events.max': integer(1000, 1, 1024, 'Most events of one append.'),
+  'append.queue.bytes': integer(
+    64 * 1024 * 1024,
+    1024 * 1024,
+    2 ** 31 - 1,
+    'Most bytes of appends that wait; beyond it OVERLOADED.',
+  ),
+  'append.timeout.ms': integer(
+    30_000,
+    1,
+    3_600_000,
+    'Until when the outcome of an append must be known.',
+  ),
+  'append.rounds.max': integer(
+    2,
+    1,
+    64,
+    'Rounds of appends under way at once; what arrives meanwhile forms the next.',
+  ),
+  'append.batch.bytes': integer(
+    512 * 1024,
+    4096,
+    100 * 1024 * 1024,
+    'Bytes of events of one bucket in one round, in one record batch. One append may exceed it alone.',
+  ),
+  'append.attempts.max': integer(
+    16,
+    1,
+    1000,
+    'Attempts of an append whose expectation still holds after a lost race ("any", "exists", conditions).',
+  ),
+  'settle.after.ms': integer(
+    1000,
+    10,
+    600_000,
+    'An append that stands open this long is settled by whoever sees it.',
+  ),
+  'settle.retry.max.ms': integer(
+    5000,
+    10,
+    600_000,
+    'Longest wait between attempts to write a settle record.',
+  ),
+  'tail.wait.ms': integer(500, 1, 60_000, 'Longest wait of one fetch at the end of the log.'),
+  'tail.pause.ms': integer(
+    5,
+    0,
+    60_000,
+    'Pause between fetches that returned only what this store wrote itself.',
+  ),
+  'tail.fetch.bytes': integer(
+    4 * 1024 * 1024,
+    65_536,
+    100 * 1024 * 1024,
+    'Most bytes of one fetch.',
+  ),
+  'index.flush.ms': integer(
+    250,
+    1,
+    600_000,
+    'The index is written at least this often while events arrive.',
+  ),
+  'index.flush.bytes': integer(
+    4 * 1024 * 1024,
+    65_536,
+    2 ** 31 - 1,
+    'Bytes of events after which the index is written; twice as many and appends wait.',
+  ),
+  'index.page.bytes': integer(
+    16 * 1024,
+    1024,
+    4 * 1024 * 1024,
+    'Events of a stream are kept in pages of this size.',
+  ),
+  'index.cache.bytes': integer(
+    32 * 1024 * 1024,
+    1024 * 1024,
+    2 ** 31 - 1,
+    'Block cache of the index.',
+  ),
+  'streams.cache': integer(
+    50_000,
+    100,
+    10_000_000,
+    'Streams whose version and command window are kept in memory.',
+  ),
+  'conflict.events.max': integer(100, 0, 10_000, 'Most events that a conflict returns.'),
+  'read.page.events': integer(
+    1000,
+    1,
+    100_000,
+    'Most events of a page of a read over all streams.',
+  ),
+  'read.page.bytes': integer(
+    4 * 1024 * 1024,
+    65_536,
+    100 * 1024 * 1024,
+    'Bytes that such a read asks of the log at once, for all its buckets.',
+  ),
+  'snapshot.cache': integer(1000, 0, 10_000_000, 'States of aggregates kept in memory.'),
+}
