@@ -1,16 +1,16 @@
 // `npm run bench`: Millrace and a real Apache Kafka on the same machine in one run, turn by turn, so
 // that noise hits both. Prints progress, then tables in Markdown; writes every single measurement to
 // a JSON file under the results folder. What each part does stands at the top of its file.
-import { mkdir, rm, writeFile } from 'node:fs/promises'
-import { cpus, totalmem } from 'node:os'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fetchApacheKafka } from '../scripts/peers/apache-kafka.ts'
 import { measureEmbedded } from './embedded.ts'
 import { measureLatency } from './latency.ts'
 import { measureMemory, measureRestart, measureStart } from './lifecycle.ts'
-import type { Measurement, Recorder } from './measurements.ts'
+import type { Recorder } from './measurements.ts'
 import { type BenchOptions, type Part, readOptions } from './options.ts'
 import { report } from './report.ts'
+import { beginRun } from './run.ts'
 import { syncDelayEnv } from './sync-delay.ts'
 import { type Kind, kindsOf, newPlace, pickSystems, type Server, startServer } from './systems.ts'
 import { measureThroughput } from './throughput.ts'
@@ -61,31 +61,20 @@ if (!kafka.available && options.systems.some(name => name.startsWith('kafka'))) 
   console.error(`no Apache Kafka to compare with: ${kafka.reason}`)
   process.exit(1)
 }
-await mkdir(options.folder, { recursive: true })
-const began = new Date()
-const machine = `${cpus().length} x ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}${kafka.available ? `, Apache Kafka ${kafka.version}` : ''}`
-const measurements: Measurement[] = []
-const file = join(options.folder, `${began.toISOString().replaceAll(':', '-')}.json`)
-const save = (): Promise<void> =>
-  writeFile(
-    file,
-    JSON.stringify({ began, machine, args: process.argv.slice(2), measurements }, null, 1),
-  )
-const minutes = (): number => Math.round((Date.now() - began.getTime()) / 60_000)
-console.log(machine)
+const run = await beginRun(options.folder, kafka.available ? [`Apache Kafka ${kafka.version}`] : [])
+console.log(run.machine)
 try {
   for (const syncDelayMs of options.syncDelays) {
     if (syncDelayMs > 0) console.log(`with ${syncDelayMs} ms added to every sync`)
     await measure(options, await syncDelayEnv(syncDelayMs), {
       add: measurement => {
-        measurements.push({ ...measurement, syncDelayMs })
+        run.measurements.push({ ...measurement, syncDelayMs })
       },
     })
   }
 } finally {
-  await save()
-  console.log(`\n${machine}; ${began.toISOString().slice(0, 10)}, ${minutes()} minutes\n`)
-  console.log(report(measurements))
-  console.log(`raw figures: ${file}`)
+  const tables = `${run.machine}; ${run.took()}\n\n${report(run.measurements)}`
+  console.log(`\n${tables}`)
+  console.log(`raw figures: ${await run.save(tables)}`)
   await rm(join(options.folder, 'data'), { recursive: true, force: true })
 }

@@ -1,10 +1,11 @@
 // Every measurement of a run is one row; tables and JSON are made of rows. Rounds of the same
 // measurement are rows of their own, so that the raw file shows the noise.
 import type { Part } from './options.ts'
+import type { StorePart } from './store/contenders.ts'
 
 /** One measurement of one system in one round. */
 export interface Measurement {
-  readonly part: Part
+  readonly part: Part | StorePart
   /** Added sync latency in ms. */
   readonly syncDelayMs: number
   /** What was measured, for example "1,024 B, 12 partitions". */

@@ -1,9 +1,9 @@
 // Tables for BENCHMARKS.md: one row a shape, one column a system, medians over the rounds.
 import type { Measurement } from './measurements.ts'
-import type { Part } from './options.ts'
 import { median, show } from './stats.ts'
 
-interface Column {
+/** A system's column. */
+export interface Column {
   readonly system: string
   readonly title: string
 }
@@ -19,17 +19,18 @@ const inProcess: readonly Column[] = [
   { system: 'raw', title: 'raw write + fdatasync' },
 ]
 
-interface Table {
-  readonly part: Part
+/** The table of one part. */
+export interface Table {
+  readonly part: Measurement['part']
   readonly title: string
   readonly columns: readonly Column[]
   /** Rows of the table, one set for each figure. */
   readonly figures: readonly { readonly name: string; readonly label: string }[]
   /** The columns to compare, first divided by second. */
-  readonly ratio: readonly [string, string]
+  readonly ratio?: readonly [string, string]
 }
 
-const tables: readonly Table[] = [
+const brokerTables: readonly Table[] = [
   {
     part: 'start',
     title: 'Start (ms)',
@@ -90,6 +91,11 @@ const tables: readonly Table[] = [
   },
 ]
 
+function showRatio(value: (system: string) => number, [first, second]: readonly [string, string]) {
+  const ratio = value(first) / value(second)
+  return Number.isFinite(ratio) ? ratio.toFixed(2) : '-'
+}
+
 const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
 
 function tableOf(table: Table, rows: readonly Measurement[]): string[] {
@@ -104,23 +110,25 @@ function tableOf(table: Table, rows: readonly Measurement[]): string[] {
             .filter(each => each.shape === shape && each.system === system)
             .map(each => each.figures[figure.name] ?? Number.NaN),
         )
-      const ratio = value(table.ratio[0]) / value(table.ratio[1])
       lines.push(
         row([
           figure.label === '' ? shape : `${shape}, ${figure.label}`,
           ...present.map(column => show(value(column.system))),
-          Number.isFinite(ratio) ? ratio.toFixed(2) : '-',
+          ...(table.ratio === undefined ? [] : [showRatio(value, table.ratio)]),
         ]),
       )
     }
   }
-  const [first, second] = table.ratio
-  const heads = ['', ...present.map(column => column.title), `${first} / ${second}`]
+  const compared = table.ratio === undefined ? [] : [table.ratio.join(' / ')]
+  const heads = ['', ...present.map(column => column.title), ...compared]
   return [row(heads), row(heads.map((_, i) => (i === 0 ? '---' : '---:'))), ...lines]
 }
 
 /** The tables of a run in Markdown, for each added sync latency. */
-export function report(measurements: readonly Measurement[]): string {
+export function report(
+  measurements: readonly Measurement[],
+  tables: readonly Table[] = brokerTables,
+): string {
   const out: string[] = []
   for (const delay of [...new Set(measurements.map(each => each.syncDelayMs))]) {
     out.push(delay === 0 ? '## As the disk is' : `## With ${delay} ms added to every sync`, '')

@@ -1,0 +1,57 @@
+// The tables of the event-store benchmark, and the names of their rows.
+import type { Column, Table } from '../report.ts'
+import type { Shapes, StorePart } from './contenders.ts'
+
+const millrace: Column = { system: 'millrace', title: 'Millrace' }
+const emmett: Column = { system: 'emmett', title: 'Emmett on PostgreSQL' }
+const raw: Column = { system: 'raw-postgres', title: 'raw INSERT, no version check' }
+
+/** One table a part. */
+export const storeTables: readonly Table[] = [
+  {
+    part: 'disk',
+    title: 'The disk: synced 4-KiB writes (writes/s)',
+    columns: [{ system: 'disk', title: 'write + fdatasync' }],
+    figures: [{ name: 'writesPerSecond', label: '' }],
+  },
+  {
+    part: 'appends',
+    title: 'Conditional, durable appends (appends/s)',
+    columns: [millrace, emmett, raw],
+    figures: [{ name: 'appendsPerSecond', label: '' }],
+    ratio: ['millrace', 'emmett'],
+  },
+  {
+    part: 'loading',
+    title: 'Loading an aggregate (ms)',
+    columns: [millrace, emmett],
+    figures: [{ name: 'ms', label: '' }],
+    ratio: ['emmett', 'millrace'],
+  },
+  {
+    part: 'projection',
+    title: 'Projection into SQL (events/s)',
+    columns: [millrace, emmett],
+    figures: [{ name: 'eventsPerSecond', label: '' }],
+    ratio: ['millrace', 'emmett'],
+  },
+  {
+    part: 'rebuild',
+    title: 'Rebuild of that projection (events/s)',
+    columns: [millrace, emmett],
+    figures: [{ name: 'eventsPerSecond', label: '' }],
+    ratio: ['millrace', 'emmett'],
+  },
+]
+
+const count = (n: number, noun: string): string =>
+  `${n.toLocaleString('en')} ${noun}${n === 1 ? '' : 's'}`
+
+/** The name of a shape's row. */
+export const shapeNames: { readonly [P in StorePart]: (shape: Shapes[P]) => string } = {
+  disk: () => '1 writer',
+  appends: shape => `${count(shape.writers, 'writer')}, ${count(shape.eventsPerAppend, 'event')}`,
+  loading: shape => `${count(shape.events, 'event')}${shape.snapshot ? ', with a snapshot' : ''}`,
+  projection: shape => count(shape.events, 'event'),
+  rebuild: shape => count(shape.events, 'event'),
+}
