@@ -11,7 +11,13 @@ import { fetchKcat } from './kcat.ts'
 import { attempt, type Peer } from './peer.ts'
 import { fetchPostgres } from './postgresql.ts'
 
-export { type Postgres, type PostgresOptions, startPostgres, withPostgres } from './postgresql.ts'
+export {
+  type Postgres,
+  type PostgresOptions,
+  psql,
+  startPostgres,
+  withPostgres,
+} from './postgresql.ts'
 
 const installed = (name: string): Promise<Peer> =>
   attempt(name, async () => {

@@ -122,7 +122,10 @@ export interface Postgres {
   /** Of the postmaster, the parent of all of the server's processes. */
   readonly pid: number
   readonly running: Running
-  /** Stops it: SIGINT (the default) ends all sessions first, SIGKILL crashes it. */
+  /**
+   * Stops it: SIGINT (the default) ends all sessions first, SIGKILL crashes it. Resolves when all of
+   * its processes have ended (each holds the output open), so that it can be started again at once.
+   */
   stop(signal?: NodeJS.Signals): Promise<void>
 }
 
@@ -209,6 +212,16 @@ async function untilAccepting(running: Running): Promise<void> {
     }
     await new Promise(resolve => setTimeout(resolve, pollMs))
   }
+}
+
+/** Runs statements with psql, a transaction each; gives the values that they return, one a line. */
+export async function psql(url: string, ...statements: readonly string[]): Promise<string[]> {
+  const programs = await findPrograms()
+  if (programs === undefined) throw new Error(`no PostgreSQL ${postgresMajor}; npm run peers`)
+  const commands = statements.flatMap(statement => ['-c', statement])
+  const args = ['--no-psqlrc', '-qAt', '-v', 'ON_ERROR_STOP=1', ...commands, url]
+  const { stdout } = await runWell(join(programs.folder, 'psql'), args, { env: programs.env })
+  return stdout === '' ? [] : stdout.trimEnd().split('\n')
 }
 
 /** Runs `work` with a new, empty server in a temporary folder; afterwards neither is there. */
