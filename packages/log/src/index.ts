@@ -32,7 +32,7 @@ export {
 export type { StartPlace } from './consumer/partition-table.ts'
 export { LOG_ERRORS, LogError, type LogErrorCode } from './errors.ts'
 export { type ClientOutside, systemClientOutside } from './outside.ts'
-export { murmur2, partitionOfKey } from './partitioner.ts'
+export { murmur2, partitionOfKey, partitionOfTextKey } from './partitioner.ts'
 export type {
   AppendEntry,
   AppendOptions,
@@ -139,7 +139,13 @@ export {
   validateBatch,
   validateRecords,
 } from './records/batch-validation.ts'
-export type { Header, LogRecord, NewHeader, NewRecord } from './records/record.ts'
+export {
+  type HeaderBlock,
+  HeaderReader,
+  HeaderWriter,
+  headerName,
+} from './records/header-block.ts'
+export type { Header, LogRecord, NewHeader, NewRecord, NewRecordOrBlock } from './records/record.ts'
 export { type DecodeOptions, decodeBatches, RecordBatch } from './records/record-batch.ts'
 export type { RecordCursor } from './records/record-cursor.ts'
 export {

@@ -15,7 +15,8 @@ import {
   NO_PRODUCER_ID,
   writeBatchHeader,
 } from './batch-header.ts'
-import type { NewHeader, NewRecord } from './record.ts'
+import type { HeaderBlock } from './header-block.ts'
+import type { NewHeader, NewRecordOrBlock } from './record.ts'
 import { VARINT_BYTES_MAX, VARLONG_BYTES_MAX, writeVarint, writeVarlong } from './varint.ts'
 
 /** Most bytes of a batch before compression, where the builder is given no other bound: 100 MiB. */
@@ -54,10 +55,12 @@ export type BatchIdentity = {
 }
 
 /** An upper bound of the bytes that a record takes in a batch before compression. */
-export function recordBytesMax(record: NewRecord): number {
+export function recordBytesMax(record: NewRecordOrBlock): number {
   let bytes = RECORD_OVERHEAD_BYTES + bytesMaxOf(record.key) + bytesMaxOf(record.value)
-  if (record.headers !== undefined) {
-    for (const header of record.headers) {
+  const { headers } = record
+  if (headers !== undefined) {
+    if ('bytes' in headers) return bytes + headers.bytes.length
+    for (const header of headers) {
       bytes += 2 * VARINT_BYTES_MAX + bytesMaxOf(header.key) + bytesMaxOf(header.value)
     }
   }
@@ -109,7 +112,7 @@ export class RecordBatchBuilder {
    * @param now the timestamp of a record that has none
    * @throws LogError MESSAGE_TOO_LARGE past `bytesMax`, INVALID_TIMESTAMP; nothing is added then
    */
-  append(record: NewRecord, now: Timestamp): number {
+  append(record: NewRecordOrBlock, now: Timestamp): number {
     const timestamp = record.timestamp ?? now
     if (!Number.isSafeInteger(timestamp) || timestamp < 0) {
       throw new LogError('INVALID_TIMESTAMP', `${timestamp} is not a whole number of ms from 0 on`)
@@ -212,7 +215,7 @@ const lengthBytes = (length: number): number =>
 function writeBody(
   b: Buffer,
   start: number,
-  record: NewRecord,
+  record: NewRecordOrBlock,
   timestampDelta: number,
   offsetDelta: number,
 ): number {
@@ -223,11 +226,17 @@ function writeBody(
   at = writeData(b, at, record.key)
   at = writeData(b, at, record.value)
   const { headers } = record
-  if (headers === undefined || headers.length === 0) {
+  if (headers === undefined) {
     b[at++] = 0
     return at
   }
-  return writeHeaders(b, at, headers)
+  return 'bytes' in headers ? writeBlock(b, at, headers) : writeHeaders(b, at, headers)
+}
+
+function writeBlock(b: Buffer, start: number, block: HeaderBlock): number {
+  const at = writeVarint(b, start, block.count)
+  b.set(block.bytes, at)
+  return at + block.bytes.length
 }
 
 function writeHeaders(b: Buffer, start: number, headers: readonly NewHeader[]): number {
@@ -273,7 +282,7 @@ function writeText(b: Buffer, at: number, text: string): number {
 /** A whole batch in one call. */
 export type NewBatch = BatchIdentity &
   BatchBuilderOptions & {
-    readonly records: readonly NewRecord[]
+    readonly records: readonly NewRecordOrBlock[]
     /** The timestamp of records that have none. Default 0. */
     readonly timestamp?: Timestamp
   }

@@ -2,6 +2,7 @@
  * The words of one record, written and read: key, value, headers, timestamp.
  */
 import type { Offset, Timestamp } from '../vocabulary.ts'
+import type { HeaderBlock } from './header-block.ts'
 
 /** A header as it is read. Keys may repeat; order is kept. */
 export type Header = { readonly key: string; readonly value: Buffer | null }
@@ -18,6 +19,11 @@ export type NewRecord = {
   readonly headers?: readonly NewHeader[]
   /** Absent: the time that the writer of the batch gives. */
   readonly timestamp?: Timestamp
+}
+
+/** A record to be written whose headers may be encoded already: see `HeaderWriter`. */
+export type NewRecordOrBlock = Omit<NewRecord, 'headers'> & {
+  readonly headers?: readonly NewHeader[] | HeaderBlock
 }
 
 /** A record as it is read. Key, value and header values are views of the batch, not copies. */
