@@ -33,3 +33,7 @@ export {
   tell,
 } from './define/saga.ts'
 export { type In, type Out, type Schema, type SchemaIssue, type } from './define/schema.ts'
+export { MODEL_ERRORS, ModelError, type ModelErrorCode } from './errors.ts'
+export type { CircuitState } from './policy/circuit.ts'
+export { type Attempt, Policy, type PolicyOptions, type PolicyState } from './policy/policy.ts'
+export { POLICY_SETTINGS } from './policy/settings.ts'
