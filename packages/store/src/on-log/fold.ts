@@ -197,13 +197,14 @@ export function foldRecord(
       bucket.foreign += 1
       return
     case 'settle':
-      return settle(bucket, streams, facts, verdicts)
+      settle(bucket, streams, facts, verdicts)
+      return
     case 'event':
-      return facts.index === 0
-        ? begin(bucket, streams, facts, verdicts)
-        : goOn(bucket, streams, facts, verdicts)
+      if (facts.index === 0) begin(bucket, streams, facts, verdicts)
+      else goOn(bucket, streams, facts, verdicts)
+      return
     default:
-      return control(bucket, streams, facts, verdicts)
+      control(bucket, streams, facts, verdicts)
   }
 }
 
@@ -215,9 +216,15 @@ function begin(
 ): void {
   const state = streams.get(facts.stream)
   const reason = refusal(state, facts)
-  if (reason !== null) return voidOne(bucket, facts, reason, verdicts)
+  if (reason !== null) {
+    voidOne(bucket, facts, reason, verdicts)
+    return
+  }
   voidOpen(bucket, facts.stream, 'replaced', verdicts)
-  if (facts.count === 1) return accept(bucket, streams, [facts], verdicts)
+  if (facts.count === 1) {
+    accept(bucket, streams, [facts], verdicts)
+    return
+  }
   if (bucket.open.size >= OPEN_MAX) {
     const [oldest] = bucket.open.keys()
     if (oldest !== undefined) voidOpen(bucket, oldest, 'overflow', verdicts)
@@ -249,7 +256,8 @@ function goOn(
 ): void {
   const open = bucket.open.get(facts.stream)
   if (open === undefined || open.appendId !== facts.appendId) {
-    return voidOne(bucket, facts, 'order', verdicts)
+    voidOne(bucket, facts, 'order', verdicts)
+    return
   }
   const fits =
     facts.index === open.records.length &&
@@ -257,7 +265,8 @@ function goOn(
     facts.version === open.first.version + facts.index
   if (!fits) {
     voidOpen(bucket, facts.stream, 'order', verdicts)
-    return voidOne(bucket, facts, 'order', verdicts)
+    voidOne(bucket, facts, 'order', verdicts)
+    return
   }
   open.records.push(facts)
   if (open.records.length < open.count) return
@@ -274,7 +283,10 @@ function accept(
   const first = records[0] as EventFacts
   const last = records[records.length - 1] as EventFacts
   const reason = claimsProblem(bucket, streams, first)
-  if (reason !== null) return voidAll(bucket, records, reason, verdicts)
+  if (reason !== null) {
+    voidAll(bucket, records, reason, verdicts)
+    return
+  }
   const state = streams.get(first.stream)
   streams.set(first.stream, {
     ...state,

@@ -1,0 +1,97 @@
+/** The bounds of names, checked where they enter. */
+import { StoreError } from './errors.ts'
+
+const TENANT = /^[a-zA-Z0-9._-]{0,64}$/
+const CATEGORY = /^[a-zA-Z0-9._-]{1,200}$/
+const STREAM_BYTES_MAX = 512
+const TYPE_LENGTH_MAX = 200
+const WORD_LENGTH_MAX = 256
+const TAGS_MAX = 16
+const TAG_BYTES_MAX = 128
+const METADATA_MAX = 32
+const METADATA_NAME = /^[a-zA-Z0-9._-]{1,64}$/
+const METADATA_BYTES_MAX = 4096
+
+const bad = (text: string): StoreError => new StoreError('BAD_ARGUMENT', text)
+const shown = (value: unknown): string => (JSON.stringify(value) ?? String(value)).slice(0, 60)
+
+/** Checks a tenant's name. */
+export function checkTenant(tenant: string): void {
+  if (typeof tenant !== 'string' || !TENANT.test(tenant)) {
+    throw bad(`tenant must be 0 to 64 characters of a-z A-Z 0-9 . _ -, not ${shown(tenant)}`)
+  }
+}
+
+/** Checks a category's name. */
+export function checkCategory(category: string): void {
+  if (typeof category !== 'string' || !CATEGORY.test(category)) {
+    throw bad(`category must be 1 to 200 characters of a-z A-Z 0-9 . _ -, not ${shown(category)}`)
+  }
+}
+
+/** Checks a stream's id. */
+export function checkStreamId(id: string): void {
+  if (typeof id !== 'string' || id.length === 0 || id.includes('\0') || !id.isWellFormed()) {
+    throw bad(
+      `stream id must be 1 to ${STREAM_BYTES_MAX} bytes of text without NUL, not ${shown(id)}`,
+    )
+  }
+  if (id.length * 3 > STREAM_BYTES_MAX && Buffer.byteLength(id) > STREAM_BYTES_MAX) {
+    throw bad(`stream id must be at most ${STREAM_BYTES_MAX} bytes, not ${Buffer.byteLength(id)}`)
+  }
+}
+
+/** Checks a type of event. */
+export function checkType(type: string, index: number): void {
+  if (typeof type !== 'string' || type === '' || type.length > TYPE_LENGTH_MAX) {
+    throw bad(
+      `events[${index}].type must be 1 to ${TYPE_LENGTH_MAX} characters, not ${shown(type)}`,
+    )
+  }
+}
+
+/** Checks an id that the caller gives: append, command, correlation, causation, actor, saga, event. */
+export function checkWord(value: string | undefined, field: string): void {
+  if (value === undefined) return
+  if (typeof value !== 'string' || value === '' || value.length > WORD_LENGTH_MAX) {
+    throw bad(`${field} must be 1 to ${WORD_LENGTH_MAX} characters, not ${shown(value)}`)
+  }
+}
+
+/** Checks tags. */
+export function checkTags(tags: readonly string[], field: string): void {
+  if (!Array.isArray(tags) || tags.length > TAGS_MAX) {
+    throw bad(`${field} must be a list of at most ${TAGS_MAX}, not ${shown(tags)}`)
+  }
+  for (const tag of tags) {
+    if (typeof tag !== 'string' || tag === '' || tag.includes('\0')) {
+      throw bad(`${field} must be texts without NUL, not ${shown(tag)}`)
+    }
+    if (Buffer.byteLength(tag) > TAG_BYTES_MAX) {
+      throw bad(`${field} must be at most ${TAG_BYTES_MAX} bytes each, not ${shown(tag)}`)
+    }
+  }
+}
+
+/** Checks metadata. */
+export function checkMetadata(metadata: Readonly<Record<string, string>>, field: string): void {
+  const entries = Object.entries(metadata)
+  if (entries.length > METADATA_MAX) {
+    throw bad(`${field} must have at most ${METADATA_MAX} entries, not ${entries.length}`)
+  }
+  for (const [name, value] of entries) {
+    if (!METADATA_NAME.test(name)) {
+      throw bad(`${field} names must be 1 to 64 of a-z A-Z 0-9 . _ -, not ${shown(name)}`)
+    }
+    if (typeof value !== 'string' || Buffer.byteLength(value) > METADATA_BYTES_MAX) {
+      throw bad(`${field}.${name} must be text of at most ${METADATA_BYTES_MAX} bytes`)
+    }
+  }
+}
+
+/** Checks a whole number. */
+export function checkWhole(value: number, min: number, field: string): void {
+  if (!Number.isSafeInteger(value) || value < min) {
+    throw bad(`${field} must be a whole number from ${min} on, not ${shown(value)}`)
+  }
+}
