@@ -1,10 +1,11 @@
 /**
- * What goes on by itself: checkpoints by time and size, retention, the watch on free space, the
- * expiry of producers, the trimming of internal topics.
+ * What goes on by itself: checkpoints by time and size, retention, compaction, the watch on free
+ * space, the expiry of producers, the trimming of internal topics.
  */
 import type { Appends } from './appends.ts'
 import type { Timer } from './outside.ts'
 import type { Checkpointer } from './storage/checkpointer.ts'
+import type { Cleaner } from './storage/compaction/cleaner.ts'
 import type { LogStore } from './storage/log-store.ts'
 import type { Retention } from './storage/retention.ts'
 import type { Segment } from './storage/segment.ts'
@@ -19,12 +20,14 @@ export class Clockwork {
   readonly #topics: TopicTable
   readonly #checkpointer: Checkpointer
   readonly #retention: Retention
+  readonly #cleaner: Cleaner
   readonly #appends: Appends
   readonly #timers = new Map<string, Timer>()
   #bytesAtCheckpoint = 0
   /** Segments of internal topics that the last checkpoint still lists. */
   #doomed: Segment[] = []
   #retaining: Promise<void> | undefined
+  #cleaning: Promise<void> | undefined
   #checkpointing = false
   #stopped = false
 
@@ -33,12 +36,14 @@ export class Clockwork {
     topics: TopicTable
     checkpointer: Checkpointer
     retention: Retention
+    cleaner: Cleaner
     appends: Appends
   }) {
     this.#store = parts.store
     this.#topics = parts.topics
     this.#checkpointer = parts.checkpointer
     this.#retention = parts.retention
+    this.#cleaner = parts.cleaner
     this.#appends = parts.appends
     this.#checkpointer.onDone = () => this.#afterCheckpoint()
   }
@@ -57,6 +62,7 @@ export class Clockwork {
     this.#every('space', SPACE_CHECK_MS, () => this.checkSpace())
     this.#every('checkpoint', settings['checkpoint.interval.ms'], () => this.#checkpointIfNeeded())
     this.#every('retention', settings['log.retention.check.interval.ms'], () => this.retain())
+    this.#every('cleaner', settings['log.cleaner.backoff.ms'], () => this.#clean())
   }
 
   /** A group is complete: is a checkpoint due by size? */
@@ -94,8 +100,17 @@ export class Clockwork {
     this.#stopped = true
     for (const timer of this.#timers.values()) timer.cancel()
     this.#timers.clear()
+    await this.#cleaner.stop()
+    await this.#cleaning
     await this.#retaining
     if (this.#store.journal.fencedBy === undefined) await this.#checkpointer.final()
+  }
+
+  #clean(): void {
+    if (this.#cleaning !== undefined || this.#store.journal.fencedBy !== undefined) return
+    this.#cleaning = this.#cleaner.run().finally(() => {
+      this.#cleaning = undefined
+    })
   }
 
   #checkpointIfNeeded(): void {
@@ -119,6 +134,7 @@ export class Clockwork {
 
   #afterCheckpoint(): void {
     this.#bytesAtCheckpoint = this.#store.journalBytes
+    this.#cleaner.afterCheckpoint()
     for (const segment of this.#doomed) segment.unlink()
     this.#doomed = []
     for (const topic of this.#topics.all()) {

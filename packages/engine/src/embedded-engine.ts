@@ -29,11 +29,19 @@ import {
 import type { Appends } from './appends.ts'
 import type { Clockwork } from './clockwork.ts'
 import { describeTopicConfig } from './coordinators/topic-config.ts'
-import type { Engine, EngineHealth, EngineMetrics, SlicedFetchResult, TopicView } from './engine.ts'
+import type {
+  CompactedPartition,
+  Engine,
+  EngineHealth,
+  EngineMetrics,
+  SlicedFetchResult,
+  TopicView,
+} from './engine.ts'
 import { epochProblem, type Fetches } from './fetches.ts'
 import { guardedGroups } from './guarded-groups.ts'
 import { nodeConfigEntries } from './node-config.ts'
 import type { EngineSettings } from './settings.ts'
+import type { Cleaner } from './storage/compaction/cleaner.ts'
 import type { LogStore } from './storage/log-store.ts'
 import type { PartitionLog } from './storage/partition-log.ts'
 import type { RecoveryReport } from './storage/recovery.ts'
@@ -52,6 +60,7 @@ export type EngineParts = {
   readonly fetches: Fetches
   readonly groups: Groups & { close(): void }
   readonly clockwork: Clockwork
+  readonly cleaner: Cleaner
   readonly recovery: RecoveryReport
   readonly release: () => Promise<void>
 }
@@ -199,7 +208,7 @@ export class EmbeddedEngine implements Engine {
   }
 
   metrics(): EngineMetrics {
-    const { store, appends, fetches, clockwork, recovery } = this.#parts
+    const { store, appends, fetches, clockwork, cleaner, recovery } = this.#parts
     return {
       append_batches_total: appends.batches,
       append_records_total: appends.records,
@@ -215,6 +224,10 @@ export class EmbeddedEngine implements Engine {
       journal_used_bytes: store.journal.fill.usedBytes,
       checkpoints_total: clockwork.checkpoints,
       segments_removed_total: clockwork.segmentsRemoved,
+      cleanings_total: cleaner.cleanings,
+      cleaned_bytes_before_total: cleaner.bytesBefore,
+      cleaned_bytes_after_total: cleaner.bytesAfter,
+      cleaned_records_removed_total: cleaner.recordsRemoved,
       segment_files_open: store.cache.openCount,
       partitions: store.partitions.size,
       recovered_groups: recovery.groups,
@@ -229,6 +242,18 @@ export class EmbeddedEngine implements Engine {
 
   allTopics(): readonly TopicView[] {
     return this.#parts.topics.views(this.nodeId)
+  }
+
+  compactNow(topic: string): Promise<readonly CompactedPartition[]> {
+    return this.#guard(async () => {
+      const entry = this.#parts.topics.get(topic)
+      if (entry === undefined) throw new LogError('UNKNOWN_TOPIC_OR_PARTITION', topic)
+      if (entry.internal) throw new LogError('INVALID_TOPIC_EXCEPTION', `${topic} is internal`)
+      if (!entry.config.compacts) {
+        throw new LogError('POLICY_VIOLATION', `${topic}: cleanup.policy has no compact`)
+      }
+      return this.#parts.cleaner.compactNow(entry.partitions)
+    })
   }
 
   endOfEpoch(

@@ -46,6 +46,18 @@ export type EngineHealth = {
   readonly diskFull: boolean
 }
 
+/** What a compaction has made of a partition. */
+export type CompactedPartition = {
+  readonly topic: string
+  readonly partition: number
+  /** Of the records below it each key has only its last. */
+  readonly cleanedTo: Offset
+  /** Bytes of the segments up to there. */
+  readonly bytesBefore: number
+  readonly bytesAfter: number
+  readonly recordsRemoved: number
+}
+
 /** Counters since the start and gauges of now, for the metrics page. Bytes and counts. */
 export type EngineMetrics = Readonly<Record<string, number>>
 
@@ -71,6 +83,14 @@ export interface Engine extends Log {
 
   /** {@link Log.fetch} without reading the records; the caller releases every slice. */
   fetchSlices(request: FetchRequest): Promise<readonly SlicedFetchResult[]>
+
+  /**
+   * Compacts a topic at once, whatever its dirty ratio: closes what is being written, cleans all that
+   * is older than `min.compaction.lag.ms`, and resolves when the old files are unlinked. Rejects with
+   * UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION (internal), POLICY_VIOLATION (no
+   * `cleanup.policy=compact`), KAFKA_STORAGE_ERROR.
+   */
+  compactNow(topic: string): Promise<readonly CompactedPartition[]>
 
   /** Where an epoch ended (OffsetForLeaderEpoch, KIP-320): the start of the next, or the end. */
   endOfEpoch(

@@ -2,6 +2,7 @@ export { GROUP_SETTINGS, type GroupSettings } from './coordinators/groups/settin
 export { type Disk, DiskError, type DiskErrorCode, type DiskFile } from './disk/disk.ts'
 export { nodeDisk } from './disk/node-disk.ts'
 export type {
+  CompactedPartition,
   Engine,
   EngineHealth,
   EngineMetrics,

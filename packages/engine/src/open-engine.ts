@@ -24,6 +24,7 @@ import { type Outside, systemOutside } from './outside.ts'
 import { ENGINE_SETTINGS, type EngineSettings } from './settings.ts'
 import type { Checkpoint } from './storage/checkpoint-file.ts'
 import { Checkpointer } from './storage/checkpointer.ts'
+import { Cleaner } from './storage/compaction/cleaner.ts'
 import { FileCache } from './storage/file-cache.ts'
 import { beginGeneration, FENCED_MARKER, setAsideFencedJournal } from './storage/generation.ts'
 import { Journal, STAGING_SLOTS } from './storage/journal.ts'
@@ -193,11 +194,18 @@ class Opening {
     const internal = (partition: PartitionLog): boolean =>
       partition.deleted || this.#topics.get(partition.topic)?.internal === true
     const retention = new Retention(this.#store, moves => admin.moveLogStarts(moves), internal)
+    const cleaner = new Cleaner({
+      store: this.#store,
+      checkpointer: this.#checkpointer,
+      partitions: () => this.#topics.compacted(),
+      onEvent: event => this.#event(event.level, event.message),
+    })
     const clockwork = new Clockwork({
       store: this.#store,
       topics: this.#topics,
       checkpointer: this.#checkpointer,
       retention,
+      cleaner,
       appends: this.#appends,
     })
     this.#clockwork = clockwork
@@ -218,6 +226,7 @@ class Opening {
       fetches: new Fetches(this.#topics, this.#readWheel, settings),
       groups: this.#groups,
       clockwork,
+      cleaner,
       recovery: report,
       release: async () => {
         this.#wheel.close()

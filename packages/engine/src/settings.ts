@@ -28,6 +28,9 @@ export const ENGINE_SETTINGS: {
   readonly 'journal.group.max.bytes': IntegerSetting
   readonly 'journal.max.bytes': IntegerSetting
   readonly 'journal.stall.max.ms': IntegerSetting
+  readonly 'log.cleaner.backoff.ms': IntegerSetting
+  readonly 'log.cleaner.dedupe.buffer.size': IntegerSetting
+  readonly 'log.cleaner.io.max.bytes.per.second': IntegerSetting
   readonly 'log.retention.check.interval.ms': IntegerSetting
   readonly 'node.id': IntegerSetting
   readonly 'num.partitions': IntegerSetting
@@ -83,6 +86,24 @@ export const ENGINE_SETTINGS: {
     100,
     600_000,
     'A write or sync of the journal that takes longer counts as failed.',
+  ),
+  'log.cleaner.backoff.ms': integer(
+    15_000,
+    100,
+    86_400_000,
+    'How often compacted partitions are looked at.',
+  ),
+  'log.cleaner.dedupe.buffer.size': integer(
+    32 * MIB,
+    1024,
+    1024 * MIB,
+    'Memory for the keys of one round of cleaning, 24 bytes each at three quarters; a partition with more takes more rounds.',
+  ),
+  'log.cleaner.io.max.bytes.per.second': integer(
+    32 * MIB,
+    64 * 1024,
+    2 ** 40,
+    'Bytes that cleaning reads and writes in a second.',
   ),
   'log.retention.check.interval.ms': integer(
     300_000,

@@ -82,6 +82,13 @@ export class TopicTable implements CatalogueEvents {
     return this.#topics.get(topic)?.partitions[partition]
   }
 
+  /** The partitions of compacted topics; the engine's own are trimmed in another way. */
+  *compacted(): Generator<PartitionLog> {
+    for (const { internal, config, partitions } of this.#topics.values()) {
+      if (config.compacts && !internal) yield* partitions
+    }
+  }
+
   /** What clients are shown, in order of name. */
   views(nodeId: number): readonly TopicView[] {
     this.#views ??= [...this.#topics.values()]

@@ -111,6 +111,16 @@ export class ProducerLedger {
     if (known.batches.length > BATCHES_REMEMBERED) known.batches.shift()
   }
 
+  /** Base offset of the last batch of each producer, by its id. */
+  lastOffsets(): ReadonlyMap<number, number> {
+    return new Map(
+      [...this.#producers].map(([producerId, { batches }]) => [
+        producerId,
+        batches.at(-1)?.[2] ?? -1,
+      ]),
+    )
+  }
+
   /** Forgets producers that have been silent since `before` (ms since the epoch). */
   expire(before: number): void {
     for (const [producerId, entry] of this.#producers) {

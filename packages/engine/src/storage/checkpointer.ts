@@ -13,13 +13,14 @@
 import type { ProducerRecord } from '../coordinators/producer-ledger.ts'
 import type { CoordinatorRecord } from '../coordinators/record-sink.ts'
 import { type Checkpoint, type SnapshotRecord, writeCheckpoint } from './checkpoint-file.ts'
+import { inTime } from './in-time.ts'
 import type { JournalPosition } from './journal.ts'
 import { entriesOf } from './journal-format.ts'
 import { JournalScan } from './journal-scan.ts'
 import type { LogStore } from './log-store.ts'
 import { PARTITIONS_FOLDER, type PartitionLog, type PartitionRecord } from './partition-log.ts'
 import { rescue } from './rescue.ts'
-import type { Segment } from './segment.ts'
+import { type Segment, segmentName } from './segment.ts'
 
 /** Segment syncs at once when the journal is more than half full (engine rule 5). */
 const SYNCS_AT_ONCE_MAX = 4
@@ -98,6 +99,11 @@ export class Checkpointer {
   /** Groups up to this one are covered by a durable checkpoint. */
   get coveredSeq(): number {
     return this.#last.journal.seq
+  }
+
+  /** The partitions as the last durable checkpoint lists them. */
+  get partitions(): readonly PartitionRecord[] {
+    return this.#last.partitions
   }
 
   /**
@@ -311,14 +317,10 @@ export class Checkpointer {
     }
   }
 
-  /** A disk that does not answer counts as failed: it must not hold the journal for ever. */
-  async #limited(work: Promise<unknown>): Promise<void> {
+  /** A disk that does not answer must not hold the journal for ever. */
+  #limited(work: Promise<unknown>): Promise<void> {
     const { outside, settings } = this.#store
-    const ms = settings['journal.stall.max.ms']
-    await new Promise<void>((resolve, reject) => {
-      const timer = outside.timers.after(ms, () => reject(new Error(`no answer for ${ms} ms`)))
-      work.then(() => resolve(), reject).finally(() => timer.cancel())
-    })
+    return inTime(outside.timers, settings['journal.stall.max.ms'], work)
   }
 
   /** Copies what the fenced partitions miss out of the journal, so that they do not pin it. */
@@ -342,15 +344,17 @@ export class Checkpointer {
 
 /**
  * A record may have waited while the checkpoint before it was written, and segments have been dropped
- * since: this checkpoint must not list files that are taken away once it is durable.
+ * since: this checkpoint must not list files that are taken away once it is durable. What compaction
+ * has replaced since is still there, and stays until a checkpoint no longer lists it.
  */
 function withoutDropped(
   record: PartitionRecord,
   partition: PartitionLog | undefined,
 ): PartitionRecord {
   if (partition === undefined) return record
-  const kept = new Set(partition.segments.map(segment => segment.baseOffset))
-  const segments = record.segments.filter(segment => kept.has(segment.baseOffset))
+  const replaced = partition.replacedSegments.map(({ segment }) => segment)
+  const kept = new Set([...partition.segments, ...replaced].map(segmentName))
+  const segments = record.segments.filter(segment => kept.has(segmentName(segment)))
   return segments.length === record.segments.length ? record : { ...record, segments }
 }
 

@@ -61,7 +61,7 @@ export function* dumpSegment(
   path: string,
   options: { readonly records?: boolean } = {},
 ): Generator<DumpLine> {
-  const baseOffset = Number(/(\d+)\.log$/.exec(path)?.[1] ?? 0)
+  const baseOffset = Number(/(\d+)(?:-\d+)?\.log$/.exec(path)?.[1] ?? 0)
   const file = disk.open(path, 'read')
   try {
     const rules = { nextOffset: baseOffset, gaps: true, checksums: true }

@@ -4,7 +4,7 @@
  */
 import type { Disk, DiskFile } from '../disk/disk.ts'
 import type { PartitionRecord } from './partition-log.ts'
-import { type SegmentRecord, segmentName } from './segment.ts'
+import { isSparse, type SegmentRecord, segmentName } from './segment.ts'
 import { scanBatches } from './segment-scan.ts'
 
 /** Cuts a partition's segments to what is whole; `lost` where readable records are given up. */
@@ -15,7 +15,7 @@ export function cutToIntact(
 ): { readonly segments: readonly SegmentRecord[]; readonly lost: boolean } {
   let lost = false
   const segments = record.segments.flatMap(segment => {
-    const path = `${partition.folder}/${segmentName(segment.baseOffset)}.log`
+    const path = `${partition.folder}/${segmentName(segment)}.log`
     if (!disk.exists(path)) {
       lost ||= segment.nextOffset > partition.logStart
       return []
@@ -36,7 +36,7 @@ export function cutToIntact(
 /** The whole batches at a segment's start. */
 function intactPart(file: DiskFile, segment: SegmentRecord): SegmentRecord {
   const end = Math.min(file.size(), segment.bytes)
-  const rules = { nextOffset: segment.baseOffset, gaps: false, checksums: true }
+  const rules = { nextOffset: segment.baseOffset, gaps: isSparse(segment), checksums: true }
   const scan = scanBatches(file, 0, end, rules)
   let nextOffset = segment.baseOffset
   let step = scan.next()

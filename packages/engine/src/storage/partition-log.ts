@@ -8,22 +8,14 @@
  * and the high watermark passes it, when the group is complete. Damage quarantines the partition: no
  * appends, no reads past it, until an operator decides; a failed sync of a segment fences it.
  */
-import {
-  baseOffsetOf,
-  findOffsetByTimestamp,
-  LogError,
-  lastOffsetOf,
-  maxTimestampRecord,
-  type Offset,
-  RecordBatch,
-  type Timestamp,
-} from '@millrace/log'
+import { baseOffsetOf, LogError, lastOffsetOf, type Offset, type Timestamp } from '@millrace/log'
 import { ProducerLedger, type ProducerRecord } from '../coordinators/producer-ledger.ts'
 import type { TopicConfig } from '../coordinators/topic-config.ts'
 import type { Disk } from '../disk/disk.ts'
 import { DamageError } from './damage.ts'
 import type { FileCache } from './file-cache.ts'
-import { Segment, type SegmentRecord } from './segment.ts'
+import { isSparse, Segment, type SegmentRecord } from './segment.ts'
+import { type ReplacedSegment, SegmentList } from './segment-list.ts'
 
 /** Folder of all partitions' folders. */
 export const PARTITIONS_FOLDER = 'partitions'
@@ -41,7 +33,19 @@ export type PartitionRecord = {
   readonly epochs: readonly EpochStart[]
   readonly segments: readonly SegmentRecord[]
   readonly producers: readonly ProducerRecord[]
+  /** Absent where compaction has never been here. */
+  readonly cleaning?: CleaningState
 }
+
+/** What compaction remembers of a partition. */
+export type CleaningState = {
+  /** Below it no two records have the same key, unless a tombstone is one of them. */
+  readonly cleanedTo: Offset
+  /** When the first of the remaining tombstones may go, ms since the epoch; null without one. */
+  readonly tombstonesUntil: Timestamp | null
+}
+
+const NEVER_CLEANED: CleaningState = { cleanedTo: 0, tombstonesUntil: null }
 
 /** Why a partition takes no appends. */
 export type PartitionTrouble = {
@@ -85,7 +89,7 @@ export class PartitionLog {
   readonly producers: ProducerLedger
   readonly waiters: Set<PartitionWaiter> = new Set()
   readonly #parts: PartitionParts
-  readonly #segments: Segment[] = []
+  readonly #segments = new SegmentList()
   #epochs: EpochStart[] = [[0, 0]]
   #logStart: Offset = 0
   #nextOffset: Offset = 0
@@ -101,6 +105,7 @@ export class PartitionLog {
   removed = false
   /** Whether its folder holds names that no sync has covered. */
   namesDirty = false
+  cleaning: CleaningState = NEVER_CLEANED
 
   constructor(parts: PartitionParts) {
     this.#parts = parts
@@ -140,12 +145,17 @@ export class PartitionLog {
   }
 
   get segments(): readonly Segment[] {
-    return this.#segments
+    return this.#segments.all
   }
 
-  /** Bytes on disk. */
+  /** Segments that compaction has replaced, while their files are still there. */
+  get replacedSegments(): readonly ReplacedSegment[] {
+    return this.#segments.replaced
+  }
+
+  /** Bytes of its segments. */
   get bytes(): number {
-    return this.#segments.reduce((sum, segment) => sum + segment.bytes, 0)
+    return this.#segments.bytes
   }
 
   /** Bytes that wait in memory for room on the disk. */
@@ -208,30 +218,17 @@ export class PartitionLog {
   /** The batches from `offset` on; undefined at the end. Throws LogError and DamageError. */
   locate(offset: Offset, maxBytes: number): LocatedRange | undefined {
     if (offset >= this.#highWatermark) return undefined
-    const segment = this.#segmentOf(offset)
-    if (segment === undefined) return undefined
-    return this.#reading(() => ({ segment, ...segment.range(offset, maxBytes) }))
+    return this.#reading(() => this.#segments.locate(offset, maxBytes))
   }
 
   /** The first record at or after `timestamp`, null if there is none. Throws LogError. */
   recordAtTime(timestamp: number): RecordPlace | null {
-    return this.#reading(() => {
-      for (const batch of this.#batchesReaching(timestamp)) {
-        const place = findOffsetByTimestamp(new RecordBatch(batch, 0), timestamp, this.#logStart)
-        if (place !== null) return place
-      }
-      return null
-    })
+    return this.#reading(() => this.#segments.recordAtTime(timestamp, this.#logStart))
   }
 
   /** The first record that has the largest timestamp, null if there is none. Throws LogError. */
   recordOfMaxTimestamp(): RecordPlace | null {
-    return this.#reading(() => {
-      const live = this.#segments.filter(segment => segment.nextOffset > this.#logStart)
-      const max = live.reduce((most, segment) => Math.max(most, segment.maxTimestamp), -1)
-      // The largest may lie below the log start, in a segment that reaches above it.
-      return this.#latestReaching(max) ?? this.#latestReaching(0)
-    })
+    return this.#reading(() => this.#segments.recordOfMaxTimestamp(this.#logStart))
   }
 
   /** Where `epoch` ended: the start of the next larger one, or the end (KIP-320). */
@@ -270,20 +267,39 @@ export class PartitionLog {
 
   /** Segments that lie wholly below a log start; the last one never does. */
   obsoleteSegments(logStart: Offset = this.#logStart): readonly Segment[] {
-    return this.#segments.slice(0, -1).filter(segment => segment.nextOffset <= logStart)
+    return this.segments.slice(0, -1).filter(segment => segment.nextOffset <= logStart)
   }
 
   /** Takes segments out of the list; their files are unlinked by the caller. */
   drop(segments: readonly Segment[]): void {
-    for (const segment of segments) {
-      const at = this.#segments.indexOf(segment)
-      if (at >= 0) this.#segments.splice(at, 1)
-    }
+    this.#segments.drop(segments)
   }
 
-  /** Closes the last segment, so that retention can take it. */
+  /** The segment of the partition's folder with this record. */
+  segment(record: SegmentRecord): Segment {
+    const { disk, cache } = this.#parts
+    return new Segment({ disk, cache, folder: this.folder, partitionId: this.id }, record)
+  }
+
+  /**
+   * Puts a segment that compaction has written, and synced, in the place of its sources; false where
+   * they are no longer all there, or nothing may be changed any more.
+   *
+   * @param group the commit group that is open now
+   */
+  replace(sources: readonly Segment[], result: Segment, group: number): boolean {
+    if (this.deleted || this.removed || this.#trouble !== undefined) return false
+    return this.#segments.replace(sources, result, group)
+  }
+
+  /** The files of these replaced segments are gone. */
+  forgetReplaced(segments: readonly Segment[]): void {
+    this.#segments.forget(segments)
+  }
+
+  /** Closes the last segment, so that retention or compaction can take it. */
   roll(now: number): void {
-    const last = this.#segments.at(-1)
+    const { last } = this.#segments
     if (last === undefined || last.bytes === 0) return
     this.#addSegment(this.#highWatermark, now)
   }
@@ -314,7 +330,7 @@ export class PartitionLog {
   remove(): readonly Segment[] {
     this.removed = true
     this.#unwritten = []
-    return this.#segments.splice(0)
+    return this.#segments.takeAll()
   }
 
   /** What a checkpoint keeps: the ends as of the last complete group. */
@@ -324,22 +340,22 @@ export class PartitionLog {
       nextOffset: this.#highWatermark,
       epochs: this.#epochs,
       // A segment without bytes has no file yet.
-      segments: this.#segments
-        .filter(segment => segment.bytes > 0)
-        .map(segment => segment.record()),
+      segments: this.segments.filter(segment => segment.bytes > 0).map(segment => segment.record()),
       producers,
+      ...(this.cleaning === NEVER_CLEANED ? {} : { cleaning: this.cleaning }),
     }
   }
 
   /** Takes over what a checkpoint kept. The files have been cut to these sizes before. */
   restore(record: PartitionRecord): void {
-    for (const segment of record.segments) this.#segments.push(this.#segment(segment))
+    for (const segment of record.segments) this.#segments.add(this.segment(segment))
     const first = record.segments[0]?.baseOffset ?? record.nextOffset
     this.#logStart = Math.max(this.#logStart, first)
     this.#epochs = record.epochs.length > 0 ? [...record.epochs] : [[0, 0]]
     this.#nextOffset = record.nextOffset
     this.#highWatermark = record.nextOffset
     this.producers.restore(record.producers)
+    this.cleaning = record.cleaning ?? NEVER_CLEANED
   }
 
   get #isFenced(): boolean {
@@ -353,7 +369,7 @@ export class PartitionLog {
         const run = this.#runThatFits(batches, written)
         this.#appendRun(batches.slice(written, written + run), now)
         written += run
-        this.#highWatermark = this.#segments.at(-1)?.nextOffset ?? this.#highWatermark
+        this.#highWatermark = this.#segments.last?.nextOffset ?? this.#highWatermark
       }
     } catch (cause) {
       const code = (cause as { code?: unknown }).code
@@ -366,7 +382,7 @@ export class PartitionLog {
   /** How many batches from `from` on go into the current segment; at least one. */
   #runThatFits(batches: readonly Buffer[], from: number): number {
     const { segmentBytes } = this.config
-    let size = this.#segments.at(-1)?.bytes ?? 0
+    let size = this.#segments.last?.bytes ?? 0
     let run = 0
     for (let i = from; i < batches.length; i += 1) {
       size += batches[i]?.length ?? 0
@@ -381,11 +397,13 @@ export class PartitionLog {
     const first = batches[0]
     if (first === undefined) return
     const baseOffset = baseOffsetOf(first)
-    const last = this.#segments.at(-1)
+    const { last } = this.#segments
     const full = last !== undefined && last.bytes > 0 && last.bytes + first.length > segmentBytes
     const old = last !== undefined && last.bytes > 0 && now - last.createdAt > segmentMs
-    // Within a segment offsets have no gap: where some were given up, another one begins.
-    const follows = last !== undefined && last.nextOffset === baseOffset && !full && !old
+    // Within a segment offsets have no gap: where some were given up, another one begins, and behind
+    // one that compaction has written.
+    const fits = last !== undefined && last.nextOffset === baseOffset && !isSparse(last)
+    const follows = fits && !full && !old
     const segment = follows ? last : this.#addSegment(baseOffset, now)
     // The file is created now, perhaps long after a retention pass has begun the segment.
     if (segment.bytes === 0) this.namesDirty = true
@@ -393,9 +411,9 @@ export class PartitionLog {
   }
 
   #addSegment(baseOffset: Offset, now: number): Segment {
-    if (this.#segments.length === 0) this.#parts.disk.makeFolder(this.folder)
+    if (this.#segments.last === undefined) this.#parts.disk.makeFolder(this.folder)
     this.namesDirty = true
-    const segment = this.#segment({
+    const segment = this.segment({
       baseOffset,
       createdAt: now,
       bytes: 0,
@@ -403,40 +421,8 @@ export class PartitionLog {
       maxTimestamp: -1,
       maxTimestampOffset: -1,
     })
-    this.#segments.push(segment)
+    this.#segments.add(segment)
     return segment
-  }
-
-  #segment(record: SegmentRecord): Segment {
-    const { disk, cache } = this.#parts
-    return new Segment({ disk, cache, folder: this.folder, partitionId: this.id }, record)
-  }
-
-  #segmentOf(offset: Offset): Segment | undefined {
-    let low = 0
-    let high = this.#segments.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if ((this.#segments[middle]?.nextOffset ?? 0) > offset) high = middle
-      else low = middle + 1
-    }
-    return this.#segments[low]
-  }
-
-  *#batchesReaching(timestamp: number): Generator<Buffer> {
-    for (const segment of this.#segments) {
-      if (segment.nextOffset <= this.#logStart || segment.maxTimestamp < timestamp) continue
-      yield* segment.batchesReaching(timestamp, this.#logStart)
-    }
-  }
-
-  #latestReaching(timestamp: number): RecordPlace | null {
-    let latest: RecordPlace | null = null
-    for (const batch of this.#batchesReaching(timestamp)) {
-      const place = maxTimestampRecord(new RecordBatch(batch, 0), this.#logStart)
-      if (place !== null && place.timestamp > (latest?.timestamp ?? -1)) latest = place
-    }
-    return latest
   }
 
   #reading<T>(read: () => T): T {

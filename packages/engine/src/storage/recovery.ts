@@ -273,23 +273,23 @@ class Recovery {
     const { disk } = this.#target.store
     const known = new Set<string>()
     const kept = record.segments.filter((segment, i) => {
-      const path = `${partition.folder}/${segmentName(segment.baseOffset)}`
+      const path = `${partition.folder}/${segmentName(segment)}`
       const isLast = i === record.segments.length - 1
       // The last one goes as well where it was closed, and removed, after the checkpoint.
       const isGone = !isLast || !disk.exists(`${path}.log`)
       if (segment.nextOffset <= partition.logStart && isGone) {
-        known.add(segmentName(segment.baseOffset))
+        known.add(segmentName(segment))
         this.#doomedFiles.push(`${path}.log`, `${path}.index`)
         return false
       }
-      known.add(segmentName(segment.baseOffset))
+      known.add(segmentName(segment))
       return true
     })
     for (const name of this.#readOnly ? [] : disk.list(partition.folder)) {
       if (!known.has(name.split('.')[0] ?? '')) disk.unlink(`${partition.folder}/${name}`)
     }
     for (const segment of kept) {
-      const path = `${partition.folder}/${segmentName(segment.baseOffset)}.log`
+      const path = `${partition.folder}/${segmentName(segment)}.log`
       if (!disk.exists(path)) throw new DamageError(path, 0, 'the segment is missing')
       const file = disk.open(path, 'write')
       try {

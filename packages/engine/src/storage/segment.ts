@@ -1,6 +1,9 @@
 /**
  * A segment: a file of record batches, one after another, and its sparse index.
  *
+ * As batches are appended they follow each other without a gap. Compaction writes a segment anew, with
+ * gaps, under a name of its own: revision 1, 2, and so on. Nothing is appended to such a one.
+ *
  * Bytes written by this run are trusted. Bytes that were there when the engine opened are checked on
  * the first read: by the block checksums of the index file where there is one (sealed segments, and
  * all after a clean stop), else by walking all batches once, which builds the index as well.
@@ -11,7 +14,7 @@ import { BlockChecksums } from './block-checksums.ts'
 import { DamageError } from './damage.ts'
 import type { FileCache } from './file-cache.ts'
 import { CHECKSUM_BLOCK_BYTES, SegmentIndex, type SegmentSummary } from './segment-index.ts'
-import { scanBatches } from './segment-scan.ts'
+import { type ScannedBatch, scanBatches } from './segment-scan.ts'
 
 const WALK_BYTES = 32 * 1024
 const walkPiece = Buffer.allocUnsafeSlow(WALK_BYTES)
@@ -21,18 +24,28 @@ export type SegmentRecord = SegmentSummary & {
   readonly baseOffset: number
   /** When its first batch was appended, ms since the epoch. */
   readonly createdAt: number
+  /** How often compaction has written it anew. Default 0. */
+  readonly revision?: number
 }
 
 /** A run of whole batches: where they lie and which offset follows. */
 export type SegmentRange = { readonly position: number; readonly bytes: number }
 
-/** Name of a segment's file without its ending. */
-export const segmentName = (baseOffset: number): string => String(baseOffset).padStart(20, '0')
+/** Name of a segment's file without its ending: base offset, and the revision if there is one. */
+export function segmentName(segment: Pick<SegmentRecord, 'baseOffset' | 'revision'>): string {
+  const { baseOffset, revision = 0 } = segment
+  const offset = String(baseOffset).padStart(20, '0')
+  return revision === 0 ? offset : `${offset}-${revision}`
+}
+
+/** Whether offsets may be missing between the segment's batches. */
+export const isSparse = ({ revision = 0 }: Pick<SegmentRecord, 'revision'>): boolean => revision > 0
 
 /** A file of record batches. */
 export class Segment {
   readonly baseOffset: number
   readonly createdAt: number
+  readonly revision: number
   readonly path: string
   readonly indexPath: string
   readonly #partitionId: number
@@ -62,8 +75,9 @@ export class Segment {
     this.#partitionId = place.partitionId
     this.baseOffset = record.baseOffset
     this.createdAt = record.createdAt
-    this.path = `${place.folder}/${segmentName(record.baseOffset)}.log`
-    this.indexPath = `${place.folder}/${segmentName(record.baseOffset)}.index`
+    this.revision = record.revision ?? 0
+    this.path = `${place.folder}/${segmentName(record)}.log`
+    this.indexPath = `${place.folder}/${segmentName(record)}.index`
     this.#bytes = record.bytes
     this.#nextOffset = record.nextOffset
     this.#trustedFrom = record.bytes
@@ -99,6 +113,7 @@ export class Segment {
       nextOffset: this.#nextOffset,
       maxTimestamp: this.#index.maxTimestamp,
       maxTimestampOffset: this.#index.maxTimestampOffset,
+      ...(this.revision === 0 ? {} : { revision: this.revision }),
     }
   }
 
@@ -131,11 +146,15 @@ export class Segment {
     }
   }
 
-  /** The batches from the one that holds `offset` on, up to about `maxBytes`, at least one. */
+  /**
+   * The batches from the one that holds `offset` on, up to about `maxBytes`, at least one; where
+   * compaction has taken that one away, from the next on. Empty if there is none.
+   */
   range(offset: number, maxBytes: number): SegmentRange {
     if (offset >= this.#nextOffset) return { position: this.#bytes, bytes: 0 }
     this.#load()
     const position = this.#positionOf(offset)
+    if (position >= this.#bytes) return { position, bytes: 0 }
     const end = this.#endOfRange(position, maxBytes)
     this.#verify(position, end)
     return { position, bytes: end - position }
@@ -174,6 +193,27 @@ export class Segment {
       if (lastOffset >= fromOffset && maxTimestampOf(buffer, at) >= timestamp) {
         yield buffer.subarray(at, at + bytes)
       }
+      step = scan.next()
+    }
+    const { position, damage } = step.value
+    if (damage !== null) throw new DamageError(this.path, position, damage)
+  }
+
+  /**
+   * All batches, from one at or before `fromOffset` on, each checked and valid until the next step.
+   * Whoever goes on in a later turn holds the segment meanwhile. Throws DamageError.
+   */
+  *batches(fromOffset: number): Generator<ScannedBatch, void> {
+    this.#load()
+    const start = this.#index.placeOf(fromOffset) ?? { position: 0, offset: this.baseOffset }
+    const file = this.#cache.use(this.path, 'write')
+    const rules = { nextOffset: start.offset, gaps: isSparse(this), checksums: true }
+    const scan = scanBatches(file, start.position, this.#bytes, rules)
+    let step = scan.next()
+    while (step.done !== true) {
+      const { position, bytes } = step.value
+      this.#verify(position, position + bytes)
+      yield step.value
       step = scan.next()
     }
     const { position, damage } = step.value
@@ -248,7 +288,7 @@ export class Segment {
     const index = new SegmentIndex()
     const blocks = new BlockChecksums()
     const file = this.#cache.use(this.path, 'write')
-    const rules = { nextOffset: this.baseOffset, gaps: false, checksums: true }
+    const rules = { nextOffset: this.baseOffset, gaps: isSparse(this), checksums: true }
     const scan = scanBatches(file, 0, this.#trustedFrom, rules)
     let step = scan.next()
     while (step.done !== true) {
@@ -283,6 +323,8 @@ export class Segment {
     let position = this.#index.placeOf(offset)?.position ?? 0
     const file = this.#cache.use(this.path, 'write')
     for (;;) {
+      // Behind the last batch that compaction has left there may be offsets without one.
+      if (position >= this.#bytes && isSparse(this)) return this.#bytes
       const read = file.read(position, walkPiece)
       let at = 0
       while (at + BATCH_HEADER_BYTES <= read) {

@@ -21,7 +21,7 @@ import { entriesOf } from './journal-format.ts'
 import { JournalScan } from './journal-scan.ts'
 import { type PartitionRecord, partitionFolder } from './partition-log.ts'
 import { readRescue, rescued } from './rescue.ts'
-import { type SegmentRecord, segmentName } from './segment.ts'
+import { isSparse, type SegmentRecord, segmentName } from './segment.ts'
 import { CHECKSUM_BLOCK_BYTES, SegmentIndex } from './segment-index.ts'
 import { scanBatches } from './segment-scan.ts'
 
@@ -150,7 +150,7 @@ class Verification {
     const start = starts.get(record.id) ?? 0
     let next: number | undefined
     record.segments.forEach(segment => {
-      const path = `${partitionFolder(record.id)}/${segmentName(segment.baseOffset)}.log`
+      const path = `${partitionFolder(record.id)}/${segmentName(segment)}.log`
       if (segment.nextOffset <= start && !this.#disk.exists(path)) return
       if (next !== undefined && segment.baseOffset < next) {
         this.#damage(path, 0, `the segment begins at ${segment.baseOffset}, ${next} was due`)
@@ -181,7 +181,7 @@ class Verification {
         this.#damage(path, file.size(), `the file ends before byte ${segment.bytes}`)
       }
       const end = Math.min(file.size(), segment.bytes)
-      const rules = { nextOffset: segment.baseOffset, gaps: false, checksums: true }
+      const rules = { nextOffset: segment.baseOffset, gaps: isSparse(segment), checksums: true }
       const positions = new Map<number, number>()
       const scan = scanBatches(file, 0, end, rules)
       let step = scan.next()

@@ -39,6 +39,8 @@ export type FilteredBatch = {
   readonly changed: boolean
   readonly kept: number
   readonly removed: number
+  /** Records without a value among the kept ones. */
+  readonly tombstones: number
   /** The delete horizon of what is left; null without one. */
   readonly deleteHorizon: Timestamp | null
 }
@@ -58,7 +60,7 @@ export function filterBatch(batch: RecordBatch, filter: BatchFilter): FilteredBa
   const kept = new KeptRecords(batch)
   const removed = kept.collect(filter)
   const horizon = known ?? (kept.tombstones > 0 ? filter.deleteHorizon : null)
-  const counts = { kept: kept.count, removed }
+  const counts = { kept: kept.count, removed, tombstones: kept.tombstones }
   if (kept.count === 0) {
     return { ...counts, batch: emptyBatch(batch), changed: true, deleteHorizon: null }
   }

@@ -1,0 +1,178 @@
+/**
+ * One cleaning of one partition: rounds of noting keys and writing segments anew.
+ *
+ * A round notes the last offset of each key in the dirty part, as far as the map has room, then
+ * goes over all segments up to there in the order of their offsets, and puts new ones in their
+ * place, several small ones in one. In that order, because a tombstone may only go when the values
+ * before it are gone. Each new segment is durable before it is put in place; the checkpoint that
+ * lists it is the durable word of the change, and only behind that are the old files taken away. So
+ * a crash finds either the old segments or the new ones, and never half a change.
+ *
+ * All of it goes in slices, between which appends and reads have their turn.
+ */
+import { LogError, type Offset, RecordBatch } from '@millrace/log'
+import type { LogStore } from '../log-store.ts'
+import type { PartitionLog } from '../partition-log.ts'
+import type { Segment } from '../segment.ts'
+import { BatchCleaner } from './batch-cleaner.ts'
+import { CleaningObsolete, CleaningOutput } from './cleaning-output.ts'
+import type { CleaningPlan } from './cleaning-plan.ts'
+import { OffsetMap } from './offset-map.ts'
+import type { Pace } from './pace.ts'
+
+/** What a cleaning has done. */
+export type CleaningReport = {
+  readonly rounds: number
+  readonly recordsRemoved: number
+  /** Batches that could not be opened, and so were left as they are. */
+  readonly unreadable: number
+  /** Everything below it has been cleaned. */
+  readonly cleanedTo: Offset
+}
+
+/** What a cleaning works with. */
+export type CleaningParts = {
+  readonly store: LogStore
+  readonly partition: PartitionLog
+  readonly plan: CleaningPlan
+  readonly pace: Pace
+  /** Told of each replacement, with the bytes of the files that have to wait for a checkpoint. */
+  readonly onReplaced: (bytes: number) => Promise<void>
+}
+
+/** Cleans a partition once. */
+export class PartitionCleaning {
+  readonly #parts: CleaningParts
+  #rounds = 0
+  #recordsRemoved = 0
+  #unreadable = 0
+
+  constructor(parts: CleaningParts) {
+    this.#parts = parts
+  }
+
+  /** Rejects with DiskError, DamageError, NoAnswer, CleaningObsolete, Stopped. */
+  async run(): Promise<CleaningReport> {
+    const { partition, plan } = this.#parts
+    let from = plan.dirtyFrom
+    do {
+      const { map, end } = await this.#noteKeys(from)
+      const to = Math.max(end, partition.cleaning.cleanedTo)
+      const tombstonesUntil = await this.#rewrite(map, to)
+      partition.cleaning = { cleanedTo: to, tombstonesUntil }
+      this.#rounds += 1
+      from = end
+    } while (from < plan.dirtyTo)
+    return {
+      rounds: this.#rounds,
+      recordsRemoved: this.#recordsRemoved,
+      unreadable: this.#unreadable,
+      cleanedTo: partition.cleaning.cleanedTo,
+    }
+  }
+
+  /** Notes the last offset of each key from `from` on; `end`: the first record not looked at. */
+  async #noteKeys(from: Offset): Promise<{ map: OffsetMap; end: Offset }> {
+    const { store, partition, plan } = this.#parts
+    const { dirtyTo } = plan
+    const map = new OffsetMap(dirtyTo - from, store.settings['log.cleaner.dedupe.buffer.size'])
+    for (const segment of partition.segments) {
+      if (segment.nextOffset <= from || segment.baseOffset >= dirtyTo) continue
+      const full = await this.#holding(segment, async () => {
+        for (const { buffer, at, bytes, baseOffset, lastOffset } of segment.batches(from)) {
+          if (baseOffset >= dirtyTo) break
+          if (lastOffset < from) continue
+          const stop = noteBatch(
+            map,
+            new RecordBatch(buffer, at, { checkCrc: false }),
+            from,
+            dirtyTo,
+          )
+          if (stop !== null) return stop
+          await this.#spend(segment, bytes)
+        }
+        return null
+      })
+      if (full !== null) return { map, end: full }
+    }
+    return { map, end: dirtyTo }
+  }
+
+  /** Writes the segments below `end` anew; answers when the first remaining tombstone may go. */
+  async #rewrite(map: OffsetMap, end: Offset): Promise<number | null> {
+    const { store, partition } = this.#parts
+    const cleaner = new BatchCleaner({
+      lastOffsets: map,
+      end,
+      now: store.outside.clock.now(),
+      deleteRetentionMs: partition.config.deleteRetentionMs,
+      lastOfProducers: partition.producers.lastOffsets(),
+    })
+    const sources = partition.segments.filter(segment => segment.baseOffset < end)
+    const output = new CleaningOutput({ ...this.#parts, cleaner })
+    try {
+      for (const source of sources) {
+        await output.begin(source)
+        await this.#holding(source, () => this.#copy(source, output, source === sources.at(-1)))
+      }
+      await output.end()
+    } catch (cause) {
+      output.discard()
+      throw cause
+    }
+    this.#recordsRemoved += cleaner.recordsRemoved
+    this.#unreadable = cleaner.unreadable
+    return cleaner.tombstonesUntil
+  }
+
+  async #copy(source: Segment, output: CleaningOutput, isLast: boolean): Promise<void> {
+    for (const { buffer, at, bytes, position } of source.batches(source.baseOffset)) {
+      const batch = new RecordBatch(buffer, at, { checkCrc: false })
+      const written = await output.take(batch, isLast && position + bytes === source.bytes)
+      await this.#spend(source, bytes + written)
+    }
+  }
+
+  /** Keeps the segment's file open while it is read. */
+  async #holding<T>(segment: Segment, work: () => Promise<T>): Promise<T> {
+    this.#mustBeThere(segment)
+    segment.hold()
+    try {
+      return await work()
+    } finally {
+      segment.letGo()
+    }
+  }
+
+  /** The end of a slice, if it was large enough; others may have changed the partition meanwhile. */
+  async #spend(segment: Segment, bytes: number): Promise<void> {
+    if (await this.#parts.pace.spend(bytes)) this.#mustBeThere(segment)
+  }
+
+  #mustBeThere(segment: Segment): void {
+    const { partition } = this.#parts
+    const { deleted, removed, trouble, segments } = partition
+    if (deleted || removed || trouble !== undefined || !segments.includes(segment)) {
+      throw new CleaningObsolete(partition)
+    }
+  }
+}
+
+/** Notes a batch's keys; answers with the offset that found no room, null if all did. */
+function noteBatch(map: OffsetMap, batch: RecordBatch, from: Offset, to: Offset): Offset | null {
+  if (batch.recordCount === 0 || batch.isControl) return null
+  try {
+    const cursor = batch.cursor()
+    while (cursor.advance()) {
+      const offset = batch.baseOffset + cursor.offsetDelta
+      if (offset >= to) break
+      const { keyAt, keyLength, bytes } = cursor
+      if (offset < from || keyLength < 0) continue
+      if (!map.put(bytes.subarray(keyAt, keyAt + keyLength), offset)) return offset
+    }
+  } catch (cause) {
+    // A batch that cannot be opened stays as it is, and so do the values that its keys replace.
+    if (!(cause instanceof LogError)) throw cause
+  }
+  return null
+}
