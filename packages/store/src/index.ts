@@ -1,3 +1,4 @@
+export { type CheckpointContent, decodeCheckpoint, encodeCheckpoint } from './checkpoint.ts'
 export { STORE_ERRORS, StoreError, type StoreErrorCode } from './errors.ts'
 export type {
   CategoryOptions,

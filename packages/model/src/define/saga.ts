@@ -109,9 +109,39 @@ export function end(): { readonly end: true } {
   return { end: true }
 }
 
+/** Which instance a timer or a rejection is of. */
+export type SagaInstanceInfo = {
+  /** The key. */
+  readonly id: string
+  readonly tenant: string
+  /** The moment that is handled, ms since the epoch: a timer's is when it was due. */
+  readonly time: number
+}
+
+/** A command of the saga's that its aggregate refused. */
+export type RejectedCommand = {
+  readonly aggregate: string
+  /** Id of the aggregate. */
+  readonly id: string
+  readonly command: string
+  /** What the aggregate answered. */
+  readonly reason: unknown
+}
+
+/**
+ * By which clock timers fall due. `"wall"`: the outside's, once the saga has caught up with its
+ * events, and in any case before a later event of the same key. `"replay"`: the highest time of
+ * the events of the bucket alone, so that a replay of old events comes to the same streams; the
+ * saga's streams must then lie in their sources' buckets (an equal boundary).
+ */
+export type SagaClock = 'wall' | 'replay'
+
 /** A saga's definition, untyped: for the runtime. */
 export type Saga = {
   readonly name: string
+  readonly clock: SagaClock
+  /** Streams of the saga with an equal boundary lie in one bucket. Default: the key. */
+  readonly boundary: ((key: string) => string) | undefined
   readonly from: readonly Aggregate[]
   readonly starts: readonly string[]
   readonly key: (event: never) => string
@@ -120,16 +150,26 @@ export type Saga = {
     Record<string, (state: never, event: never) => readonly Action<string, unknown>[]>
   >
   readonly timers: Readonly<
+    Record<string, (state: never, instance: SagaInstanceInfo) => readonly Action<string, unknown>[]>
+  >
+  /** By full name of the command: `stock.reserve`. */
+  readonly rejected: Readonly<
     Record<
       string,
-      (state: never, instance: { readonly id: string }) => readonly Action<string, unknown>[]
+      (
+        state: never,
+        rejection: RejectedCommand,
+        instance: SagaInstanceInfo,
+      ) => readonly Action<string, unknown>[]
     >
   >
 }
 
 /**
  * Defines a saga. An instance is begun by the first event of `starts` for a `key`; other events of
- * a key without an instance are ignored.
+ * a key without an instance are ignored, and so is, for good, what comes for a key whose instance
+ * has ended. Handlers are pure: what they throw parks the instance, and the same event is handled
+ * again when it is redriven.
  */
 export function saga<const A extends Aggregate[], S, T extends string>(
   name: string,
@@ -139,16 +179,33 @@ export function saga<const A extends Aggregate[], S, T extends string>(
     key: (event: EventOf<A[number]>) => string
     initial: () => S
     on: On<A[number], S, Action<NoInfer<T>, S>[]>
-    timers: { [K in T]: (state: S, instance: { id: string }) => Action<NoInfer<T>, S>[] }
+    timers: { [K in T]: (state: S, instance: SagaInstanceInfo) => Action<NoInfer<T>, S>[] }
+    /**
+     * What follows when an aggregate refuses a command, by the command's full name. Without a
+     * handler the rejection is recorded in the saga's stream, and that is all.
+     */
+    rejected?: {
+      readonly [command: string]: (
+        state: NoInfer<S>,
+        rejection: RejectedCommand,
+        instance: SagaInstanceInfo,
+      ) => Action<NoInfer<T>, NoInfer<S>>[]
+    }
+    /** Default "wall". */
+    clock?: SagaClock
+    boundary?: (key: string) => string
   },
 ): Saga {
   return Object.freeze({
     name,
+    clock: is.clock ?? 'wall',
+    boundary: is.boundary,
     from: is.from,
     starts: is.starts,
     key: is.key as Saga['key'],
     initial: is.initial,
     on: is.on as Saga['on'],
     timers: is.timers as Saga['timers'],
+    rejected: (is.rejected ?? {}) as Saga['rejected'],
   })
 }
