@@ -1,4 +1,10 @@
 export {
+  CommandRunner,
+  type CommandRunnerOptions,
+  type CommandStatus,
+} from './commands/command-runner.ts'
+export { COMMAND_SETTINGS } from './commands/settings.ts'
+export {
   type Aggregate,
   type AggregateSettings,
   aggregate,
@@ -40,3 +46,20 @@ export { MODEL_ERRORS, ModelError, type ModelErrorCode } from './errors.ts'
 export type { CircuitState } from './policy/circuit.ts'
 export { type Attempt, Policy, type PolicyOptions, type PolicyState } from './policy/policy.ts'
 export { POLICY_SETTINGS } from './policy/settings.ts'
+export type {
+  CommandBus,
+  CommandMessage,
+  Middleware,
+  ModelEvent,
+  Outcome,
+  Processor,
+  ProcessorStatus,
+  RuntimeContext,
+} from './runtime/context.ts'
+export {
+  carrierOf,
+  type SpanInput,
+  spanContextOf,
+  type TraceCarrier,
+  traced,
+} from './tracing/tracing.ts'

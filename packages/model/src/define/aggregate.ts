@@ -118,6 +118,11 @@ export type Aggregate<N = string, E = any, S = any, C = any, D = any> = {
 export type AggregateSettings = {
   /** Events between snapshots; 0: none. Default 200. */
   readonly snapshotEvery?: number
+  /**
+   * Snapshots of another number are ignored and made again. The sources of `initial`, `evolve` and
+   * the upcasters are compared anyway; raise it when something that they call has changed.
+   */
+  readonly snapshotVersion?: number
   /** Declarations by type of event. */
   readonly on?: Readonly<Record<string, EventOptions>>
   /** Streams with an equal boundary lie in one bucket. Default: the id. */

@@ -17,6 +17,12 @@ export type CommandMessage = {
   readonly causationId?: string
   readonly actor?: string
   readonly saga?: string
+  /**
+   * Time of its events and of the decision, ms since the epoch, UTC: for imports and replays.
+   * Default: now.
+   */
+  readonly time?: number
+  /** Carried by its events. `traceparent` continues a trace. */
   readonly metadata?: Readonly<Record<string, string>>
 }
 
@@ -24,6 +30,15 @@ export type CommandMessage = {
 export type Outcome<R> =
   | { ok: true; version: number; checkpoint: Checkpoint; duplicate: boolean }
   | { ok: false; reason: R }
+
+/**
+ * A layer around commands: authentication, logging, limits. Passes the command on, unchanged or as
+ * another one, and may look at the outcome. What it refuses it throws.
+ */
+export type Middleware = (
+  command: CommandMessage,
+  next: (command: CommandMessage) => Promise<Outcome<unknown>>,
+) => Promise<Outcome<unknown>>
 
 /** Runs commands: validates, loads, decides, appends, retries lost races. */
 export interface CommandBus {
