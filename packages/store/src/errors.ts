@@ -113,6 +113,11 @@ export const STORE_ERRORS = {
     message: 'the keys of personal fields cannot be reached',
     operator: 'Look at the key provider; without it no personal field is read or written.',
   },
+  SEAL_BROKEN: {
+    retriable: false,
+    message: 'a sealed personal field does not open with its own key',
+    operator: 'It was changed or moved in the log; the message names stream, type and field.',
+  },
   STORE_CLOSED: {
     retriable: false,
     message: 'the store is closed',

@@ -39,6 +39,12 @@ export const STORE_SETTINGS: {
   readonly 'read.page.events': IntegerSetting
   readonly 'read.page.bytes': IntegerSetting
   readonly 'snapshot.cache': IntegerSetting
+  readonly 'snapshot.bytes.max': IntegerSetting
+  readonly 'snapshot.queue.bytes': IntegerSetting
+  readonly 'keys.cache': IntegerSetting
+  readonly 'keys.gone.ms': IntegerSetting
+  readonly 'keys.timeout.ms': IntegerSetting
+  readonly 'audit.queue.max': IntegerSetting
 } = {
   'category.buckets': integer(
     12,
@@ -146,4 +152,35 @@ export const STORE_SETTINGS: {
     'Bytes that such a read asks of the log at once, for all its buckets.',
   ),
   'snapshot.cache': integer(1000, 0, 10_000_000, 'States of aggregates kept in memory.'),
+  'snapshot.bytes.max': integer(
+    512 * 1024,
+    0,
+    15 * 1024 * 1024,
+    'Largest snapshot of an aggregate; of a larger state none is kept. 0: no snapshots.',
+  ),
+  'snapshot.queue.bytes': integer(
+    16 * 1024 * 1024,
+    65_536,
+    2 ** 31 - 1,
+    'Most bytes of snapshots that wait to be stored; what comes beyond it is not kept.',
+  ),
+  'keys.cache': integer(50_000, 1, 10_000_000, 'Subjects whose keys are kept in memory.'),
+  'keys.gone.ms': integer(
+    3_600_000,
+    121_000,
+    30 * 86_400_000,
+    'Within how long the bytes of a forgotten key are gone from the log. For a topic that the store creates.',
+  ),
+  'keys.timeout.ms': integer(
+    10_000,
+    10,
+    600_000,
+    'Longest wait for the keys topic and for the key provider; then KEY_UNAVAILABLE.',
+  ),
+  'audit.queue.max': integer(
+    10_000,
+    1,
+    10_000_000,
+    'Audit records that are not stored yet; beyond it calls wait.',
+  ),
 }

@@ -11,19 +11,15 @@
  */
 import { createHash } from 'node:crypto'
 import { StoreError } from '../errors.ts'
+import { checkTags, checkType } from '../names.ts'
 import type { CategoryOptions, EventTypeOptions, PersonalFields } from '../options.ts'
 import type { Json } from '../port.ts'
 import { fieldPath, jsonProblem } from './json.ts'
 
-/** Most bytes of a type's name. */
-export const TYPE_BYTES_MAX = 128
 /** Most personal fields of a type. */
 export const PERSONAL_FIELDS_MAX = 64
 /** Most upcasters of a type. */
 export const UPCASTERS_MAX = 1000
-/** Most tags that a type gives an event, and most bytes of one. */
-export const TAGS_MAX = 16
-export const TAG_BYTES_MAX = 128
 /** Most problems of one event that its error lists. */
 const ISSUES_SHOWN = 3
 
@@ -48,8 +44,9 @@ export class EventTypes {
   constructor(category: string, options: Pick<CategoryOptions, 'events' | 'closed'>) {
     this.category = category
     this.closed = options.closed ?? false
-    for (const [type, given] of Object.entries(options.events ?? {})) {
-      const problem = typeProblem(type, given)
+    for (const [i, [type, given]] of Object.entries(options.events ?? {}).entries()) {
+      checkType(type, i)
+      const problem = typeProblem(given)
       if (problem !== null) {
         throw new StoreError('BAD_ARGUMENT', `category ${category}, event type ${type}: ${problem}`)
       }
@@ -131,15 +128,13 @@ export class EventTypes {
     const known = this.#types.get(type)
     if (known?.tags === undefined) return []
     const seen = known.personal === undefined ? data : without(data, known.personal.fields)
-    let tags: readonly string[]
     try {
-      tags = known.tags(seen)
+      const tags = known.tags(seen)
+      checkTags(tags, 'its tags')
+      return tags
     } catch (cause) {
-      throw this.#invalid(type, `its tags cannot be computed: ${messageOf(cause)}`, cause)
+      throw this.#invalid(type, `tags cannot be computed: ${messageOf(cause)}`, cause)
     }
-    const problem = tagsProblem(tags)
-    if (problem !== null) throw this.#invalid(type, problem)
-    return tags
   }
 
   #judge(type: string, validate: (value: unknown) => unknown, data: unknown): unknown {
@@ -206,11 +201,7 @@ const known = (given: EventTypeOptions): Known => ({
 })
 
 /** What is wrong with an event type's options; null if nothing. */
-function typeProblem(type: string, given: EventTypeOptions): string | null {
-  const bytes = Buffer.byteLength(type)
-  if (bytes === 0 || bytes > TYPE_BYTES_MAX) {
-    return `its name has ${bytes} bytes, allowed are 1 to ${TYPE_BYTES_MAX}`
-  }
+function typeProblem(given: EventTypeOptions): string | null {
   if (!isObject(given)) return 'its options are no object'
   const { schema, upcast, personal, tags } = given
   if (schema !== undefined) {
@@ -243,19 +234,6 @@ function personalProblem({ fields, subject }: PersonalFields): string | null {
   return names.includes(subject)
     ? `personal.subject ${subject} is itself personal; its key could not be found again`
     : null
-}
-
-/** What is wrong with tags; null if nothing. */
-export function tagsProblem(tags: unknown): string | null {
-  if (!Array.isArray(tags)) return 'tags must be a list of texts'
-  if (tags.length > TAGS_MAX) return `${tags.length} tags, allowed are ${TAGS_MAX}`
-  for (const tag of tags) {
-    if (typeof tag !== 'string' || tag === '') return 'a tag must be a text that is not empty'
-    if (Buffer.byteLength(tag) > TAG_BYTES_MAX) {
-      return `tag ${JSON.stringify(tag.slice(0, 40))}… has more than ${TAG_BYTES_MAX} bytes`
-    }
-  }
-  return null
 }
 
 function hashOf(types: ReadonlyMap<string, Known>): string {

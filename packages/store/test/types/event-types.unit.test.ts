@@ -194,8 +194,6 @@ describe('tags', () => {
 
 describe('the options of a category', () => {
   test.each<[string, CategoryOptions['events'], string]>([
-    ['an empty type name', { '': {} }, 'its name has 0 bytes'],
-    ['a long type name', { ['x'.repeat(129)]: {} }, '129 bytes'],
     ['no validator', { A: { schema: {} as never } }, 'Standard Schema'],
     ['a step that is no function', { A: { upcast: ['x' as never] } }, 'functions'],
     ['no personal fields', { A: { personal: { fields: [] } } }, '1 to 64'],
@@ -207,6 +205,13 @@ describe('the options of a category', () => {
     expect(error.code).toBe('BAD_ARGUMENT')
     expect(error.message).toContain('category users')
     expect(error.message).toContain(message)
+  })
+
+  test('are refused when a type has no name or one of more than 200 characters', () => {
+    expect(types({ ['x'.repeat(200)]: {} }).version('x')).toBe(1)
+    for (const name of ['', 'x'.repeat(201)]) {
+      expect(failure(() => types({ [name]: {} })).code).toBe('BAD_ARGUMENT')
+    }
   })
 
   test('are refused when a closed category names no type', () => {

@@ -1,0 +1,50 @@
+/**
+ * A topic that the store keeps for itself: keys, snapshots, audit. One partition, so that all nodes
+ * read its records in one order.
+ */
+import { type Log, LogError } from '@millrace/log'
+import { StoreError } from '../errors.ts'
+
+/** A topic of the store's own. */
+export type OwnTopic = {
+  readonly name: string
+  /** By Kafka's names; used when the topic is created. */
+  readonly configs: Readonly<Record<string, string>>
+  /** What must be so on a topic that is already there; other values are the operator's to change. */
+  readonly required: Readonly<Record<string, string>>
+}
+
+/** A topic as it is. */
+export type OwnTopicState = {
+  readonly topicId: string
+  /** The effective configuration. */
+  readonly config: ReadonlyMap<string, string>
+}
+
+/**
+ * Creates the topic if it is not there, and checks it.
+ *
+ * @throws StoreError BAD_TOPIC, names the setting; LogError
+ */
+export async function ensureOwnTopic(log: Log, topic: OwnTopic): Promise<OwnTopicState> {
+  const { name, configs, required } = topic
+  const [outcome] = await log.createTopics([{ name, partitions: 1, configs }])
+  const problem = outcome?.error
+  // Another node was first.
+  if (problem !== undefined && problem.code !== 'TOPIC_ALREADY_EXISTS') throw problem
+  const [found] = await log.describeTopics([name])
+  if (found === undefined) throw new LogError('UNKNOWN_TOPIC_OR_PARTITION', name)
+  if (found.partitions.length !== 1) {
+    const have = found.partitions.length
+    throw new StoreError('BAD_TOPIC', `topic ${name} must have 1 partition, it has ${have}`)
+  }
+  const config = new Map<string, string>()
+  for (const entry of await log.describeConfig(name)) config.set(entry.name, entry.value ?? '')
+  for (const [key, value] of Object.entries(required)) {
+    const has = config.get(key)
+    if (has !== value) {
+      throw new StoreError('BAD_TOPIC', `topic ${name}: ${key} must be ${value}, it is ${has}`)
+    }
+  }
+  return { topicId: found.topicId, config }
+}
