@@ -198,6 +198,7 @@ class Opening {
       store: this.#store,
       checkpointer: this.#checkpointer,
       partitions: () => this.#topics.compacted(),
+      startsDurable: () => admin.moveLogStarts(new Map()),
       onEvent: event => this.#event(event.level, event.message),
     })
     const clockwork = new Clockwork({

@@ -98,8 +98,9 @@ export class SegmentList {
   recordOfMaxTimestamp(fromOffset: Offset): RecordPlace | null {
     const live = this.#segments.filter(segment => segment.nextOffset > fromOffset)
     const max = live.reduce((most, segment) => Math.max(most, segment.maxTimestamp), -1)
-    // The largest may lie below that offset, in a segment that reaches above it, or be gone.
-    return this.#latestReaching(max, fromOffset) ?? this.#latestReaching(0, fromOffset)
+    const found = this.#latestReaching(max, fromOffset)
+    // The largest may lie below that offset, in a segment or batch that reaches above it, or be gone.
+    return found !== null && found.timestamp >= max ? found : this.#latestReaching(0, fromOffset)
   }
 
   #indexOf(offset: Offset): number {

@@ -1,8 +1,8 @@
 /**
  * What is left of a batch when its partition is cleaned: the decisions, without the disk.
  *
- * A record goes when a later one of its key has been noted, or when it is a tombstone whose batch has
- * passed its delete horizon. The horizon is set when a tombstone is met for the first time by a
+ * A record goes when a later one of its key has been noted, when it lies below the log start, or when
+ * it is a tombstone whose batch has passed its delete horizon. The horizon is set when a tombstone is met for the first time by a
  * cleaning that has noted all of its batch: what it deletes is gone with that cleaning, and from then
  * on readers have `delete.retention.ms` to see it. Keyless records go: they are older than the topic's
  * compaction. A batch without records stays as an empty one if it holds the last sequence of a
@@ -23,6 +23,8 @@ import type { OffsetMap } from './offset-map.ts'
 /** What decides about a cleaning's batches. */
 export type CleaningRound = {
   readonly lastOffsets: OffsetMap
+  /** A log start that is durable: what lies below is gone for readers. */
+  readonly logStart: Offset
   /** Records at or behind it are left alone. */
   readonly end: Offset
   readonly now: Timestamp
@@ -61,14 +63,14 @@ export class BatchCleaner {
   }
 
   #filtered(batch: RecordBatch, isLast: boolean): Buffer | null {
-    const { lastOffsets, end, now, deleteRetentionMs } = this.#round
+    const { lastOffsets, logStart, end, now, deleteRetentionMs } = this.#round
     const horizon = deleteHorizonOf(batch)
     const horizonPassed = horizon !== null && horizon <= now
     const filtered = filterBatch(batch, {
       keep: (cursor, offset) => {
         if (offset >= end) return true
         const { keyAt, keyLength } = cursor
-        if (keyLength < 0) return false
+        if (keyLength < 0 || offset < logStart) return false
         if (cursor.valueLength < 0 && horizonPassed) return false
         return lastOffsets.get(cursor.bytes.subarray(keyAt, keyAt + keyLength)) <= offset
       },

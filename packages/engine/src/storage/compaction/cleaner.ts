@@ -37,6 +37,8 @@ type CleanerParts = {
   readonly checkpointer: Checkpointer
   /** The partitions of compacted topics. */
   readonly partitions: () => Iterable<PartitionLog>
+  /** Resolves when all log starts that have been moved so far are durable. */
+  readonly startsDurable: () => Promise<void>
   readonly onEvent: (event: CleaningEvent) => void
 }
 
@@ -137,9 +139,9 @@ export class Cleaner {
     record: PartitionRecord | undefined,
     asked: boolean,
   ): CleaningPlan | null {
-    const { config, cleaning, logStart, highWatermark } = partition
+    const { config, cleaning, highWatermark } = partition
     const segments = plannedSegments(partition, record)
-    const planned = { segments, cleaning, logStart, stableEnd: highWatermark }
+    const planned = { segments, cleaning, stableEnd: highWatermark }
     return planCleaning(planned, config, this.#parts.store.outside.clock.now(), asked)
   }
 
@@ -152,10 +154,13 @@ export class Cleaner {
     if (plan === null) return undefined
     this.#mustHaveRoom(partition)
     const bytesBefore = bytesBelow(partition, plan.dirtyTo)
+    const { logStart } = partition
+    if (logStart > 0) await this.#parts.startsDurable()
     const cleaning = new PartitionCleaning({
       store,
       partition,
       plan,
+      logStart,
       pace: this.#pace,
       onReplaced: bytes => this.#onReplaced(bytes),
     })

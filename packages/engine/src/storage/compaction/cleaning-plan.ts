@@ -1,7 +1,7 @@
 /**
  * Whether a partition is due for cleaning, and from where to where. Pure: what it knows comes in.
  *
- *     log start ..... cleaned to ............ cleanable to ........... high watermark
+ *     first offset .. cleaned to ............ cleanable to ........... high watermark
  *       │   clean      │        dirty           │   not yet, or still written
  *
  * Cleanable are the records of segments that take no batches any more, that a durable checkpoint
@@ -29,7 +29,6 @@ export type PlannedSegment = {
 export type PlannedPartition = {
   readonly segments: readonly PlannedSegment[]
   readonly cleaning: CleaningState
-  readonly logStart: Offset
   /**
    * The first offset whose record may still be aborted: the last stable offset, which is the high
    * watermark as long as there are no transactions.
@@ -63,8 +62,8 @@ export function planCleaning(
   now: number,
   asked: boolean,
 ): CleaningPlan | null {
-  const { segments, cleaning, logStart, stableEnd } = partition
-  const dirtyFrom = Math.max(cleaning.cleanedTo, logStart, segments[0]?.baseOffset ?? 0)
+  const { segments, cleaning, stableEnd } = partition
+  const dirtyFrom = Math.max(cleaning.cleanedTo, segments[0]?.baseOffset ?? 0)
   const dirtyTo = Math.max(dirtyFrom, cleanableEnd(segments, rules, now, stableEnd))
   const dirty = segments.filter(
     segment => segment.nextOffset > dirtyFrom && segment.baseOffset < dirtyTo,

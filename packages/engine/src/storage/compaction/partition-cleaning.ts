@@ -35,6 +35,8 @@ export type CleaningParts = {
   readonly store: LogStore
   readonly partition: PartitionLog
   readonly plan: CleaningPlan
+  /** A log start that is durable. */
+  readonly logStart: Offset
   readonly pace: Pace
   /** Told of each replacement, with the bytes of the files that have to wait for a checkpoint. */
   readonly onReplaced: (bytes: number) => Promise<void>
@@ -103,6 +105,7 @@ export class PartitionCleaning {
     const { store, partition } = this.#parts
     const cleaner = new BatchCleaner({
       lastOffsets: map,
+      logStart: this.#parts.logStart,
       end,
       now: store.outside.clock.now(),
       deleteRetentionMs: partition.config.deleteRetentionMs,
