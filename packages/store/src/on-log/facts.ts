@@ -23,12 +23,15 @@ export const OPEN_MAX = 1024
  * Most tagged events of a bucket that conditions are judged by. A condition whose `after` lies
  * before them is void: its writer claims again from a later place.
  */
-export const TAGGED_MAX = 4096
+export const TAGGED_MAX = 1024
 
 /** A claim on a stream that is not written: it is at this version. `stream` is a stream key. */
 export type CheckClaim = { readonly stream: string; readonly version: number }
 
-/** A claim on tags: no accepted event of the bucket from offset `after` on matches. */
+/**
+ * A claim on tags: no accepted event of the bucket from offset `after` on matches. Each query names
+ * at least one tag; what does not is void, because events without tags are not remembered.
+ */
 export type ConditionClaim = { readonly after: number; readonly failIfMatch: readonly EventQuery[] }
 
 /** A record of an append. */
