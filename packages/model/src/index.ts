@@ -56,6 +56,15 @@ export type {
   ProcessorStatus,
   RuntimeContext,
 } from './runtime/context.ts'
+export type { CommandOptions, Handle, Handles } from './runtime/handles.ts'
+export { categoriesOf } from './runtime/definitions.ts'
+export {
+  type Application,
+  type ApplicationOptions,
+  type RunningProjection,
+  startApplication,
+  type TenantView,
+} from './runtime/start-application.ts'
 export {
   carrierOf,
   type SpanInput,

@@ -84,8 +84,10 @@ export type Decide<C, S, E> = {
 /** Brings the data of an event from one version of its schema to the next. */
 export type Upcast = (data: never) => unknown
 
-/** What a type of event is declared with, beside its schema. */
-export type EventOptions = {
+type Field<D> = [D] extends [never] ? string : keyof D & string
+
+/** What a type of event is declared with, beside its schema; `D` is its data. */
+export type EventOptions<D = never> = {
   /**
    * Steps from schema version 1 to 2, 2 to 3, …; the present version is their number + 1. Used by
    * commands, projections and rebuilds alike.
@@ -93,13 +95,14 @@ export type EventOptions = {
   readonly upcast?: readonly Upcast[]
   /** Fields of the data that are personal, and whose they are. */
   readonly personal?: {
-    readonly fields: readonly string[]
+    readonly fields: readonly Field<D>[]
     /** Name of the field that holds the subject's id; default: the stream's id. */
-    readonly subject?: string
+    readonly subject?: Field<D>
   }
   /** Words that conditions and searches find the event by. */
-  readonly tags?: (data: never) => readonly string[]
+  readonly tags?: (data: D) => readonly string[]
 }
+type OnEvents<E> = { readonly [K in keyof E]?: EventOptions<Out<E[K]>> }
 
 /** An aggregate's definition. */
 // biome-ignore lint/suspicious/noExplicitAny: defaults of inference; unknown would refuse every aggregate
@@ -127,6 +130,8 @@ export type AggregateSettings = {
   readonly on?: Readonly<Record<string, EventOptions>>
   /** Streams with an equal boundary lie in one bucket. Default: the id. */
   readonly boundary?: (id: string) => string
+  /** Buckets of the category, fixed once it is there. Default: the store's `category.buckets`. */
+  readonly buckets?: number
 }
 
 /** A rejection: the command is refused for a reason that its caller can read by type. */
@@ -147,10 +152,10 @@ export function aggregate<
   is: {
     events: E & JsonOnly<E>
     initial: () => S
-    commands: C
+    commands: C & { readonly then?: never }
     evolve: V & Only<V, keyof E> & Whole<V, S>
     decide: D & Only<D, keyof C>
-    options?: AggregateSettings & { readonly on?: { readonly [K in keyof E]?: EventOptions } }
+    options?: Omit<AggregateSettings, 'on'> & { readonly on?: OnEvents<NoInfer<E>> }
   },
 ): Aggregate<N, E, S, C, D> {
   return Object.freeze({
@@ -160,7 +165,7 @@ export function aggregate<
     commands: is.commands,
     evolve: is.evolve as Aggregate['evolve'],
     decide: is.decide,
-    options: is.options ?? {},
+    options: (is.options ?? {}) as AggregateSettings,
   })
 }
 
