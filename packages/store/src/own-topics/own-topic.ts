@@ -2,7 +2,7 @@
  * A topic that the store keeps for itself: keys, snapshots, audit. One partition, so that all nodes
  * read its records in one order.
  */
-import { type Log, LogError } from '@millrace/log'
+import { type ClientOutside, type Log, LogError, type TopicDescription } from '@millrace/log'
 import { StoreError } from '../errors.ts'
 
 /** A topic of the store's own. */
@@ -21,19 +21,26 @@ export type OwnTopicState = {
   readonly config: ReadonlyMap<string, string>
 }
 
+/** A topic that somebody else has just created is looked for this often, this far apart. */
+const LOOKS = 100
+const LOOK_AGAIN_MS = 50
+
 /**
  * Creates the topic if it is not there, and checks it.
  *
  * @throws StoreError BAD_TOPIC, names the setting; LogError
  */
-export async function ensureOwnTopic(log: Log, topic: OwnTopic): Promise<OwnTopicState> {
+export async function ensureOwnTopic(
+  log: Log,
+  topic: OwnTopic,
+  outside: Pick<ClientOutside, 'timers'>,
+): Promise<OwnTopicState> {
   const { name, configs, required } = topic
   const [outcome] = await log.createTopics([{ name, partitions: 1, configs }])
   const problem = outcome?.error
   // Another node was first.
   if (problem !== undefined && problem.code !== 'TOPIC_ALREADY_EXISTS') throw problem
-  const [found] = await log.describeTopics([name])
-  if (found === undefined) throw new LogError('UNKNOWN_TOPIC_OR_PARTITION', name)
+  const found = await look(log, name, outside)
   if (found.partitions.length !== 1) {
     const have = found.partitions.length
     throw new StoreError('BAD_TOPIC', `topic ${name} must have 1 partition, it has ${have}`)
@@ -47,4 +54,18 @@ export async function ensureOwnTopic(log: Log, topic: OwnTopic): Promise<OwnTopi
     }
   }
   return { topicId: found.topicId, config }
+}
+
+/** The topic is there, but need not be seen here yet. */
+async function look(
+  log: Log,
+  name: string,
+  { timers }: Pick<ClientOutside, 'timers'>,
+): Promise<TopicDescription> {
+  for (let i = 0; i < LOOKS; i++) {
+    const [found] = await log.describeTopics([name])
+    if (found !== undefined) return found
+    await new Promise<void>(resolve => void timers.after(LOOK_AGAIN_MS, resolve))
+  }
+  throw new LogError('UNKNOWN_TOPIC_OR_PARTITION', name)
 }

@@ -8,6 +8,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { open, readFile, rename, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { StoreError } from '../errors.ts'
 import type { KeyProvider } from '../options.ts'
 import { KEY_BYTES } from './cipher.ts'
@@ -65,6 +66,7 @@ export async function createKeyFile(path: string, id: string): Promise<string> {
   } finally {
     await file.close()
   }
+  await syncFolder(dirname(path))
   return id
 }
 
@@ -90,6 +92,7 @@ export async function addKeyToFile(path: string, id: string): Promise<string> {
     await file.close()
   }
   await rename(next, path)
+  await syncFolder(dirname(path))
   return id
 }
 
@@ -143,6 +146,17 @@ function parseKeys(text: string, where: string): ReadonlyMap<string, Buffer> {
   }
   if (keys.size === 0) throw new StoreError('KEY_UNAVAILABLE', `${where} holds no master key`)
   return keys
+}
+
+/** A name survives a power cut only when its folder was synced; Windows has no such call. */
+async function syncFolder(path: string): Promise<void> {
+  if (process.platform === 'win32') return
+  const folder = await open(path, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
 }
 
 function checkId(id: string): void {

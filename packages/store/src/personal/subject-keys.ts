@@ -128,8 +128,8 @@ export class SubjectKeys {
    * @throws StoreError BAD_TOPIC, KEY_UNAVAILABLE
    */
   static async open(options: SubjectKeysOptions): Promise<SubjectKeys> {
-    const { log, topic, goneMs, timeoutMs, kv } = options
-    const { topicId, config } = await ensureOwnTopic(log, keysTopic(topic, goneMs))
+    const { log, topic, goneMs, timeoutMs, kv, outside } = options
+    const { topicId, config } = await ensureOwnTopic(log, keysTopic(topic, goneMs), outside)
     const [end] = await log.listOffsets([{ topic, partition: 0, place: 'latest' }])
     if (end?.error !== undefined) throw end.error
     const index = new KeyIndex(kv)
@@ -225,7 +225,7 @@ export class SubjectKeys {
   async #apply(records: readonly LogRecord[], next: number): Promise<void> {
     const changes: KeyValueChange[] = []
     const gone = new Set<string>()
-    const stale = new Set<string>()
+    const made: string[] = []
     const revived: string[] = []
     for (const record of records) {
       const said = decodeKeyRecord(record)
@@ -237,14 +237,21 @@ export class SubjectKeys {
       } else if (gone.has(id) || this.#index.forgottenAt(id) !== undefined) {
         revived.push(id)
       } else {
-        stale.add(hashOfKey(id))
+        made.push(id)
         changes.push(keyStands({ id, offset: record.offset, master: key.master }))
       }
     }
     await this.#index.apply(changes, this.#topicId, next)
-    for (const hash of stale) this.#cache.delete(hash)
+    for (const id of made) this.#outdate(id)
     for (const id of gone) this.#drop(id)
     if (revived.length > 0) this.#bury(revived)
+  }
+
+  /** A key that is in memory stays; it was wrapped anew, and is the same. */
+  #outdate(id: string): void {
+    const hash = hashOfKey(id)
+    const cached = this.#cache.get(hash)
+    if (cached !== undefined && !cached.some(key => key.id === id)) this.#cache.delete(hash)
   }
 
   #drop(id: string): void {
