@@ -107,7 +107,7 @@ export async function take<T>(source: AsyncIterable<T>, count: number): Promise<
   return taken
 }
 
-/** Takes pages until a number of events has come, then leaves the iteration. */
+/** Takes pages until a number of events or more has come, then leaves the iteration. */
 export async function takeEvents(
   read: AsyncIterable<EventPage>,
   count: number,
@@ -117,7 +117,7 @@ export async function takeEvents(
     events.push(...page.events)
     if (events.length >= count) break
   }
-  assert.equal(events.length, count)
+  assert.ok(events.length >= count, `it ended after ${events.length} of ${count}`)
   return events
 }
 

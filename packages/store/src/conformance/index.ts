@@ -1,0 +1,74 @@
+/**
+ * The conformance suite of the event store's port: promises that every store keeps, each a named
+ * case that any test runner can run.
+ * `for (const { name, run } of storeConformance(factory)) it(name, run)`.
+ */
+import { aggregateCases } from './aggregate-cases.ts'
+import { appendCases } from './append-cases.ts'
+import { checkCases } from './check-cases.ts'
+import { checkpointCases } from './checkpoint-cases.ts'
+import { closeCases } from './close-cases.ts'
+import { commandCases } from './command-cases.ts'
+import { conditionCases } from './condition-cases.ts'
+import { dataCases } from './data-cases.ts'
+import { envelopeCases } from './envelope-cases.ts'
+import { followAllCases } from './follow-all-cases.ts'
+import { followCases } from './follow-cases.ts'
+import { foreignCases } from './foreign-cases.ts'
+import { lifecycleCases } from './lifecycle-cases.ts'
+import { limitCases } from './limit-cases.ts'
+import { persistenceCases } from './persistence-cases.ts'
+import { raceCases } from './race-cases.ts'
+import { readAllCases } from './read-all-cases.ts'
+import { readCases } from './read-cases.ts'
+import { schemaCases } from './schema-cases.ts'
+import { searchCases } from './search-cases.ts'
+import { severalCases } from './several-cases.ts'
+import { snapshotCases } from './snapshot-cases.ts'
+import { stateCases } from './state-cases.ts'
+import { type CaseSpec, type ConformanceCase, caseOf, type StoreFactory } from './suite.ts'
+import { tenantCases } from './tenant-cases.ts'
+
+export {
+  CASE_MS_MAX,
+  type ConformanceCase,
+  type ConformanceTime,
+  type PlaceOptions,
+  type StoreFactory,
+  type StoreFeatures,
+  type StorePlace,
+} from './suite.ts'
+
+const SPECS: readonly CaseSpec[] = [
+  ...appendCases,
+  ...commandCases,
+  ...readCases,
+  ...followCases,
+  ...stateCases,
+  ...lifecycleCases,
+  ...envelopeCases,
+  ...dataCases,
+  ...limitCases,
+  ...aggregateCases,
+  ...snapshotCases,
+  ...readAllCases,
+  ...followAllCases,
+  ...checkpointCases,
+  ...searchCases,
+  ...conditionCases,
+  ...checkCases,
+  ...raceCases,
+  ...tenantCases,
+  ...schemaCases,
+  ...persistenceCases,
+  ...severalCases,
+  ...foreignCases,
+  ...closeCases,
+]
+
+/** The cases that apply to a store with these features. Names are unique. */
+export function storeConformance(factory: StoreFactory): readonly ConformanceCase[] {
+  return SPECS.filter(spec => spec.needs === undefined || factory.features[spec.needs]).map(spec =>
+    caseOf(spec, factory),
+  )
+}
