@@ -14,8 +14,12 @@ let opened = 0
 async function openIn(folder: string): Promise<Engine> {
   const log = await openEngine({
     folder,
-    // Small files and groups, so that rolling and checkpoints happen in the cases.
-    settings: { 'journal.file.bytes': 2 << 20, 'checkpoint.bytes': 256 << 10 },
+    // Small files and groups, so that rolling, checkpoints and cleaning happen in the cases.
+    settings: {
+      'journal.file.bytes': 2 << 20,
+      'checkpoint.bytes': 256 << 10,
+      'log.cleaner.backoff.ms': 100,
+    },
     groupSettings: { 'group.min.session.timeout.ms': 1000 },
   })
   folders.set(log, folder)
@@ -33,6 +37,7 @@ describe('the embedded engine', () => {
     },
     features: {
       compactedTopics: true,
+      cleansSoon: true,
       singleNode: true,
       durability: true,
       refusesTransactions: true,

@@ -4,6 +4,7 @@
  */
 import { appendCases } from './append-cases.ts'
 import { batchCases } from './batch-cases.ts'
+import { compactionCases } from './compaction-cases.ts'
 import { configCases } from './config-cases.ts'
 import { fetchCases } from './fetch-cases.ts'
 import { groupCases } from './group-cases.ts'
@@ -31,6 +32,7 @@ const SPECS: readonly CaseSpec[] = [
   ...fetchCases,
   ...offsetCases,
   ...producerCases,
+  ...compactionCases,
   ...groupCases,
   ...rebalanceCases,
   ...staticMemberCases,

@@ -19,6 +19,8 @@ export const CASE_MS_MAX = 60_000
 export type LogFeatures = {
   /** Topics with `cleanup.policy=compact` can be created. */
   readonly compactedTopics: boolean
+  /** Compacted topics are looked at for cleaning at least once a second. Default false. */
+  readonly cleansSoon?: boolean
   /** There is one node, and so a replication factor of 1 at most. */
   readonly singleNode: boolean
   /** `durability` is a topic configuration (the embedded engine). */

@@ -11,6 +11,7 @@ import type { Log } from '../../src/port.ts'
 
 const ALL: LogFeatures = {
   compactedTopics: true,
+  cleansSoon: true,
   singleNode: true,
   durability: true,
   refusesTransactions: true,
@@ -92,6 +93,7 @@ describe('the conformance suite', () => {
     const all = logConformance(factoryOf(open)).length
     const none: LogFeatures = {
       compactedTopics: false,
+      cleansSoon: false,
       singleNode: false,
       durability: false,
       refusesTransactions: false,

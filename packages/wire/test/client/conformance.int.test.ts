@@ -12,7 +12,10 @@ let node: EngineNode
 
 beforeAll(async () => {
   node = await startEngineNode({
-    engine: { groupSettings: { 'group.min.session.timeout.ms': SESSION_TIMEOUT_MS_MIN } },
+    engine: {
+      settings: { 'log.cleaner.backoff.ms': 100 },
+      groupSettings: { 'group.min.session.timeout.ms': SESSION_TIMEOUT_MS_MIN },
+    },
   })
 })
 
@@ -29,6 +32,7 @@ const cases = logConformance({
   },
   features: {
     compactedTopics: true,
+    cleansSoon: true,
     singleNode: true,
     durability: true,
     refusesTransactions: true,

@@ -11,7 +11,11 @@ import { connectKafka } from '../../src/client/index.ts'
 type Broker = { readonly bootstrap: string; stop(): Promise<void> }
 type Scripts = {
   fetchApacheKafka(): Promise<{ readonly available: boolean; readonly reason?: string }>
-  startBroker(options: { readonly folder: string; readonly heapMib: number }): Promise<Broker>
+  startBroker(options: {
+    readonly folder: string
+    readonly heapMib: number
+    readonly properties: Readonly<Record<string, string>>
+  }): Promise<Broker>
 }
 const scripts = new URL('../../../../scripts/peers/apache-kafka.ts', import.meta.url).href
 const { fetchApacheKafka, startBroker } = (await import(scripts)) as Scripts
@@ -23,7 +27,8 @@ let broker: Broker | undefined
 beforeAll(async () => {
   if (!peer.available) return
   folder = await mkdtemp(join(tmpdir(), 'millrace-kafka-conformance-'))
-  broker = await startBroker({ folder, heapMib: 512 })
+  const properties = { 'log.cleaner.backoff.ms': '100' }
+  broker = await startBroker({ folder, heapMib: 512, properties })
 })
 
 afterAll(async () => {
@@ -44,6 +49,7 @@ const cases = logConformance({
   open: () => connectKafka({ bootstrap: broker?.bootstrap ?? '' }),
   features: {
     compactedTopics: true,
+    cleansSoon: true,
     singleNode: true,
     durability: false,
     refusesTransactions: true,
