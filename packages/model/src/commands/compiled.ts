@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto'
 import { type Fold, type NewEvent, type RecordedEvent, StoreError } from '@millrace/store'
 import type { Aggregate, DecideContext } from '../define/aggregate.ts'
+import { notJson } from '../define/json.ts'
 import type { Schemas } from '../define/schema.ts'
 import { validated } from '../define/validate.ts'
 import { ModelError, reasonOf } from '../errors.ts'
@@ -58,7 +59,15 @@ export function compileAggregate(aggregate: Aggregate): CompiledAggregate {
       decide: (data, state, context) => emitter.decide(what, decide, data, state, context),
     })
   }
-  return Object.freeze({ name, fold: foldOf(aggregate), commands })
+  const fold = foldOf(aggregate)
+  const problem = fold.snapshot === undefined ? undefined : notJson(fold.initial())
+  if (problem !== undefined) {
+    throw new ModelError(
+      'BAD_DEFINITION',
+      `the state of ${name} is kept as JSON in snapshots, but begins with ${problem}; use plain data, or snapshotEvery: 0`,
+    )
+  }
+  return Object.freeze({ name, fold, commands })
 }
 
 /**

@@ -24,7 +24,8 @@ export type CommandOptions = {
   readonly metadata?: Readonly<Record<string, string>>
 }
 
-type Reason<F> = F extends (...a: never) => infer R
+/** What a decision rejects with. */
+export type Reason<F> = F extends (...a: never) => infer R
   ? R extends Rejection<infer X>
     ? X
     : never

@@ -1,2 +1,9 @@
 /** Given-when-then for aggregates, projections and sagas; runner-agnostic. */
-export {}
+export {
+  AggregateDecision,
+  AggregateScenario,
+  type ExpectedEvent,
+  type ScenarioEvent,
+  type ScenarioOptions,
+  scenario,
+} from './aggregate.ts'

@@ -1,0 +1,40 @@
+/** Finds what JSON would not give back as it was. */
+
+/**
+ * Where a value is not plain JSON (".seen: a Map"), or undefined. A property that is undefined may
+ * go; an undefined element of an array would become null.
+ */
+export function notJson(value: unknown, path = ''): string | undefined {
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+      return undefined
+    case 'number':
+      return Number.isFinite(value) ? undefined : `${path}: ${value}`
+    case 'object':
+      break
+    default:
+      return `${path}: ${typeof value}`
+  }
+  if (value === null) return undefined
+  if (Array.isArray(value))
+    return firstOf(value.entries(), (key, one) => notJson(one, `${path}[${key}]`))
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype !== Object.prototype && prototype !== null) {
+    return `${path}: a ${value.constructor?.name ?? 'foreign object'}`
+  }
+  return firstOf(Object.entries(value), (key, one) =>
+    one === undefined ? undefined : notJson(one, `${path}.${key}`),
+  )
+}
+
+function firstOf<K>(
+  entries: Iterable<[K, unknown]>,
+  problem: (key: K, value: unknown) => string | undefined,
+): string | undefined {
+  for (const [key, value] of entries) {
+    const found = problem(key, value)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
