@@ -76,6 +76,18 @@ export class CompactedPartitionModel {
     return this.#known.size
   }
 
+  /** What is known now: for one of several futures. */
+  clone(): CompactedPartitionModel {
+    const copy = new CompactedPartitionModel(this.name, this.rules, this.appendTime)
+    for (const [id, record] of this.sent) copy.sent.set(id, record)
+    for (const [offset, record] of this.#known) copy.#known.set(offset, record)
+    for (const [id, offset] of this.#offsetOf) copy.#offsetOf.set(id, offset)
+    for (const [offset, horizon] of this.#horizons) copy.#horizons.set(offset, horizon)
+    copy.#highWatermark = this.#highWatermark
+    copy.logStart = this.logStart
+    return copy
+  }
+
   /** A record is at this offset, and nowhere else, for ever. */
   learn(offset: number, id: number): void {
     const record = this.sent.get(id)
@@ -102,11 +114,12 @@ export class CompactedPartitionModel {
       throw new Violation(`${this.name} offset ${read.offset} is not what was sent: ${read.key}`)
     }
     if (read.value !== null || read.horizon === null) return
-    const horizon = this.#horizons.get(read.offset) ?? read.horizon
-    if (horizon !== read.horizon) {
-      throw new Violation(`${this.name} offset ${read.offset}: its delete horizon has moved`)
+    // A crash may take back the cleaning that set it; the next one sets a later one.
+    const known = this.#horizons.get(read.offset) ?? read.horizon
+    if (read.horizon < known) {
+      throw new Violation(`${this.name} offset ${read.offset}: its delete horizon has moved back`)
     }
-    this.#horizons.set(read.offset, horizon)
+    this.#horizons.set(read.offset, read.horizon)
   }
 
   /** All of the partition was read, from the log start to the high watermark. */

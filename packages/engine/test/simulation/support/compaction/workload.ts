@@ -10,7 +10,8 @@ import {
 import type { Prng } from '../../../../src/simulation.ts'
 import { batchesOf, Violation } from '../oracle.ts'
 import type { Life } from '../world.ts'
-import { CompactedPartitionModel, markOf, type ReadRecord, readRecords } from './model.ts'
+import { auditCompacted } from './audit-compacted.ts'
+import { CompactedPartitionModel, markOf, readRecords } from './model.ts'
 import type { CompactedTopic, CompactionPlan } from './plan.ts'
 
 const PATIENCE_MS = 60_000
@@ -94,45 +95,10 @@ export class CompactionClients {
   /** Reads all, holds it against the model, and looks at it from other offsets and by time. */
   async audit(life: Life): Promise<void> {
     for (const topic of this.#plan.topics) {
-      for (let i = 0; i < topic.partitions; i += 1) await this.#auditPartition(life, topic, i)
-    }
-  }
-
-  async #auditPartition(life: Life, topic: CompactedTopic, partition: number): Promise<void> {
-    const model = this.#model(topic, partition)
-    const place = { topic: topic.name, partition }
-    const [earliest] = await life.engine.listOffsets([{ ...place, place: 'earliest' }])
-    const logStart = earliest?.offset ?? 0
-    const { records, highWatermark } = await readFrom(life, place, logStart)
-    if (highWatermark < 0) return
-    model.audit(records, { logStart, highWatermark }, life.outside.clock.now())
-    const from = logStart + this.#prng.below(Math.max(1, highWatermark - logStart))
-    const again = await readFrom(life, place, from)
-    const expected = records.filter(({ offset }) => offset >= from)
-    if (String(again.records.map(r => r.offset)) !== String(expected.map(r => r.offset))) {
-      throw new Violation(`${model.name}: reads from ${from} and from ${logStart} differ`)
-    }
-    await this.#auditTimes(life, model, place, records)
-  }
-
-  async #auditTimes(
-    life: Life,
-    model: CompactedPartitionModel,
-    place: { topic: string; partition: number },
-    records: readonly ReadRecord[],
-  ): Promise<void> {
-    const time = (this.#prng.pick([...records, undefined])?.timestamp ?? 0) + this.#prng.below(2)
-    const largest = records.reduce((most, { timestamp }) => Math.max(most, timestamp), -1)
-    const [byTime, byMax] = await life.engine.listOffsets([
-      { ...place, place: time },
-      { ...place, place: 'maxTimestamp' },
-    ])
-    const first = records.find(({ timestamp }) => timestamp >= time)?.offset ?? -1
-    const max = records.find(({ timestamp }) => timestamp === largest)?.offset ?? -1
-    if (byTime?.offset !== first || byMax?.offset !== max) {
-      throw new Violation(
-        `${model.name}: by time ${byTime?.offset}, not ${first}; largest ${byMax?.offset}, not ${max}`,
-      )
+      for (let partition = 0; partition < topic.partitions; partition += 1) {
+        const place = { topic: topic.name, partition }
+        await auditCompacted(life, this.#model(topic, partition), place, this.#prng)
+      }
     }
   }
 
@@ -313,38 +279,5 @@ export class CompactionClients {
 
   #legal(error: LogError): void {
     if (!this.faulty) throw new Violation(`refused: ${error.code} ${error.message}`)
-  }
-}
-
-/** All records from an offset on; below the high watermark each answer has to lead further. */
-async function readFrom(
-  life: Life,
-  { topic, partition }: { topic: string; partition: number },
-  from: number,
-): Promise<{ records: ReadRecord[]; highWatermark: number }> {
-  const records: ReadRecord[] = []
-  let offset = from
-  for (;;) {
-    const positions = [{ topic, partition, offset, maxBytes: 20_000 }]
-    const [result] = await life.engine.fetch({
-      ...{ positions, minBytes: 0, maxBytes: 20_000, maxWaitMs: 0 },
-      isolation: 'read_uncommitted',
-    })
-    if (result?.error?.code === 'UNKNOWN_TOPIC_OR_PARTITION') return { records, highWatermark: -1 }
-    if (result === undefined || result.error !== undefined) {
-      throw new Violation(`${topic}-${partition} cannot be read at ${offset}: ${result?.error}`)
-    }
-    if (offset >= result.highWatermark) return { records, highWatermark: result.highWatermark }
-    const before = offset
-    for (const bytes of batchesOf(result.records)) {
-      const batch = new RecordBatch(bytes)
-      if (batch.lastOffset < offset)
-        throw new Violation(`${topic}: ${batch.lastOffset} at ${offset}`)
-      records.push(...readRecords(batch).filter(record => record.offset >= offset))
-      offset = batch.lastOffset + 1
-    }
-    if (offset === before) {
-      throw new Violation(`${topic}-${partition}: nobody gets past ${offset}`)
-    }
   }
 }
