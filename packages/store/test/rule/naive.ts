@@ -27,6 +27,8 @@ export class Naive {
   readonly accepted: Append[] = []
   open: Append[] = []
   cancels: Cancelled[] = []
+  /** Cancelled, and pushed out by more than CANCELS_MAX others. */
+  readonly forgotten: Cancelled[] = []
   #said: Said[] = []
 
   next(f: Facts): readonly Said[] {
@@ -43,7 +45,8 @@ export class Naive {
   }
 
   events = (): EventFacts[] => this.accepted.flat()
-  version = (stream: string): number => this.events().filter(e => e.stream === stream).length
+  version = (stream: string): number =>
+    this.accepted.reduce((n, append) => n + (append[0].stream === stream ? append.length : 0), 0)
   position = (): number => (this.prefix.at(-1)?.offset ?? -1) + 1
   decided = (): number => Math.min(this.position(), ...this.open.map(([first]) => first.offset))
   commands = (stream: string): Append[] =>
@@ -57,7 +60,7 @@ export class Naive {
 
   #event(f: EventFacts, open: Append | undefined): void {
     const mine = open !== undefined && open[0].appendId === f.appendId
-    const refusal = this.#refusal(f)
+    const refusal = f.index === 0 ? this.#refusal(f) : undefined
     if (mine && f.index < open.length) this.#lose([f], 'copy')
     else if (mine) this.#goOn(open, f)
     else if (f.index > 0) this.#lose([f], 'order')
@@ -130,7 +133,9 @@ export class Naive {
     else if (claim > this.version(stream)) this.cancels.push({ stream, appendId, claim })
     const living = this.living(stream)
     const farthest = Math.max(...living.map(c => c.claim))
-    const leaving = living.length > CANCELS_MAX && living.find(c => c.claim === farthest)
+    if (living.length <= CANCELS_MAX) return
+    const leaving = living.find(c => c.claim === farthest) as Cancelled
     this.cancels = this.cancels.filter(c => c !== leaving)
+    this.forgotten.push(leaving)
   }
 }

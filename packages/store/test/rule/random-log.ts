@@ -4,7 +4,7 @@
 
 import { Prng } from '@millrace/engine/simulation'
 import type { EventQuery } from '../../src/index.ts'
-import type { ConditionClaim, EventFacts, Facts } from '../../src/rules.ts'
+import { type ConditionClaim, type EventFacts, type Facts, TAGGED_MAX } from '../../src/rules.ts'
 import { Naive, type Said } from './naive.ts'
 
 /** A log and what the naive rule says of it. */
@@ -30,6 +30,7 @@ type Profile = {
   readonly wholeChance: number
   readonly tagChance: number
   readonly commandChance: number
+  readonly conditionChance: number
   readonly weights: Readonly<Record<Act, number>>
 }
 
@@ -58,6 +59,7 @@ const SHORT: Profile = {
   wholeChance: 0.5,
   tagChance: 0.3,
   commandChance: 0.7,
+  conditionChance: 0.2,
   weights: WEIGHTS,
 }
 
@@ -76,7 +78,7 @@ const CANCELS: Profile = {
   name: 'cancels',
   steps: 260,
   streams: 1,
-  weights: { ...WEIGHTS, settle: 300, again: 60, control: 0 },
+  weights: { ...WEIGHTS, begin: 6, goOn: 6, settle: 300, again: 60, control: 0 },
 }
 const WIDE: Profile = {
   ...SHORT,
@@ -93,9 +95,10 @@ const TAGGED: Profile = {
   steps: 40,
   streams: 2,
   oneChance: 0.2,
-  countMax: 1024,
+  countMax: 300,
   wholeChance: 0.9,
   tagChance: 1,
+  conditionChance: 0.7,
   weights: { ...WEIGHTS, begin: 60, again: 2, control: 0, lie: 2 },
 }
 
@@ -103,7 +106,7 @@ const TYPES = ['A', 'B', 'C']
 const TAGS = ['t0', 't1', 't2', 't3']
 
 function profileOf(seed: number, prng: Prng): Profile {
-  if (seed % 20_000 === 7) return TAGGED
+  if (seed % 4000 === 7) return TAGGED
   if (seed % 10_000 === 5) return WIDE
   if (seed % 400 === 3) return COMMANDS
   if (seed % 400 === 103) return CANCELS
@@ -206,12 +209,12 @@ class LogMaker {
   #draft(): Draft {
     const prng = this.#prng
     const stream = prng.pick(this.#streams)
-    const { countMax, commandChance, tagChance } = this.#profile
+    const { countMax, commandChance, conditionChance, tagChance } = this.#profile
     const count = prng.chance(this.#profile.oneChance) ? 1 : prng.between(2, countMax)
     const claim = this.#claim(stream)
     const appendId = this.#appendId()
     const commandId = prng.chance(commandChance) ? this.#commandId() : undefined
-    const condition = prng.chance(0.2) ? this.#condition() : undefined
+    const condition = prng.chance(conditionChance) ? this.#condition() : undefined
     const checks = prng.chance(0.15) ? this.#checks() : undefined
     const records = Array.from({ length: count }, (_, index): EventFacts => {
       const first = index === 0
@@ -270,7 +273,8 @@ class LogMaker {
   /** At the edge of the tagged events that are remembered. */
   #nearWindow(): number | undefined {
     if (this.#profile !== TAGGED || this.#prng.chance(0.3)) return undefined
-    return this.#naive.position() - 4096 - this.#prng.between(-60, 60)
+    const oldest = this.#naive.events().at(-TAGGED_MAX)?.offset ?? 0
+    return oldest + this.#prng.between(-3, 3)
   }
 
   #checks(): { stream: string; version: number }[] {
@@ -310,7 +314,8 @@ class LogMaker {
     if (first === undefined && this.#profile !== CANCELS) return
     const stream = first?.stream ?? (this.#streams[0] as string)
     const honest = first?.version ?? this.#claim(stream)
-    const claim = this.#prng.chance(0.9) ? honest : Math.max(1, honest + this.#prng.between(-2, 2))
+    const right = this.#prng.chance(first === undefined ? 0.3 : 0.9)
+    const claim = right ? honest : Math.max(1, honest + this.#prng.between(-2, 2))
     const appendId = first?.appendId ?? this.#appendId()
     this.#put({ kind: 'settle', offset: 0, stream, appendId, claim })
   }
