@@ -31,7 +31,7 @@ export {
 } from './consumer/options.ts'
 export type { StartPlace } from './consumer/partition-table.ts'
 export { LOG_ERRORS, LogError, type LogErrorCode } from './errors.ts'
-export { type ClientOutside, systemClientOutside } from './outside.ts'
+export { type ClientOutside, type ClientTimer, sleep, systemClientOutside } from './outside.ts'
 export { murmur2, partitionOfKey, partitionOfTextKey } from './partitioner.ts'
 export type {
   AppendEntry,

@@ -1,5 +1,6 @@
 export { type CheckpointContent, decodeCheckpoint, encodeCheckpoint } from './checkpoint.ts'
 export { STORE_ERRORS, StoreError, type StoreErrorCode } from './errors.ts'
+export { openStore } from './open-store.ts'
 export type {
   CategoryOptions,
   EventSchema,

@@ -382,6 +382,12 @@ export interface EventStore extends AsyncDisposable {
   /** For good: nothing is read from it, nothing can be appended. Idempotent. */
   tombstone(stream: StreamRef): Promise<StreamState>
 
+  /**
+   * Resolves when this store has read everything that was in the log when it was called. Reads show
+   * what the store has read; what it wrote itself is always among it, what other stores on the same
+   * log wrote a moment ago after this call.
+   */
+  catchUp(categories?: readonly string[]): Promise<void>
   /** A checkpoint at the end of what is decided now. */
   now(categories: readonly string[], tenant?: string | null): Promise<Checkpoint>
   /** A checkpoint before the first event at or after a time (ms since the epoch). */

@@ -155,7 +155,7 @@ export const STORE_SETTINGS: {
   'snapshot.bytes.max': integer(
     512 * 1024,
     0,
-    15 * 1024 * 1024,
+    10 * 1024 * 1024,
     'Largest snapshot of an aggregate; of a larger state none is kept. 0: no snapshots.',
   ),
   'snapshot.queue.bytes': integer(

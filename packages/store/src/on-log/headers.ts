@@ -22,6 +22,7 @@ import {
   type CheckClaim,
   type ConditionClaim,
   type ControlFacts,
+  type EventFacts,
   type Facts,
   RULE_VERSION,
   streamKey,
@@ -336,7 +337,10 @@ export function decodeFacts(
   key: Buffer | null,
   place: RecordPlace,
 ): Decoded {
-  const raw = readHeaders(place, false)
+  return factsOf(offset, time, key, readHeaders(place, false))
+}
+
+function factsOf(offset: number, time: number, key: Buffer | null, raw: Raw): Decoded {
   const foreign: Decoded = { facts: { kind: 'foreign', offset }, index: FOREIGN_INDEX }
   if (raw.append === undefined || raw.append === '' || key === null) return foreign
   if (raw.rule === undefined || !WHOLE.test(raw.rule) || raw.place === undefined) return foreign
@@ -451,10 +455,14 @@ export type EventMetadata = {
 /** Reads the headers of a record that the rule accepted. */
 export function decodeMetadata(place: RecordPlace): EventMetadata {
   const raw = readHeaders(place, true)
+  return metadataOf(raw, Number.parseInt(raw.place as string, 10))
+}
+
+function metadataOf(raw: Raw, version: number): EventMetadata {
   return {
     type: raw.type as string,
     id: raw.id ?? '',
-    version: Number.parseInt(raw.place as string, 10),
+    version,
     appendId: raw.append as string,
     schemaVersion: raw.schema === undefined ? 1 : Number(raw.schema),
     tags: raw.tags === undefined ? NO_TAGS : (parseTexts(raw.tags) ?? NO_TAGS),
@@ -468,9 +476,41 @@ export function decodeMetadata(place: RecordPlace): EventMetadata {
   }
 }
 
-/** The type of an event, when its headers are as {@link HeaderEncoder} writes them: the first one. */
-export function typeOf(place: RecordPlace): string {
+/** An event of the log with all that its headers say; null for a record that is none (rule 1). */
+export function decodeEventRecord(
+  offset: number,
+  time: number,
+  key: Buffer | null,
+  place: RecordPlace,
+): { readonly facts: EventFacts; readonly metadata: EventMetadata } | null {
+  const raw = readHeaders(place, true)
+  const { facts } = factsOf(offset, time, key, raw)
+  if (facts.kind !== 'event') return null
+  return { facts, metadata: metadataOf(raw, facts.version) }
+}
+
+/** What a fold over a stream needs first of an event's headers. */
+export type EventBrief = { type: string; schemaVersion: number; personal: boolean }
+
+const CE_TYPE_LENGTH = 7
+const CE_SCHEMA_LENGTH = 9
+const CE_PERSONAL_LENGTH = 11
+
+/** Reads type, schema version and whether fields are sealed, and makes no more text than that. */
+export function briefOf(place: RecordPlace, brief: EventBrief): void {
+  brief.schemaVersion = 1
+  brief.personal = false
   reader.reset(place.bytes, place.headersAt, place.headerCount)
-  while (reader.advance()) if (reader.name === 'ce_type') return reader.text
-  return ''
+  while (reader.advance()) {
+    // Lengths first: most names are told apart by them.
+    if (reader.nameLength === CE_TYPE_LENGTH) {
+      if (reader.name === 'ce_type') brief.type = reader.text
+    } else if (reader.nameLength === CE_SCHEMA_LENGTH) {
+      if (place.bytes[reader.nameAt + 4] === 0x63 && reader.name === 'ce_schema') {
+        brief.schemaVersion = Number(reader.text)
+      }
+    } else if (reader.nameLength === CE_PERSONAL_LENGTH && reader.name === 'ce_personal') {
+      brief.personal = true
+    }
+  }
 }

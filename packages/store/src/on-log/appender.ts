@@ -1,0 +1,645 @@
+/**
+ * Writes appends. Each stream has at most one append under way; the next is judged when the outcome
+ * of that one is known. What is ready in all buckets goes into one call of the log, a record batch
+ * a bucket: a round. A few rounds run at once; what arrives meanwhile forms the next.
+ *
+ * A claim that lost a race is judged again, under a new append id. An unknown outcome (the call
+ * failed, or no answer came) is settled: a settle record is written until that succeeds, and then
+ * the append is accepted or can never be; until then later appends of its stream wait.
+ *
+ * Bounded by `append.queue.bytes` (beyond it OVERLOADED), `append.rounds.max`, `append.batch.bytes`,
+ * `append.attempts.max` and each append's deadline.
+ */
+import {
+  type ClientOutside,
+  type ClientTimer,
+  decodeBatches,
+  type Log,
+  type AppendResult as LogAppendResult,
+  LogError,
+  RecordBatchBuilder,
+} from '@millrace/log'
+import { bucketCheckpoint } from '../checkpoint.ts'
+import { StoreError } from '../errors.ts'
+import type { Appended, Conflict } from '../port.ts'
+import type { Bucket } from './bucket.ts'
+import type { ControlWriter } from './control-writer.ts'
+import type { EventFacts } from './facts.ts'
+import type { Flusher } from './flusher.ts'
+import type { RememberedCommand, Verdict } from './fold.ts'
+import type { IndexFacts } from './headers.ts'
+import type { Entry } from './index/entry.ts'
+import { conditionClaim, type Judgement, judge, timesOf } from './judge.ts'
+import { type AppendRequest, type Claim, PendingAppend } from './pending.ts'
+
+/** Bounds of an appender. */
+export type AppendLimits = {
+  readonly queueBytes: number
+  readonly rounds: number
+  readonly batchBytes: number
+  readonly attempts: number
+  readonly timeoutMs: number
+}
+
+/** What the appender asks of the rest of the store. */
+export type AppendHelp = {
+  readonly catchUp: (bucket: Bucket, offset: number) => Promise<void>
+  readonly catchUpAll: (buckets: readonly Bucket[]) => Promise<void>
+  /** Whether an event between the offsets matches the request's condition. */
+  readonly anyMatch: (request: AppendRequest, from: number, before: number) => Promise<boolean>
+  readonly conflict: (
+    request: AppendRequest,
+    judgement: Extract<Judgement, { kind: 'conflict' }>,
+  ) => Promise<Conflict>
+  readonly advanced: (bucket: Bucket) => void
+  readonly settled: (bucket: Bucket, stream: string, appendId: string) => void
+}
+
+/** Appends of one stream: the one under way, and those that wait for it. */
+type Lane = { current: PendingAppend; readonly waiting: PendingAppend[] }
+
+/** What is ready of one bucket. */
+type Ready = {
+  readonly bucket: Bucket
+  readonly builder: RecordBatchBuilder
+  readonly appends: PendingAppend[]
+  readonly facts: EventFacts[]
+  readonly index: IndexFacts[]
+}
+
+const SWEEP_MS = 100
+const ID_BYTES = 16
+/** Random bytes are drawn for this many ids at once. */
+const IDS_DRAWN = 256
+/** Errors of the log that say for sure that nothing was written. */
+const NOT_WRITTEN: ReadonlySet<string> = new Set([
+  'MESSAGE_TOO_LARGE',
+  'RECORD_LIST_TOO_LARGE',
+  'INVALID_RECORD',
+  'INVALID_TIMESTAMP',
+  'TOPIC_AUTHORIZATION_FAILED',
+  'UNSUPPORTED_FOR_MESSAGE_FORMAT',
+])
+
+/** See the head of the file. */
+export class Appender {
+  readonly #log: Log
+  readonly #limits: AppendLimits
+  readonly #outside: ClientOutside
+  readonly #flusher: Flusher
+  readonly #controls: ControlWriter
+  readonly #help: AppendHelp
+  readonly #lanes = new Map<Bucket, Map<string, Lane>>()
+  readonly #underWay = new Map<string, PendingAppend>()
+  readonly #ready = new Map<Bucket, Ready>()
+  readonly #spare: RecordBatchBuilder[] = []
+  /** Did not fit into this round's batch of their bucket. */
+  #overflow: PendingAppend[] = []
+  readonly #closing = new AbortController()
+  #ids: Buffer = Buffer.alloc(0)
+  #idAt = 0
+  #rounds = 0
+  #scheduled = false
+  #queued = 0
+  #work = 0
+  #sweep: ClientTimer | null = null
+  #idle: (() => void) | null = null
+
+  constructor(
+    log: Log,
+    limits: AppendLimits,
+    outside: ClientOutside,
+    flusher: Flusher,
+    controls: ControlWriter,
+    help: AppendHelp,
+  ) {
+    this.#controls = controls
+    this.#log = log
+    this.#limits = limits
+    this.#outside = outside
+    this.#flusher = flusher
+    this.#help = help
+  }
+
+  /** Takes an append; its answer comes through the promise. @throws StoreError OVERLOADED */
+  append(request: AppendRequest): Promise<Appended | Conflict> {
+    if (this.#closing.signal.aborted) return Promise.reject(new StoreError('STORE_CLOSED'))
+    if (this.#queued + request.bytes > this.#limits.queueBytes) {
+      return Promise.reject(
+        new StoreError('OVERLOADED', `${this.#queued} bytes of appends wait already`),
+      )
+    }
+    return new Promise((resolve, reject) => {
+      const pending = new PendingAppend(request, resolve, reject)
+      this.#queued += request.bytes
+      this.#work += 1
+      this.#watch()
+      let lanes = this.#lanes.get(request.bucket)
+      if (lanes === undefined) {
+        lanes = new Map()
+        this.#lanes.set(request.bucket, lanes)
+      }
+      const lane = lanes.get(request.stream)
+      if (lane !== undefined) {
+        lane.waiting.push(pending)
+        return
+      }
+      lanes.set(request.stream, { current: pending, waiting: [] })
+      this.#judge(pending)
+    })
+  }
+
+  /** Told by the fold; answers whose append it was. */
+  decided(verdict: Verdict): void {
+    // A copy says nothing about its append.
+    if (verdict.kind === 'void' && verdict.reason === 'copy') return
+    const appendId = verdict.kind === 'accepted' ? verdict.records[0]?.appendId : verdict.appendId
+    const pending = this.#underWay.get(appendId as string)
+    if (pending === undefined) return
+    this.#underWay.delete(appendId as string)
+    if (verdict.kind === 'accepted') {
+      this.#finish(pending, () => pending.resolve(accepted(this.#log.id, pending, verdict.records)))
+      return
+    }
+    this.#again(pending)
+  }
+
+  /** A new random id: 22 characters. */
+  newId(): string {
+    if (this.#idAt >= this.#ids.length) {
+      this.#ids = this.#outside.random.bytes(ID_BYTES * IDS_DRAWN)
+      this.#idAt = 0
+    }
+    const id = this.#ids.toString('base64url', this.#idAt, this.#idAt + ID_BYTES)
+    this.#idAt += ID_BYTES
+    return id
+  }
+
+  /** Takes no more, waits for what is under way until its deadline, then gives up. */
+  async close(): Promise<void> {
+    this.#closing.abort()
+    if (this.#work > 0) {
+      await new Promise<void>(resolve => {
+        this.#idle = resolve
+      })
+    }
+    this.#sweep?.cancel()
+  }
+
+  // --- judging ---------------------------------------------------------------------------------
+
+  #judge(pending: PendingAppend, searched = 0): void {
+    const { request } = pending
+    try {
+      const { bucket } = request
+      if (bucket.failure !== null) throw bucket.failure
+      if (pending.answered) {
+        this.#finish(pending, () => undefined)
+        return
+      }
+      const state = bucket.index.get(request.stream)
+      const judgement = judge(request, state, searched)
+      if (judgement.kind === 'claim') {
+        if (request.events.length === 0) this.#confirm(pending, state.version)
+        else this.#claim(pending, timesOf(request, state, this.#outside.clock.now()))
+        return
+      }
+      this.#answer(pending, judgement)
+    } catch (error) {
+      this.#finish(pending, () => pending.reject(error))
+    }
+  }
+
+  #answer(pending: PendingAppend, judgement: Exclude<Judgement, { kind: 'claim' }>): void {
+    const { request } = pending
+    switch (judgement.kind) {
+      case 'duplicate': {
+        const { command } = judgement
+        this.#finish(pending, () => pending.resolve(duplicate(this.#log.id, pending, command)))
+        return
+      }
+      case 'refused':
+        this.#finish(pending, () => pending.reject(judgement.error))
+        return
+      case 'behind':
+        this.#later(pending, this.#help.catchUp(request.bucket, judgement.offset))
+        return
+      case 'search':
+        this.#search(pending, judgement.after, judgement.before)
+        return
+      case 'conflict':
+        if (!judgement.sure && pending.caughtUpAt < request.bucket.position) {
+          this.#lookAgain(pending)
+          return
+        }
+        this.#help.conflict(request, judgement).then(
+          conflict => this.#finish(pending, () => pending.resolve(conflict)),
+          error => this.#finish(pending, () => pending.reject(error)),
+        )
+    }
+  }
+
+  /** Judges again at the end of the log: what is known here may be too old to refuse. */
+  #lookAgain(pending: PendingAppend): void {
+    const { bucket } = pending.request
+    const caughtUp = this.#help.catchUpAll([bucket]).then(() => {
+      pending.caughtUpAt = bucket.position
+    })
+    this.#later(pending, caughtUp)
+  }
+
+  #later(pending: PendingAppend, ready: Promise<void>): void {
+    ready.then(
+      () => this.#judge(pending),
+      error => this.#finish(pending, () => pending.reject(error)),
+    )
+  }
+
+  #search(pending: PendingAppend, from: number, before: number): void {
+    const { request } = pending
+    this.#help.anyMatch(request, from, before).then(
+      async found => {
+        if (!found) {
+          this.#judge(pending, before)
+          return
+        }
+        const conflict = await this.#help.conflict(request, {
+          kind: 'conflict',
+          conflict: 'condition',
+          sure: true,
+        })
+        this.#finish(pending, () => pending.resolve(conflict))
+      },
+      error => this.#finish(pending, () => pending.reject(error)),
+    )
+  }
+
+  /** An append without events: its expectation holds at the end of the log. */
+  #confirm(pending: PendingAppend, version: number): void {
+    if (pending.caughtUpAt < pending.request.bucket.position) {
+      this.#lookAgain(pending)
+      return
+    }
+    const { bucket, tenant } = pending.request
+    this.#finish(pending, () =>
+      pending.resolve({
+        ok: true,
+        version,
+        firstVersion: version + 1,
+        appendId: pending.request.appendId ?? '',
+        duplicate: false,
+        bucket: bucket.number,
+        firstOffset: -1,
+        lastOffset: -1,
+        checkpoint: bucketCheckpoint(
+          this.#log.id,
+          tenant,
+          bucket.category.name,
+          bucket.number,
+          bucket.position,
+        ),
+      }),
+    )
+  }
+
+  /** The attempt lost. Its caller is answered, or it is tried again under a new id. */
+  #again(pending: PendingAppend): void {
+    pending.claim = null
+    if (pending.attempts >= this.#limits.attempts) {
+      const error = new StoreError(
+        'STALE_CONDITION',
+        `stream ${pending.request.id}: lost ${pending.attempts} races in a row`,
+      )
+      this.#finish(pending, () => pending.reject(error))
+      return
+    }
+    this.#judge(pending)
+  }
+
+  /** Answers, and lets the next append of the stream begin. */
+  #finish(pending: PendingAppend, answer: () => void): void {
+    const { request } = pending
+    this.#queued -= request.bytes
+    this.#work -= 1
+    if (!pending.answered) answer()
+    const lanes = this.#lanes.get(request.bucket)
+    const lane = lanes?.get(request.stream)
+    if (lanes !== undefined && lane?.current === pending) {
+      const next = lane.waiting.shift()
+      if (next === undefined) {
+        lanes.delete(request.stream)
+      } else {
+        lane.current = next
+        this.#judge(next)
+      }
+    }
+    if (this.#work === 0) this.#idle?.()
+  }
+
+  // --- writing ---------------------------------------------------------------------------------
+
+  #claim(pending: PendingAppend, times: readonly number[]): void {
+    const { request } = pending
+    const { bucket } = request
+    const full = this.#ready.get(bucket)
+    if (full !== undefined && full.builder.bytes + request.bytes > this.#limits.batchBytes) {
+      this.#overflow.push(pending)
+      return
+    }
+    const state = bucket.index.get(request.stream)
+    pending.attempts += 1
+    const claim: Claim = {
+      appendId: this.#attemptId(pending),
+      version: state.version + 1,
+      checks:
+        request.checks.length === 0
+          ? undefined
+          : request.checks.map(({ stream }) => ({
+              stream,
+              version: bucket.index.get(stream).version,
+            })),
+      condition: conditionClaim(request),
+      times,
+    }
+    pending.claim = claim
+    this.#underWay.set(claim.appendId, pending)
+    let ready = this.#ready.get(bucket)
+    if (ready === undefined) {
+      ready = {
+        bucket,
+        builder: this.#spare.pop() ?? new RecordBatchBuilder(),
+        appends: [],
+        facts: [],
+        index: [],
+      }
+      this.#ready.set(bucket, ready)
+    }
+    ready.appends.push(pending)
+    encodeAppend(ready, request, claim)
+    this.#schedule()
+  }
+
+  #attemptId(pending: PendingAppend): string {
+    const { appendId } = pending.request
+    if (appendId === undefined) return this.newId()
+    return pending.attempts === 1 ? appendId : `${appendId}~${this.newId()}`
+  }
+
+  /** At the end of this turn, so that writers who were answered together go together again. */
+  #schedule(): void {
+    if (this.#scheduled || this.#rounds >= this.#limits.rounds || this.#ready.size === 0) return
+    this.#scheduled = true
+    queueMicrotask(() => {
+      this.#scheduled = false
+      if (this.#rounds < this.#limits.rounds && this.#ready.size > 0) void this.#round()
+    })
+  }
+
+  async #round(): Promise<void> {
+    this.#rounds += 1
+    const parts = [...this.#ready.values()]
+    this.#ready.clear()
+    const batches = parts.map(part => part.builder.finish())
+    for (const part of parts) this.#spare.push(part.builder)
+    const overflow = this.#overflow
+    this.#overflow = []
+    for (const pending of overflow) this.#judge(pending)
+    try {
+      const results = await this.#log.append(
+        parts.map((part, i) => ({
+          topic: part.bucket.category.topic,
+          partition: part.bucket.number,
+          batch: batches[i] as Buffer,
+        })),
+        { timeoutMs: this.#limits.timeoutMs },
+      )
+      for (const [i, part] of parts.entries()) {
+        this.#written(part, batches[i] as Buffer, results[i] as LogAppendResult)
+      }
+    } catch (error) {
+      for (const part of parts) this.#unknown(part, error)
+    }
+    await this.#flusher.noted()
+    this.#rounds -= 1
+    this.#schedule()
+  }
+
+  /** The log has the batch: fold it, if everything before it is folded; else let the tail do so. */
+  #written(part: Ready, batch: Buffer, result: LogAppendResult): void {
+    const { bucket } = part
+    if (result.error !== undefined) {
+      this.#unknown(part, result.error)
+      return
+    }
+    if (bucket.position === result.baseOffset) {
+      this.#applyOwn(part, batch, result.baseOffset)
+      return
+    }
+    const end = result.baseOffset + part.facts.length
+    if (bucket.position >= end) return
+    this.#help.catchUp(bucket, end).catch(error => this.#lost(part.appends, error))
+  }
+
+  #applyOwn(part: Ready, batch: Buffer, baseOffset: number): void {
+    const { bucket, facts, index } = part
+    try {
+      const [decoded] = decodeBatches(batch, { checkCrc: false })
+      const cursor = decoded?.cursor()
+      for (let i = 0; i < facts.length && cursor?.advance(); i++) {
+        const own = facts[i] as EventFacts & { offset: number }
+        own.offset = baseOffset + i
+        const { bytes, valueAt, valueLength, headersAt, headerCount } = cursor
+        const entry: Entry = {
+          bytes,
+          valueAt,
+          valueLength,
+          headersAt,
+          headersEnd: cursor.position,
+          headerCount,
+          offset: own.offset,
+          time: own.time,
+        }
+        bucket.applyOwn(own, index[i] as IndexFacts, entry)
+      }
+    } catch (error) {
+      bucket.fail(
+        error instanceof StoreError
+          ? error
+          : new StoreError('STORE_FAILED', undefined, { cause: error }),
+      )
+      this.#lost(part.appends, bucket.failure)
+    }
+    this.#help.advanced(bucket)
+  }
+
+  #lost(appends: readonly PendingAppend[], error: unknown): void {
+    for (const pending of appends) {
+      if (pending.claim === null || !this.#underWay.delete(pending.claim.appendId)) continue
+      this.#finish(pending, () => pending.reject(error))
+    }
+  }
+
+  /** The call failed: the records may be in the log or not, unless the error says not. */
+  #unknown(part: Ready, error: unknown): void {
+    if (error instanceof LogError && NOT_WRITTEN.has(error.code)) {
+      this.#lost(part.appends, new StoreError('APPEND_TOO_LARGE', error.message, { cause: error }))
+      return
+    }
+    if (error instanceof LogError && error.code === 'LOG_CLOSED') {
+      this.#lost(
+        part.appends,
+        new StoreError('STORE_FAILED', 'the log was closed', { cause: error }),
+      )
+      return
+    }
+    const open = part.appends.filter(({ claim }) => claim && this.#underWay.has(claim.appendId))
+    void this.#settle(part.bucket, open)
+  }
+
+  async #settle(bucket: Bucket, appends: readonly PendingAppend[]): Promise<void> {
+    try {
+      await this.#controls.settle(
+        bucket,
+        appends.map(({ request, claim }) => ({
+          stream: request.stream,
+          appendId: (claim as Claim).appendId,
+          version: (claim as Claim).version,
+        })),
+      )
+    } catch (error) {
+      this.#lost(appends, error)
+      return
+    }
+    for (const pending of appends) {
+      const { claim } = pending
+      // The fold has passed the settle record: what it did not accept it never will.
+      if (claim === null || !this.#underWay.delete(claim.appendId)) continue
+      this.#help.settled(bucket, pending.request.stream, claim.appendId)
+      this.#again(pending)
+    }
+  }
+
+  // --- deadlines -------------------------------------------------------------------------------
+
+  #watch(): void {
+    this.#sweep ??= this.#outside.timers.after(SWEEP_MS, () => {
+      this.#sweep = null
+      this.#expire()
+      if (this.#work > 0) this.#watch()
+    })
+  }
+
+  /** Answers those whose time is over. A stream stays blocked until its outcome is known. */
+  #expire(): void {
+    const now = this.#outside.clock.monotonic()
+    const late = (pending: PendingAppend): boolean =>
+      !pending.answered && pending.request.deadline <= now
+    for (const lanes of this.#lanes.values()) {
+      for (const lane of lanes.values()) {
+        const { current, waiting } = lane
+        if (late(current)) current.reject(timedOut(current))
+        for (const pending of waiting) if (late(pending)) pending.reject(timedOut(pending))
+      }
+    }
+  }
+}
+
+const timedOut = (pending: PendingAppend): StoreError =>
+  new StoreError('APPEND_TIMED_OUT', `stream ${pending.request.id}: no outcome in its time`)
+
+const NO_INDEX: IndexFacts = Object.freeze({ correlationId: undefined, personal: undefined })
+
+/** Writes the records of an append, and notes what the fold is to know of them. */
+function encodeAppend(ready: Ready, request: AppendRequest, claim: Claim): void {
+  const { events, tenant } = request
+  const { headers } = ready.bucket.category
+  const count = events.length
+  for (let index = 0; index < count; index++) {
+    const event = events[index] as AppendRequest['events'][number]
+    const time = claim.times[index] as number
+    const version = claim.version + index
+    const first = index === 0
+    const block = headers.event(event.type, {
+      tenant,
+      schemaVersion: event.schemaVersion,
+      appendId: claim.appendId,
+      version,
+      index,
+      count,
+      id: event.id,
+      time,
+      commandId: request.commandId,
+      correlationId: request.correlationId,
+      causationId: request.causationId,
+      actor: request.actor,
+      saga: request.saga,
+      tags: event.tags,
+      checks: first ? claim.checks : undefined,
+      condition: first ? claim.condition : undefined,
+      personal: event.personal,
+      metadata: event.metadata,
+    })
+    ready.builder.append(
+      { key: request.id, value: event.value, headers: block, timestamp: time },
+      time,
+    )
+    ready.facts.push({
+      kind: 'event',
+      offset: -1,
+      stream: request.stream,
+      appendId: claim.appendId,
+      index,
+      count,
+      version,
+      type: event.type,
+      tags: event.tags,
+      time,
+      commandId: first ? request.commandId : undefined,
+      condition: first ? claim.condition : undefined,
+      checks: first ? claim.checks : undefined,
+    })
+    ready.index.push(
+      request.correlationId === undefined && event.personal === undefined
+        ? NO_INDEX
+        : { correlationId: request.correlationId, personal: event.personal },
+    )
+  }
+}
+
+function accepted(log: string, pending: PendingAppend, records: readonly EventFacts[]): Appended {
+  const first = records[0] as EventFacts
+  const last = records[records.length - 1] as EventFacts
+  const { bucket, tenant } = pending.request
+  return {
+    ok: true,
+    version: last.version,
+    firstVersion: first.version,
+    appendId: first.appendId,
+    duplicate: false,
+    bucket: bucket.number,
+    firstOffset: first.offset,
+    lastOffset: last.offset,
+    checkpoint: bucketCheckpoint(log, tenant, bucket.category.name, bucket.number, last.offset + 1),
+  }
+}
+
+function duplicate(log: string, pending: PendingAppend, command: RememberedCommand): Appended {
+  const { bucket, tenant } = pending.request
+  return {
+    ok: true,
+    version: command.lastVersion,
+    firstVersion: command.firstVersion,
+    appendId: command.appendId,
+    duplicate: true,
+    bucket: bucket.number,
+    firstOffset: command.firstOffset,
+    lastOffset: command.lastOffset,
+    checkpoint: bucketCheckpoint(
+      log,
+      tenant,
+      bucket.category.name,
+      bucket.number,
+      command.lastOffset + 1,
+    ),
+  }
+}

@@ -1,0 +1,146 @@
+/**
+ * A category at work: its topic, which is made or checked when the store opens, and which bucket a
+ * stream lies in.
+ */
+import { type Log, partitionOfTextKey, type TopicDescription } from '@millrace/log'
+import { StoreError } from '../errors.ts'
+import { checkCategory } from '../names.ts'
+import type { CategoryOptions } from '../options.ts'
+import { DEFAULT_TENANT } from '../port.ts'
+import { EventTypes } from '../types/event-types.ts'
+import { HeaderEncoder } from './headers.ts'
+
+/** What a category's topic is made with, and must have. */
+const TOPIC_CONFIGS: Readonly<Record<string, string>> = {
+  'cleanup.policy': 'delete',
+  'retention.ms': '-1',
+  'retention.bytes': '-1',
+  'message.timestamp.type': 'CreateTime',
+}
+/** Where more than one node keeps the log, fewer copies could lose acknowledged events. */
+const IN_SYNC_MIN = 2
+
+/** A category that is open. */
+export class Category {
+  readonly name: string
+  readonly topic: string
+  readonly topicId: string
+  readonly bucketCount: number
+  readonly types: EventTypes
+  readonly headers: HeaderEncoder
+  readonly #boundary: ((id: string) => string) | undefined
+
+  constructor(name: string, options: CategoryOptions, description: TopicDescription) {
+    this.name = name
+    this.topic = description.name
+    this.topicId = description.topicId
+    this.bucketCount = description.partitions.length
+    this.types = new EventTypes(name, options)
+    this.headers = new HeaderEncoder(name)
+    this.#boundary = options.boundary
+  }
+
+  /** The bucket of a stream: the tenant is part of the boundary. */
+  bucketOf(tenant: string, id: string): number {
+    const boundary = this.#boundary === undefined ? id : this.#boundary(id)
+    if (typeof boundary !== 'string') {
+      throw new StoreError('BAD_ARGUMENT', `the boundary of stream ${id} must be text`)
+    }
+    const text = tenant === DEFAULT_TENANT ? boundary : `${tenant}\0${boundary}`
+    return partitionOfTextKey(text, this.bucketCount)
+  }
+}
+
+/**
+ * Opens the categories: makes the topics that are not there, checks those that are.
+ *
+ * @throws StoreError BAD_TOPIC, BUCKETS_DIFFER, BAD_ARGUMENT
+ */
+export async function openCategories(
+  log: Log,
+  categories: Readonly<Record<string, CategoryOptions>>,
+  bucketsDefault: number,
+): Promise<readonly Category[]> {
+  const named = Object.entries(categories)
+  for (const [name, options] of named) {
+    checkCategory(name)
+    if (options.topic !== undefined) checkCategory(options.topic)
+  }
+  const topics = named.map(([name, options]) => options.topic ?? name)
+  if (new Set(topics).size !== topics.length) {
+    throw new StoreError('BAD_ARGUMENT', `two categories share a topic: ${topics.join(', ')}`)
+  }
+  const there = new Set((await log.describeTopics(topics)).map(topic => topic.name))
+  const missing = named.filter(([name, options]) => !there.has(options.topic ?? name))
+  await createTopics(log, missing, bucketsDefault)
+  const described = new Map((await log.describeTopics(topics)).map(topic => [topic.name, topic]))
+  const opened: Category[] = []
+  for (const [name, options] of named) {
+    const topic = options.topic ?? name
+    const description = described.get(topic)
+    if (description === undefined) throw new StoreError('BAD_TOPIC', `topic ${topic} is not there`)
+    await checkTopic(log, name, options, description)
+    opened.push(new Category(name, options, description))
+  }
+  return opened
+}
+
+async function createTopics(
+  log: Log,
+  missing: readonly (readonly [string, CategoryOptions])[],
+  bucketsDefault: number,
+): Promise<void> {
+  if (missing.length === 0) return
+  const outcomes = await log.createTopics(
+    missing.map(([name, options]) => ({
+      name: options.topic ?? name,
+      partitions: options.buckets ?? bucketsDefault,
+      configs: TOPIC_CONFIGS,
+    })),
+  )
+  for (const { name, error } of outcomes) {
+    if (error === undefined || error.code === 'TOPIC_ALREADY_EXISTS') continue
+    throw new StoreError('BAD_TOPIC', `topic ${name} cannot be made: ${error.message}`, {
+      cause: error,
+    })
+  }
+}
+
+async function checkTopic(
+  log: Log,
+  name: string,
+  options: CategoryOptions,
+  description: TopicDescription,
+): Promise<void> {
+  const count = description.partitions.length
+  if (options.buckets !== undefined && options.buckets !== count) {
+    throw new StoreError(
+      'BUCKETS_DIFFER',
+      `category ${name} is opened with ${options.buckets} buckets, topic ${description.name} has ${count}`,
+    )
+  }
+  const configs = new Map<string, string | null>()
+  for (const { name: key, value } of await log.describeConfig(description.name))
+    configs.set(key, value)
+  for (const [key, wanted] of Object.entries(TOPIC_CONFIGS)) {
+    const value = configs.get(key)
+    if (value === undefined || value === wanted) continue
+    throw new StoreError(
+      'BAD_TOPIC',
+      `topic ${description.name} has ${key}=${value}; a category needs ${key}=${wanted}`,
+    )
+  }
+  if (!description.partitions.some(partition => partition.replicas.length > 1)) return
+  if (Number(configs.get('min.insync.replicas') ?? IN_SYNC_MIN) < IN_SYNC_MIN) {
+    throw new StoreError(
+      'BAD_TOPIC',
+      `topic ${description.name} needs min.insync.replicas=${IN_SYNC_MIN}`,
+    )
+  }
+  if (configs.get('unclean.leader.election.enable') === 'true') {
+    throw new StoreError(
+      'BAD_TOPIC',
+      `topic ${description.name} needs unclean.leader.election.enable=false`,
+    )
+  }
+}

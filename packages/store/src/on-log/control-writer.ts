@@ -1,0 +1,122 @@
+/**
+ * Writes records that are about an append or a stream and no events: settle, truncate, archive,
+ * tombstone. All of them may be written twice without harm, so an unknown outcome is simply tried
+ * again; a call ends when the fold has passed its record.
+ */
+import {
+  backoffMs,
+  type ClientOutside,
+  type HeaderBlock,
+  type Log,
+  LogError,
+  RecordBatchBuilder,
+  sleep,
+} from '@millrace/log'
+import { StoreError } from '../errors.ts'
+import type { Bucket } from './bucket.ts'
+import type { ControlFacts } from './facts.ts'
+
+const BACKOFF_FIRST_MS = 20
+
+/** Bounds of a control writer. */
+export type ControlLimits = { readonly timeoutMs: number; readonly retryMaxMs: number }
+
+/** An append to be cancelled. */
+export type SettleTarget = {
+  /** Stream key. */
+  readonly stream: string
+  readonly appendId: string
+  /** That its first record claims. */
+  readonly version: number
+}
+
+type ControlRecord = { readonly key: string; readonly headers: () => HeaderBlock }
+
+/** See the head of the file. */
+export class ControlWriter {
+  readonly #log: Log
+  readonly #limits: ControlLimits
+  readonly #outside: ClientOutside
+  readonly #catchUp: (bucket: Bucket, offset: number) => Promise<void>
+  readonly #closing: AbortSignal
+
+  /** @param closing ends the attempts */
+  constructor(
+    log: Log,
+    limits: ControlLimits,
+    outside: ClientOutside,
+    closing: AbortSignal,
+    catchUp: (bucket: Bucket, offset: number) => Promise<void>,
+  ) {
+    this.#log = log
+    this.#limits = limits
+    this.#outside = outside
+    this.#closing = closing
+    this.#catchUp = catchUp
+  }
+
+  /** Cancels appends: when this resolves each is accepted or can never be. */
+  settle(bucket: Bucket, targets: readonly SettleTarget[]): Promise<void> {
+    const { headers } = bucket.category
+    return this.#write(
+      bucket,
+      targets.map(({ stream, appendId, version }) => {
+        const nul = stream.indexOf('\0')
+        return {
+          key: stream.slice(nul + 1),
+          headers: () => headers.settle(stream.slice(0, nul), appendId, version),
+        }
+      }),
+    )
+  }
+
+  /** Says something about a stream as a whole. */
+  control(
+    bucket: Bucket,
+    kind: ControlFacts['kind'],
+    stream: { readonly tenant: string; readonly id: string },
+    recordId: string,
+    before: number,
+  ): Promise<void> {
+    const { headers } = bucket.category
+    return this.#write(bucket, [
+      { key: stream.id, headers: () => headers.control(kind, stream.tenant, recordId, before) },
+    ])
+  }
+
+  async #write(bucket: Bucket, records: readonly ControlRecord[]): Promise<void> {
+    if (records.length === 0) return
+    const backoff = { firstMs: BACKOFF_FIRST_MS, maxMs: this.#limits.retryMaxMs }
+    for (let failures = 1; ; failures++) {
+      try {
+        await this.#catchUp(bucket, await this.#tryWrite(bucket, records))
+        return
+      } catch (error) {
+        if (error instanceof StoreError) throw error
+        if (error instanceof LogError && error.code === 'LOG_CLOSED') {
+          throw new StoreError('STORE_FAILED', 'the log was closed', { cause: error })
+        }
+        if (this.#closing.aborted) throw new StoreError('STORE_CLOSED', undefined, { cause: error })
+        const wait = backoffMs(backoff, failures, this.#outside.random)
+        await sleep(this.#outside.timers, wait, this.#closing)
+      }
+    }
+  }
+
+  /** Returns the offset after the records. */
+  async #tryWrite(bucket: Bucket, records: readonly ControlRecord[]): Promise<number> {
+    const builder = new RecordBatchBuilder()
+    const now = this.#outside.clock.now()
+    for (const { key, headers } of records) {
+      builder.append({ key, value: null, headers: headers() }, now)
+    }
+    const { topic } = bucket.category
+    const [result] = await this.#log.append(
+      [{ topic, partition: bucket.number, batch: builder.finish() }],
+      { timeoutMs: this.#limits.timeoutMs },
+    )
+    if (result === undefined) throw new LogError('UNKNOWN_SERVER_ERROR', 'no answer to an append')
+    if (result.error !== undefined) throw result.error
+    return result.baseOffset + records.length
+  }
+}

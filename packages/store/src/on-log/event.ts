@@ -1,0 +1,77 @@
+/** Turns what the index or the log holds of an event into what readers get. */
+import type { Json, RecordedEvent } from '../port.ts'
+import type { EventTypes } from '../types/event-types.ts'
+import { decodeMetadata, type EventMetadata } from './headers.ts'
+import type { Entry } from './index/entry.ts'
+
+/** An event before its data is opened and brought to the present schema. */
+export type RawEvent = EventMetadata & {
+  readonly tenant: string
+  readonly category: string
+  readonly stream: string
+  readonly bucket: number
+  readonly offset: number
+  readonly time: number
+  readonly data: Json
+}
+
+/** Where an event comes from. */
+export type EventSource = {
+  readonly category: string
+  readonly tenant: string
+  readonly stream: string
+  readonly bucket: number
+}
+
+/** The data of an entry. */
+export function dataOf(entry: Entry): Json {
+  if (entry.valueLength <= 0) return null
+  const { bytes, valueAt, valueLength } = entry
+  return JSON.parse(bytes.toString('utf8', valueAt, valueAt + valueLength)) as Json
+}
+
+/** The event as it was written. */
+export function rawEvent(source: EventSource, entry: Entry): RawEvent {
+  const meta = decodeMetadata(entry)
+  return {
+    ...meta,
+    tenant: source.tenant,
+    category: source.category,
+    stream: source.stream,
+    bucket: source.bucket,
+    offset: entry.offset,
+    time: entry.time,
+    data: dataOf(entry),
+  }
+}
+
+/** The event as readers get it: data of the present schema, absent ids left out. */
+export function recordedEvent(
+  raw: RawEvent,
+  data: Json,
+  types: EventTypes,
+  erased: readonly string[] | undefined,
+): RecordedEvent {
+  return {
+    type: raw.type,
+    data: types.upcast(raw.type, raw.schemaVersion, data),
+    id: raw.id,
+    tenant: raw.tenant,
+    category: raw.category,
+    stream: raw.stream,
+    version: raw.version,
+    time: raw.time,
+    schemaVersion: raw.schemaVersion,
+    tags: raw.tags,
+    metadata: raw.metadata,
+    appendId: raw.appendId,
+    ...(raw.commandId === undefined ? {} : { commandId: raw.commandId }),
+    ...(raw.correlationId === undefined ? {} : { correlationId: raw.correlationId }),
+    ...(raw.causationId === undefined ? {} : { causationId: raw.causationId }),
+    ...(raw.actor === undefined ? {} : { actor: raw.actor }),
+    ...(raw.saga === undefined ? {} : { saga: raw.saga }),
+    bucket: raw.bucket,
+    offset: raw.offset,
+    ...(erased === undefined ? {} : { erased }),
+  }
+}

@@ -1,0 +1,198 @@
+/**
+ * The tail: brings what others write to all buckets. One fetch over all of them waits at the end of
+ * the log; what this store wrote itself has been folded by then and is passed over.
+ *
+ * `catchUp` brings one bucket to a place at once, beside the loop: both may bring the same records,
+ * since a bucket takes each offset once.
+ */
+import {
+  backoffMs,
+  type ClientOutside,
+  decodeBatches,
+  type FetchResult,
+  type Log,
+  LogError,
+  sleep,
+} from '@millrace/log'
+import { StoreError } from '../errors.ts'
+import type { Bucket } from './bucket.ts'
+import type { Flusher } from './flusher.ts'
+
+/** Bounds of a tail. */
+export type TailLimits = {
+  readonly waitMs: number
+  readonly pauseMs: number
+  readonly fetchBytes: number
+}
+
+const BACKOFF = { firstMs: 10, maxMs: 2000 } as const
+
+/** See the head of the file. */
+export class Tail {
+  readonly #log: Log
+  readonly #buckets: readonly Bucket[]
+  readonly #limits: TailLimits
+  readonly #outside: ClientOutside
+  readonly #flusher: Flusher
+  readonly #advanced: (bucket: Bucket) => void
+  readonly #closing = new AbortController()
+  readonly #byPlace = new Map<string, Bucket>()
+  #loop: Promise<void> = Promise.resolve()
+
+  /** @param advanced called after records of a bucket were folded, or its end became known */
+  constructor(
+    log: Log,
+    buckets: readonly Bucket[],
+    limits: TailLimits,
+    outside: ClientOutside,
+    flusher: Flusher,
+    advanced: (bucket: Bucket) => void,
+  ) {
+    this.#log = log
+    this.#buckets = buckets
+    this.#limits = limits
+    this.#outside = outside
+    this.#flusher = flusher
+    this.#advanced = advanced
+    for (const bucket of buckets)
+      this.#byPlace.set(placeOf(bucket.category.topic, bucket.number), bucket)
+  }
+
+  /** Brings all buckets to the end of the log as it is now. */
+  async catchUpAll(buckets: readonly Bucket[] = this.#buckets): Promise<void> {
+    const answers = await this.#log.listOffsets(
+      buckets.map(bucket => ({
+        topic: bucket.category.topic,
+        partition: bucket.number,
+        place: 'latest' as const,
+      })),
+    )
+    for (const [i, answer] of answers.entries()) {
+      const bucket = buckets[i] as Bucket
+      if (answer.error !== undefined) throw failed(bucket, answer.error)
+      await this.catchUp(bucket, answer.offset)
+    }
+  }
+
+  /** Brings a bucket to an offset that is in the log. */
+  async catchUp(bucket: Bucket, offset: number): Promise<void> {
+    for (let failures = 0; bucket.position < offset; ) {
+      if (bucket.failure !== null) throw bucket.failure
+      if (this.#closing.signal.aborted) throw new StoreError('STORE_CLOSED')
+      const before = bucket.position
+      const [result] = await this.#fetch([bucket], 0)
+      const error = result?.error
+      if (error !== undefined && !error.retriable) throw failed(bucket, error)
+      if (result !== undefined && error === undefined) await this.#take(bucket, result)
+      if (bucket.position > before) failures = 0
+      else await this.#wait(backoffMs(BACKOFF, ++failures, this.#outside.random))
+    }
+  }
+
+  /** Begins to follow. */
+  start(): void {
+    this.#loop = this.#follow()
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort()
+    await this.#loop
+  }
+
+  async #follow(): Promise<void> {
+    const { signal } = this.#closing
+    for (let failures = 0; !signal.aborted; ) {
+      const alive = this.#buckets.filter(bucket => bucket.failure === null)
+      if (alive.length === 0) return
+      try {
+        const fresh = await this.#round(alive)
+        failures = 0
+        if (!fresh) await this.#wait(this.#limits.pauseMs)
+      } catch (error) {
+        if (signal.aborted) return
+        if (isClosed(error)) {
+          for (const bucket of alive) this.#fail(bucket, error)
+          return
+        }
+        failures += 1
+        await this.#wait(backoffMs(BACKOFF, failures, this.#outside.random))
+      }
+    }
+  }
+
+  #wait(ms: number): Promise<void> {
+    return sleep(this.#outside.timers, ms, this.#closing.signal)
+  }
+
+  /** One fetch; says whether it brought something new, or waited. */
+  async #round(buckets: readonly Bucket[]): Promise<boolean> {
+    const results = await this.#fetch(buckets, this.#limits.waitMs)
+    let bytes = 0
+    let applied = 0
+    let trouble: LogError | undefined
+    for (const result of results) {
+      const bucket = this.#byPlace.get(placeOf(result.topic, result.partition))
+      if (bucket === undefined || bucket.failure !== null) continue
+      if (result.error !== undefined) {
+        if (result.error.retriable) trouble = result.error
+        else this.#fail(bucket, result.error)
+        continue
+      }
+      bytes += result.records.length
+      applied += await this.#take(bucket, result)
+    }
+    if (trouble !== undefined) throw trouble
+    return applied > 0 || bytes === 0
+  }
+
+  #fetch(buckets: readonly Bucket[], maxWaitMs: number): Promise<readonly FetchResult[]> {
+    return this.#log.fetch({
+      positions: buckets.map(bucket => ({
+        topic: bucket.category.topic,
+        partition: bucket.number,
+        offset: bucket.position,
+        maxBytes: this.#limits.fetchBytes,
+      })),
+      minBytes: 1,
+      maxBytes: this.#limits.fetchBytes,
+      maxWaitMs,
+      isolation: 'read_uncommitted',
+      signal: this.#closing.signal,
+    })
+  }
+
+  async #take(bucket: Bucket, result: FetchResult): Promise<number> {
+    bucket.endOffset = Math.max(bucket.endOffset, result.highWatermark)
+    let applied = 0
+    try {
+      for (const batch of decodeBatches(result.records)) applied += bucket.applyBatch(batch)
+    } catch (error) {
+      this.#fail(bucket, error)
+      throw bucket.failure ?? error
+    }
+    this.#advanced(bucket)
+    await this.#flusher.noted()
+    return applied
+  }
+
+  #fail(bucket: Bucket, error: unknown): void {
+    bucket.fail(error instanceof StoreError ? error : failed(bucket, error))
+    this.#advanced(bucket)
+  }
+}
+
+const placeOf = (topic: string, partition: number): string => `${topic}/${partition}`
+
+const isClosed = (error: unknown): boolean =>
+  error instanceof LogError && error.code === 'LOG_CLOSED'
+
+function failed(bucket: Bucket, cause: unknown): StoreError {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  return new StoreError(
+    'STORE_FAILED',
+    `category ${bucket.category.name}, bucket ${bucket.number}: ${why}`,
+    {
+      cause,
+    },
+  )
+}

@@ -1,0 +1,338 @@
+/**
+ * Opens an event store on a log: checks the categories' topics, opens the index, folds what is not
+ * in it yet, and begins to follow.
+ */
+import {
+  type ClientOutside,
+  resolveSettings,
+  type SettingValues,
+  systemClientOutside,
+} from '@millrace/log'
+import { StoreError } from './errors.ts'
+import { afterPrefix, type KeyValue } from './kv/key-value.ts'
+import { openLevel } from './kv/level.ts'
+import { memoryKeyValue } from './kv/memory.ts'
+import type { StateKeeper } from './on-log/aggregate.ts'
+import { Appender } from './on-log/appender.ts'
+import { Bucket, type BucketListener, idOf, tenantOf } from './on-log/bucket.ts'
+import { type Category, openCategories } from './on-log/category.ts'
+import { conflictOf } from './on-log/conflict.ts'
+import { ControlWriter } from './on-log/control-writer.ts'
+import { Flusher } from './on-log/flusher.ts'
+import { BucketIndex } from './on-log/index/bucket-index.ts'
+import { KIND } from './on-log/index/keys.ts'
+import { LogStore } from './on-log/log-store.ts'
+import { EventOpener } from './on-log/opener.ts'
+import { matching } from './on-log/search.ts'
+import { Settler } from './on-log/settler.ts'
+import { ChangeSignal } from './on-log/signal.ts'
+import type { ReaderParts } from './on-log/stream-reader.ts'
+import { Tail } from './on-log/tail.ts'
+import { openPersonal } from './open-personal.ts'
+import type { StoreEvent, StoreOptions } from './options.ts'
+import { touch } from './personal/key-index.ts'
+import type { EventStore } from './port.ts'
+import { STORE_SETTINGS } from './settings.ts'
+
+type Values = SettingValues<typeof STORE_SETTINGS>
+
+/**
+ * Opens a store. Close it before the log.
+ *
+ * @throws StoreError BAD_ARGUMENT, BAD_TOPIC, BUCKETS_DIFFER, INDEX_DAMAGED, RULE_TOO_NEW; RangeError
+ *   for a setting out of its bounds
+ */
+export async function openStore(options: StoreOptions): Promise<EventStore> {
+  const values: Values = resolveSettings(STORE_SETTINGS, options.settings)
+  const categories = await openCategories(
+    options.log,
+    options.categories,
+    values['category.buckets'],
+  )
+  const kv =
+    options.folder === null
+      ? memoryKeyValue()
+      : await openLevel(options.folder, values['index.cache.bytes'])
+  try {
+    return await new Opening(options, values, kv, categories).open()
+  } catch (error) {
+    await kv.close()
+    throw error
+  }
+}
+
+/** Puts the parts together. */
+class Opening {
+  readonly #options: StoreOptions
+  readonly #values: Values
+  readonly #kv: KeyValue
+  readonly #categories: readonly Category[]
+  readonly #outside: ClientOutside
+  readonly #closing = new AbortController()
+  readonly #advanced = new ChangeSignal()
+  readonly #buckets = new Map<string, readonly Bucket[]>()
+  readonly #all: Bucket[] = []
+  #appender: Appender | undefined
+
+  constructor(
+    options: StoreOptions,
+    values: Values,
+    kv: KeyValue,
+    categories: readonly Category[],
+  ) {
+    this.#options = options
+    this.#values = values
+    this.#kv = kv
+    this.#categories = categories
+    this.#outside = options.outside ?? systemClientOutside()
+  }
+
+  async open(): Promise<EventStore> {
+    const { log } = this.#options
+    const values = this.#values
+    await this.#openBuckets()
+    const flusher = new Flusher(
+      this.#all,
+      { bytes: values['index.flush.bytes'], ms: values['index.flush.ms'] },
+      this.#outside,
+      error => this.#failAll(error),
+    )
+    const tail = new Tail(
+      log,
+      this.#all,
+      {
+        waitMs: values['tail.wait.ms'],
+        pauseMs: values['tail.pause.ms'],
+        fetchBytes: values['tail.fetch.bytes'],
+      },
+      this.#outside,
+      flusher,
+      () => this.#advanced.changed(),
+    )
+    const personal = await openPersonal(this.#options, this.#kv, values, this.#outside)
+    const opener = new EventOpener(personal.data)
+    const reader = { log: log.id, kv: this.#kv, opener, states: NO_STATES }
+    const controls = new ControlWriter(
+      log,
+      { timeoutMs: values['append.timeout.ms'], retryMaxMs: values['settle.retry.max.ms'] },
+      this.#outside,
+      this.#closing.signal,
+      (bucket, offset) => tail.catchUp(bucket, offset),
+    )
+    this.#appender = this.#openAppender(flusher, tail, controls, reader)
+    await tail.catchUpAll()
+    tail.start()
+    const settler = new Settler(
+      this.#all,
+      values['settle.after.ms'],
+      this.#outside,
+      controls,
+      (bucket, stream, appendId) => this.#settled(bucket, stream, appendId),
+    )
+    settler.start()
+    return new LogStore({
+      log,
+      buckets: this.#buckets,
+      reader,
+      all: {
+        log,
+        opener,
+        advanced: this.#advanced,
+        closing: this.#closing.signal,
+        pageBytes: values['read.page.bytes'],
+      },
+      appender: this.#appender,
+      controls,
+      tail,
+      flusher,
+      personal: personal.data,
+      eventsMax: values['append.events.max'],
+      timeoutMs: values['append.timeout.ms'],
+      pageEvents: values['read.page.events'],
+      monotonic: () => this.#outside.clock.monotonic(),
+      forget: personal.forget,
+      close: async () => {
+        settler.stop()
+        await this.#appender?.close()
+        this.#closing.abort()
+        await tail.close()
+        this.#advanced.changed()
+        await flusher.close()
+        await personal.close()
+        await this.#kv.close()
+      },
+    })
+  }
+
+  #openAppender(
+    flusher: Flusher,
+    tail: Tail,
+    controls: ControlWriter,
+    reader: ReaderParts,
+  ): Appender {
+    const values = this.#values
+    return new Appender(
+      this.#options.log,
+      {
+        queueBytes: values['append.queue.bytes'],
+        rounds: values['append.rounds.max'],
+        batchBytes: values['append.batch.bytes'],
+        attempts: values['append.attempts.max'],
+        timeoutMs: values['append.timeout.ms'],
+      },
+      this.#outside,
+      flusher,
+      controls,
+      {
+        catchUp: (bucket, offset) => tail.catchUp(bucket, offset),
+        catchUpAll: buckets => tail.catchUpAll(buckets),
+        anyMatch: async ({ bucket, tenant, condition }, from, before) => {
+          if (bucket.index.flushed < before) await flusher.flush()
+          const queries = condition?.failIfMatch ?? []
+          const found = matching(this.#kv, reader.opener, bucket, tenant, queries, from, before, 1)
+          return (await found).length > 0
+        },
+        conflict: (request, judgement) =>
+          conflictOf(reader, request, judgement, values['conflict.events.max'], () =>
+            flusher.flush(),
+          ),
+        advanced: () => this.#advanced.changed(),
+        settled: (bucket, stream, appendId) => this.#settled(bucket, stream, appendId),
+      },
+    )
+  }
+
+  /** Opens every bucket's index, without what does not fit the topic as it is. */
+  async #openBuckets(): Promise<void> {
+    const listener: BucketListener = {
+      decided: (_, verdict) => this.#appender?.decided(verdict),
+      personal: (bucket, facts, hash) =>
+        bucket.index.addChange(
+          touch({
+            hash,
+            category: bucket.category.name,
+            tenant: tenantOf(facts.stream),
+            stream: idOf(facts.stream),
+            version: facts.version,
+          }),
+        ),
+    }
+    const numbers = await categoryNumbers(this.#kv, this.#categories)
+    const limits = {
+      pageBytes: this.#values['index.page.bytes'],
+      streamsCached: Math.ceil(
+        this.#values['streams.cache'] /
+          this.#categories.reduce((sum, { bucketCount }) => sum + bucketCount, 1),
+      ),
+    }
+    for (const category of this.#categories) {
+      const ends = await endOffsets(this.#options.log, category)
+      const buckets: Bucket[] = []
+      for (let number = 0; number < category.bucketCount; number++) {
+        const place = { category: numbers.get(category.name) as number, bucket: number }
+        const index = new BucketIndex(this.#kv, place, limits)
+        const reason = misfit(index, category, ends[number] as number)
+        if (reason !== null) {
+          await index.discard()
+          this.#tell({ kind: 'index-discarded', category: category.name, reason })
+        }
+        const bucket = new Bucket(category, number, index, listener)
+        bucket.endOffset = ends[number] as number
+        buckets.push(bucket)
+      }
+      this.#buckets.set(category.name, buckets)
+      this.#all.push(...buckets)
+    }
+  }
+
+  #settled(bucket: Bucket, stream: string, appendId: string): void {
+    this.#tell({
+      kind: 'append-settled',
+      category: bucket.category.name,
+      bucket: bucket.number,
+      stream: idOf(stream),
+      appendId,
+    })
+  }
+
+  #failAll(cause: unknown): void {
+    const error =
+      cause instanceof StoreError ? cause : new StoreError('INDEX_DAMAGED', undefined, { cause })
+    for (const bucket of this.#all) {
+      bucket.fail(error)
+      this.#tell({
+        kind: 'bucket-failed',
+        category: bucket.category.name,
+        bucket: bucket.number,
+        error,
+      })
+    }
+    this.#advanced.changed()
+  }
+
+  #tell(event: StoreEvent): void {
+    this.#options.onEvent?.(event)
+  }
+}
+
+/** Why an index does not fit its partition; null: it does, or there is none. */
+function misfit(index: BucketIndex, category: Category, end: number): string | null {
+  let kept: ReturnType<BucketIndex['load']>
+  try {
+    kept = index.load()
+  } catch {
+    return 'it cannot be read'
+  }
+  if (kept === null) return null
+  const place = `bucket ${index.place.bucket}`
+  if (kept.topicId !== category.topicId) return `${place}: the topic was made anew`
+  if (kept.fold.position > end) {
+    return `${place}: the log ends at ${end}, the index had read to ${kept.fold.position}`
+  }
+  return null
+}
+
+async function endOffsets(
+  log: StoreOptions['log'],
+  category: Category,
+): Promise<readonly number[]> {
+  const partitions = Array.from({ length: category.bucketCount }, (_, partition) => partition)
+  const answers = await log.listOffsets(
+    partitions.map(partition => ({ topic: category.topic, partition, place: 'latest' as const })),
+  )
+  return answers.map(({ error, offset }) => {
+    if (error === undefined) return offset
+    throw new StoreError('STORE_FAILED', `category ${category.name}: ${error.message}`, {
+      cause: error,
+    })
+  })
+}
+
+/** The numbers of categories in the index's keys; a new category gets the next one. */
+async function categoryNumbers(
+  kv: KeyValue,
+  categories: readonly Category[],
+): Promise<ReadonlyMap<string, number>> {
+  const numbers = new Map<string, number>()
+  const prefix = Buffer.from([KIND.category])
+  let next = 1
+  for await (const page of kv.range({ gte: prefix, lt: afterPrefix(prefix) })) {
+    for (const [key, value] of page) {
+      const number = value.readUInt16BE(0)
+      numbers.set(key.toString('utf8', 1), number)
+      next = Math.max(next, number + 1)
+    }
+  }
+  for (const { name } of categories) {
+    if (numbers.has(name)) continue
+    const value = Buffer.alloc(2)
+    value.writeUInt16BE(next)
+    await kv.batch([{ type: 'put', key: Buffer.concat([prefix, Buffer.from(name)]), value }])
+    numbers.set(name, next)
+    next += 1
+  }
+  return numbers
+}
+
+/** No states are kept. */
+const NO_STATES: StateKeeper = { load: () => undefined, save: () => undefined }
