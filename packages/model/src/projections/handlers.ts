@@ -1,0 +1,90 @@
+/**
+ * A projection's handlers, ready to be called with events of the store: full names, one Kysely over
+ * the tables of one build, answers run in the transaction they were made for.
+ */
+import type { RecordedEvent } from '@millrace/store'
+import type { Compilable } from 'kysely'
+import type { Projection, Query } from '../define/projection.ts'
+import type { BoundQueries, MadeQuery, SqlDatabase, SqlSession } from '../sql/port.ts'
+import type { Build } from './ledger.ts'
+
+type Answer = Query | Promise<unknown> | undefined
+
+/** An event as handlers see it: `loan.Submitted`. */
+export function handlerEvent(event: RecordedEvent): object {
+  const { data, id, stream, version, time, metadata, tenant, erased } = event
+  const type = `${event.category}.${event.type}`
+  const seen = { type, data, id, stream, version, time, metadata, tenant }
+  return erased === undefined ? seen : { ...seen, erased }
+}
+
+/** Queries of an answer, or of `create`. */
+export const madeQueries = (query: Query): readonly MadeQuery[] =>
+  (Array.isArray(query) ? query : [query]).map((one: Compilable) => one.compile())
+
+/** What follows the plain names of tables and indexes of a build. */
+export const buildSuffix = (version: number, build: number): string => `__v${version}_${build}`
+
+/** The handlers of one build, in one transaction at a time. */
+export class Handlers {
+  readonly isBatch: boolean
+  /** Types without their category, for the store's filter; undefined: all. */
+  readonly types: readonly string[] | undefined
+  readonly #definition: Projection
+  readonly #queries: BoundQueries
+  readonly #names: ReadonlySet<string>
+
+  constructor(definition: Projection, sql: SqlDatabase, build: Build) {
+    this.#definition = definition
+    this.#queries = sql.queries()
+    this.#queries.rename(new Map(build.tables), buildSuffix(build.version, build.build))
+    this.isBatch = definition.batch !== undefined
+    this.#names = new Set(Object.keys(definition.on))
+    this.types = this.isBatch
+      ? undefined
+      : [...new Set([...this.#names].map(name => name.slice(name.indexOf('.') + 1)))]
+  }
+
+  /** Whether there is something to do for an event. */
+  takes(event: RecordedEvent): boolean {
+    return this.isBatch || this.#names.has(`${event.category}.${event.type}`)
+  }
+
+  /** The session of handlers that run queries themselves; undefined: they are refused. */
+  attach(session: SqlSession | undefined): void {
+    this.#queries.attach(session)
+  }
+
+  /** Handles one event. No promise: it is handled, or sent on its way. */
+  one(session: SqlSession, event: RecordedEvent): Promise<void> | undefined {
+    const seen = handlerEvent(event) as { readonly type: string }
+    const handler = this.#definition.on[seen.type]
+    if (handler === undefined) return undefined
+    return this.#run(session, handler(this.#queries.db, seen as never))
+  }
+
+  /** Handles events at once, by the batch handler. */
+  batch(session: SqlSession, events: readonly RecordedEvent[]): Promise<void> | undefined {
+    const seen = events.map(handlerEvent)
+    return this.#run(session, this.#definition.batch?.(this.#queries.db, seen as never))
+  }
+
+  #run(session: SqlSession, answer: Answer): Promise<void> | undefined {
+    if (answer === undefined || answer === null) return undefined
+    if (answer instanceof Promise) return this.#afterwards(session, answer)
+    if (!Array.isArray(answer)) return session.send(answer.compile() as MadeQuery)
+    return answer.length === 0 ? undefined : this.#sendAll(session, answer)
+  }
+
+  async #sendAll(session: SqlSession, queries: readonly Compilable[]): Promise<void> {
+    for (const query of queries) await session.send(query.compile() as MadeQuery)
+  }
+
+  // A handler may also answer with queries that it had to wait for.
+  async #afterwards(session: SqlSession, answer: Promise<unknown>): Promise<void> {
+    const queries = await answer
+    const isQueries =
+      Array.isArray(queries) || typeof (queries as Compilable)?.compile === 'function'
+    if (isQueries) await this.#run(session, queries as Query)
+  }
+}

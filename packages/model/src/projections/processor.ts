@@ -1,0 +1,453 @@
+/**
+ * The processor of a projection: plans what is to run, runs it, starts again when it fails.
+ *
+ *     starting ──► rebuilding ──caught up──► running
+ *                     ▲  ▲                     │ │
+ *                     │  └──────rebuild()──────┘ │ a failure: database, store, another instance
+ *                     └──────── restarting ◄─────┘
+ *     stopped: by stop(), by too many parked streams, by a newer version
+ *
+ * In a round it runs the build that readers see, and beside it, while there is one, the build that
+ * is to take over. A round ends with a failure, or when the plan has changed (a build took over, a
+ * rebuild was asked for); then the next round plans anew.
+ */
+import { backoffMs, type ClientTimer, resolveSettings, type SettingValues } from '@millrace/log'
+import {
+  type Checkpoint,
+  DEFAULT_TENANT,
+  decodeCheckpoint,
+  encodeCheckpoint,
+  StoreError,
+  type StreamRef,
+} from '@millrace/store'
+import type { Kysely } from 'kysely'
+import type { Projection } from '../define/projection.ts'
+import { ModelError, reasonOf } from '../errors.ts'
+import { waitMs } from '../policy/wait.ts'
+import type { SqlDatabase } from '../sql/port.ts'
+import { Builds } from './builds.ts'
+import type { Build } from './ledger.ts'
+import type { PageOutcome } from './page.ts'
+import type { ParkedRow } from './parking.ts'
+import type { Part } from './part.ts'
+import { covers, isPassed, mergePositions, type Positions, positionsOf } from './positions.ts'
+import { checkPublishable, Publisher } from './publisher.ts'
+import { Rate } from './rate.ts'
+import { Runner } from './runner.ts'
+import { PROJECTION_SETTINGS } from './settings.ts'
+import { sideBySide } from './side-by-side.ts'
+import { Supervisor } from './supervisor.ts'
+import type {
+  ParkedStream,
+  ProjectionContext,
+  ProjectionOptions,
+  ProjectionProcessor,
+  ProjectionStatus,
+  Redriven,
+} from './types.ts'
+import { Waiters } from './waiters.ts'
+
+type Values = SettingValues<typeof PROJECTION_SETTINGS>
+
+const NOWHERE: Positions = new Map()
+
+/** Too many parked streams, a newer version, a definition that cannot run: not mended by waiting. */
+const FINAL: ReadonlySet<string> = new Set<ModelError['code']>([
+  'PARKED_EXCEEDED',
+  'PROCESSOR_STOPPED',
+  'BAD_DEFINITION',
+])
+
+export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
+  readonly name: string
+  readonly db: Kysely<DB>
+  readonly #definition: Projection
+  readonly #context: ProjectionContext
+  readonly #sql: SqlDatabase
+  readonly #values: Values
+  readonly #pageSize: number | undefined
+  readonly #categories: ReadonlySet<string>
+  readonly #builds: Builds
+  readonly #supervisor: Supervisor
+  readonly #publisher: Publisher | undefined
+  readonly #waiters: Waiters
+  readonly #takeovers = new Map<number, PromiseWithResolvers<void>>()
+  readonly #rate: Rate
+  #seen: Build | undefined
+  #live: Runner | undefined
+  #next: Runner | undefined
+  #hasCaughtUp = false
+  #isSwitching = false
+  /** Why the next build does not take over. */
+  #refusal: string | undefined
+  /** Where the build that readers see stands: its changes are published up to there. */
+  #published = NOWHERE
+  #handled = 0
+  #lag = 0
+
+  constructor(
+    definition: Projection<DB>,
+    context: ProjectionContext,
+    sql: SqlDatabase,
+    options: ProjectionOptions = {},
+  ) {
+    checkPublishable(definition)
+    this.name = definition.name
+    this.db = sql.db
+    this.#definition = definition as Projection
+    this.#context = context
+    this.#sql = sql
+    this.#values = resolveSettings(PROJECTION_SETTINGS, options.settings)
+    this.#pageSize = options.settings?.['projection.page.events']
+    this.#categories = new Set(definition.from.map(({ name }) => name))
+    this.#builds = new Builds(this.#definition, sql, () => context.outside.clock.now())
+    this.#waiters = new Waiters(this.#values['projection.waiters.max'])
+    this.#rate = new Rate(context.outside.clock.monotonic())
+    this.#publisher = this.#createPublisher()
+    this.#supervisor = new Supervisor({
+      outside: context.outside,
+      backoff: {
+        firstMs: this.#values['projection.restart.first.ms'],
+        maxMs: this.#values['projection.restart.longest.ms'],
+      },
+      prepare: () => this.#prepare(),
+      run: signal => this.#run(signal),
+      isFinal: error => error instanceof ModelError && FINAL.has(error.code),
+      onRestart: (reason, restarts) =>
+        context.onEvent({ kind: 'processor-restarted', processor: this.name, reason, restarts }),
+      onStop: reason => this.#stopped(reason),
+    })
+  }
+
+  /**
+   * Resolves when it follows; from then on it starts itself again. A program whose version is older
+   * than what readers see does not fail here: its projection is stopped, and says so.
+   */
+  async start(): Promise<void> {
+    try {
+      await this.#supervisor.start()
+    } catch (error) {
+      if (!(error instanceof ModelError && error.code === 'PROCESSOR_STOPPED')) throw error
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.#supervisor.stop()
+    await this.#publisher?.ended()
+  }
+
+  status(): ProjectionStatus {
+    const now = this.#context.outside.clock.monotonic()
+    const supervised = this.#supervisor.state
+    const isRebuilding = this.#next !== undefined || !this.#hasCaughtUp
+    const focus = this.#next ?? this.#live
+    const rate = this.#rate.perSecond(now)
+    const reason = this.#supervisor.reason ?? this.#refusal
+    return {
+      name: this.name,
+      kind: 'projection',
+      state: supervised === 'running' && isRebuilding ? 'rebuilding' : supervised,
+      ...(reason === undefined ? {} : { reason }),
+      restarts: this.#supervisor.restarts,
+      checkpoint: focus === undefined ? null : this.#checkpointOf(focus),
+      handled: this.#handled,
+      rate,
+      lag: this.#lag,
+      timeLeftMs: this.#lag === 0 ? 0 : rate > 0 ? (this.#lag / rate) * 1000 : null,
+      parked: (this.#live?.parkedCount ?? 0) + (this.#next?.parkedCount ?? 0),
+      version: this.#seen?.version ?? null,
+      nextVersion: this.#next?.build.version ?? null,
+    }
+  }
+
+  /** Resolves when readers see everything below the checkpoint, or it is parked. */
+  async reached(
+    checkpoint: Checkpoint,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
+    const { log, positions } = decodeCheckpoint(checkpoint)
+    if (log !== this.#context.store.id) {
+      throw new StoreError('CHECKPOINT_MISMATCH', `a checkpoint of log ${log}, not of this one`)
+    }
+    if (this.#isReached(positions)) return
+    if (this.#supervisor.state === 'stopped') throw this.#notRunning(this.#supervisor.reason)
+    await this.#waiters.wait(positions, options.signal)
+  }
+
+  async parked(): Promise<readonly ParkedStream[]> {
+    const rows = await this.#parkedRows()
+    return rows.map(({ build, row }) => ({
+      stream: { tenant: row.tenant, category: row.category, id: row.stream },
+      projectionVersion: build.version,
+      firstVersion: row.firstVersion,
+      lastVersion: row.lastVersion,
+      reason: row.reason,
+      attempts: row.attempts,
+      parkedAt: row.parkedAt,
+    }))
+  }
+
+  async redrive(what: StreamRef | { readonly limit: number }): Promise<readonly Redriven[]> {
+    const wanted = selection(what)
+    const rows = (await this.#parkedRows()).filter(({ row }) => wanted.matches(row))
+    const redriven: Redriven[] = []
+    for (const { build, row } of rows.slice(0, wanted.limit)) {
+      const part = this.#runnerOf(build).parts[row.part]
+      if (part === undefined) continue
+      const result = await part.redrive(row)
+      redriven.push(result)
+      if (!result.ok) continue
+      const { stream, events } = result
+      const { onEvent } = this.#context
+      onEvent({ kind: 'stream-redriven', processor: this.name, stream: stream.id, events })
+    }
+    await this.#switchIfReady()
+    return redriven
+  }
+
+  async rebuild(): Promise<void> {
+    if (this.#supervisor.state === 'stopped') throw this.#notRunning('start it first')
+    const { build } = await this.#builds.rebuild()
+    const takeover = Promise.withResolvers<void>()
+    this.#takeovers.set(build, takeover)
+    this.#supervisor.again()
+    await takeover.promise
+  }
+
+  async #prepare(): Promise<void> {
+    this.#live = undefined
+    this.#next = undefined
+    const { live, next, seen } = await this.#builds.plan()
+    const published = await this.#builds.within(ledger => ledger.progress(seen))
+    this.#published = mergePositions(published.map(part => positionsOf(part.checkpoint)))
+    const liveRunner = live === undefined ? undefined : this.#createRunner(live)
+    const nextRunner = next === undefined ? undefined : this.#createRunner(next)
+    await liveRunner?.load()
+    await nextRunner?.load()
+    this.#seen = seen
+    this.#live = liveRunner
+    this.#next = nextRunner
+    this.#refusal = undefined
+    for (const [build, takeover] of this.#takeovers) {
+      if (build > seen.build) continue
+      this.#takeovers.delete(build)
+      takeover.resolve()
+    }
+    this.#waiters.check(want => this.#isReached(want))
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    await this.#publisher?.start(signal)
+    const stopTicking = this.#tick()
+    try {
+      const runners = [this.#live, this.#next].filter(runner => runner !== undefined)
+      await sideBySide(
+        signal,
+        runners.map(runner => either => runner.run(either)),
+      )
+    } finally {
+      stopTicking()
+    }
+  }
+
+  /** Looks at the end of the log again and again. */
+  #tick(): () => void {
+    const { timers } = this.#context.outside
+    let timer: ClientTimer | undefined
+    let isOver = false
+    const look = async (): Promise<void> => {
+      try {
+        await this.#look()
+      } catch {
+        // The store or the database is away: the parts find out, and say why.
+      }
+      if (!isOver) timer = timers.after(this.#values['projection.lag.ms'], () => void look())
+    }
+    void look()
+    return () => {
+      isOver = true
+      timer?.cancel()
+    }
+  }
+
+  async #look(): Promise<void> {
+    const focus = this.#next ?? this.#live
+    if (this.#live !== undefined) this.#published = this.#live.positions
+    if (focus === undefined) return
+    let lag = 0
+    for (const { category, buckets } of await this.#context.store.describe()) {
+      if (!this.#categories.has(category)) continue
+      const at = focus.positions.get(category)
+      for (const { bucket, decided } of buckets)
+        lag += Math.max(0, decided - (at?.get(bucket) ?? 0))
+    }
+    this.#lag = lag
+    await this.#switchIfReady()
+  }
+
+  async #paged(runner: Runner, part: Part, outcome: PageOutcome, signal: AbortSignal) {
+    const { outside, onEvent } = this.#context
+    this.#supervisor.progressed()
+    this.#handled += outcome.handled
+    this.#rate.add(outcome.handled, outside.clock.monotonic())
+    for (const { stream, firstVersion: version, reason } of outcome.parked) {
+      onEvent({ kind: 'stream-parked', processor: this.name, stream, version, reason })
+    }
+    if (outcome.changes > 0) this.#publisher?.added(outcome.changes, signal)
+    await this.#publisher?.room(signal)
+    if (runner === this.#live) this.#waiters.check(want => this.#isReached(want))
+    if (!part.isCaughtUp) return
+    if (runner === (this.#next ?? this.#live) && runner.isCaughtUp) this.#lag = 0
+    if (runner === this.#next) await this.#switchIfReady()
+    else if (runner.isCaughtUp) this.#hasCaughtUp = true
+  }
+
+  /** Lets the next build take over when it has caught up and nothing of it is parked. */
+  async #switchIfReady(): Promise<void> {
+    const { name } = this
+    const next = this.#next
+    const seen = this.#seen
+    if (next === undefined || seen === undefined || this.#isSwitching || !next.isCaughtUp) return
+    this.#isSwitching = true
+    try {
+      const isDone = await this.#builds.switchTo(next.build, seen, checkpoints => {
+        const old = mergePositions(checkpoints.map(positionsOf))
+        return covers(next.positions, old, this.#categories)
+      })
+      if (!isDone) return
+      this.#hasCaughtUp = true
+      const { version: from } = seen
+      const { version: to } = next.build
+      this.#context.onEvent({ kind: 'projection-switched', projection: name, from, to })
+      this.#supervisor.again()
+    } catch (error) {
+      if (!(error instanceof ModelError) || error.code !== 'SWITCH_REFUSED') throw error
+      this.#refusal = reasonOf(error)
+    } finally {
+      this.#isSwitching = false
+    }
+  }
+
+  #isReached(want: Positions): boolean {
+    return this.#live !== undefined && covers(this.#live.positions, want, this.#categories)
+  }
+
+  #checkpointOf(runner: Runner): Checkpoint | null {
+    const [first] = runner.parts
+    if (runner.parts.length === 1) return first?.checkpoint ?? null
+    return encodeCheckpoint({
+      log: this.#context.store.id,
+      tenant: null,
+      positions: runner.positions,
+    })
+  }
+
+  #parkedRows(): Promise<readonly { readonly build: Build; readonly row: ParkedRow }[]> {
+    return this.#builds.within(async ledger => {
+      await ledger.createTables()
+      const rows: { readonly build: Build; readonly row: ParkedRow }[] = []
+      for (const build of await ledger.builds(this.name)) {
+        if (build.version !== this.#definition.version) continue
+        for (const row of await ledger.parking.list(build)) rows.push({ build, row })
+      }
+      return rows
+    })
+  }
+
+  /** The one that runs, or one that does not run, for a redrive. */
+  #runnerOf(build: Build): Runner {
+    const running = [this.#live, this.#next].find(runner => runner?.build.build === build.build)
+    return running ?? this.#createRunner(build)
+  }
+
+  #createRunner(build: Build): Runner {
+    const { outside } = this.#context
+    const values = this.#values
+    const backoff = {
+      firstMs: values['projection.retry.first.ms'],
+      maxMs: values['projection.retry.longest.ms'],
+    }
+    const isFirst = build.build === 1
+    const runner: Runner = new Runner(this.#definition, this.#sql, {
+      sql: this.#sql,
+      build,
+      context: this.#context,
+      categories: [...this.#categories],
+      topic: this.#definition.options.publish,
+      attemptsMax: values['projection.attempts.max'],
+      parkedMax: values['projection.parked.max'],
+      pageSize: this.#pageSize,
+      idleMs: values['projection.idle.ms'],
+      now: () => outside.clock.now(),
+      publishes: event =>
+        isFirst || build.build === this.#seen?.build || !isPassed(this.#published, event),
+      backOff: async (attempt, signal) => {
+        await waitMs(outside.timers, backoffMs(backoff, attempt, outside.random), signal)
+        signal.throwIfAborted()
+      },
+      onPage: (part, outcome, signal) => this.#paged(runner, part, outcome, signal),
+    })
+    return runner
+  }
+
+  #createPublisher(): Publisher | undefined {
+    const { publish: topic } = this.#definition.options
+    if (topic === undefined) return undefined
+    const { outside, onEvent, log } = this.#context
+    if (log === undefined) {
+      throw new ModelError('BAD_DEFINITION', `projection ${this.name} publishes: it needs a log`)
+    }
+    const values = this.#values
+    const backoff = {
+      firstMs: values['projection.retry.first.ms'],
+      maxMs: values['projection.retry.longest.ms'],
+    }
+    return new Publisher({
+      projection: this.name,
+      topic,
+      sql: this.#sql,
+      log,
+      outside,
+      pageMax: values['projection.outbox.page'],
+      waitingMax: values['projection.outbox.max'],
+      partitions: values['projection.publish.partitions'],
+      retryMs: failures => backoffMs(backoff, failures, outside.random),
+      onFailure: error => {
+        const reason = `publishing: ${reasonOf(error)}`
+        const { restarts } = this.#supervisor
+        onEvent({ kind: 'processor-restarted', processor: this.name, reason, restarts })
+      },
+    })
+  }
+
+  #notRunning(why: string | undefined): ModelError {
+    const detail = why === undefined ? '' : `: ${why}`
+    return new ModelError('PROCESSOR_STOPPED', `projection ${this.name} is stopped${detail}`)
+  }
+
+  #stopped(reason: string | undefined): void {
+    const error = this.#notRunning(reason)
+    this.#waiters.rejectAll(error)
+    for (const takeover of this.#takeovers.values()) takeover.reject(error)
+    this.#takeovers.clear()
+    if (reason === undefined) return
+    this.#context.onEvent({ kind: 'processor-stopped', processor: this.name, reason })
+  }
+}
+
+/** Which parked streams a redrive is for. */
+function selection(what: StreamRef | { readonly limit: number }): {
+  readonly limit: number
+  readonly matches: (row: ParkedRow) => boolean
+} {
+  if ('limit' in what) {
+    if (!Number.isSafeInteger(what.limit) || what.limit < 1) {
+      throw new ModelError('BAD_ARGUMENT', `limit must be 1 or more, not ${what.limit}`)
+    }
+    return { limit: what.limit, matches: () => true }
+  }
+  const { tenant = DEFAULT_TENANT, category, id } = what
+  const matches = (row: ParkedRow): boolean =>
+    row.stream === id && row.category === category && row.tenant === tenant
+  return { limit: Number.POSITIVE_INFINITY, matches }
+}
