@@ -174,6 +174,11 @@ export class SubjectKeys {
     return this.#find(id)
   }
 
+  /** Whether a key is known to have been forgotten a moment ago, or was looked for in vain. */
+  isGone(id: string): boolean {
+    return this.#gone.get(id) !== undefined
+  }
+
   /** Destroys all keys of a subject. @throws StoreError KEY_UNAVAILABLE */
   async forget(tenant: string, subject: string): Promise<Forgotten> {
     const { topic, outside, timeoutMs } = this.#options

@@ -1,0 +1,34 @@
+/** Forgetting a subject: its keys are destroyed, and what was kept of its fields elsewhere is removed. */
+import type { KeyValue } from '../kv/key-value.ts'
+import type { ForgetReport } from '../port.ts'
+import type { Snapshots } from '../snapshots/snapshots.ts'
+import { touchedBy } from './key-index.ts'
+import type { SubjectKeys } from './subject-keys.ts'
+
+/** What has to do with personal data. */
+export type ForgetParts = {
+  readonly keys: SubjectKeys
+  readonly snapshots: Pick<Snapshots, 'remove'>
+  /** Where `touch` was noted. */
+  readonly kv: KeyValue
+}
+
+/**
+ * Forgets a subject. When it resolves, the tombstones of its keys are durable: no node that reads on
+ * can open its fields. Called again after a failure it goes on where it failed.
+ *
+ * Snapshots of states that its fields went into are sealed with its keys, so they are unreadable from
+ * then on, too; they are removed so that they do not lie about.
+ *
+ * @throws StoreError KEY_UNAVAILABLE; LogError
+ */
+export async function forgetSubject(
+  { keys, snapshots, kv }: ForgetParts,
+  tenant: string,
+  subject: string,
+): Promise<ForgetReport> {
+  const { hash, known, keyGoneBy } = await keys.forget(tenant, subject)
+  const { streams, events } = await touchedBy(kv, hash)
+  const sources = streams.map(({ id, ...rest }) => ({ ...rest, stream: id }))
+  return { subject, known, streams, events, snapshots: await snapshots.remove(sources), keyGoneBy }
+}
