@@ -199,6 +199,7 @@ class Gate implements CommandBus {
 }
 
 async function closeAll(processors: readonly Processor[], commands: Gate): Promise<void> {
+  const idle = commands.close()
   await Promise.allSettled(processors.map(one => one.stop()))
-  await commands.close()
+  await idle
 }
