@@ -6,7 +6,7 @@
 import type { RecordBatch } from '@millrace/log'
 import { StoreError } from '../errors.ts'
 import type { Category } from './category.ts'
-import type { EventFacts, Facts } from './facts.ts'
+import { type EventFacts, type Facts, tenantOf } from './facts.ts'
 import {
   type BucketFold,
   decidedOffset,
@@ -169,14 +169,4 @@ export class Bucket {
 function indexFactsOf(entry: Entry): IndexFacts {
   const { correlationId, personal } = decodeMetadata(entry)
   return { correlationId, personal }
-}
-
-/** The tenant of a stream key. */
-export function tenantOf(stream: string): string {
-  return stream.slice(0, stream.indexOf('\0'))
-}
-
-/** The id of a stream key. */
-export function idOf(stream: string): string {
-  return stream.slice(stream.indexOf('\0') + 1)
 }

@@ -89,3 +89,13 @@ export type Facts = EventFacts | SettleFacts | ControlFacts | ForeignFacts | New
 export function streamKey(tenant: string, id: string): string {
   return `${tenant}\0${id}`
 }
+
+/** The tenant of a stream key. */
+export function tenantOf(stream: string): string {
+  return stream.slice(0, Math.max(0, stream.indexOf('\0')))
+}
+
+/** The id of a stream key. */
+export function idOf(stream: string): string {
+  return stream.slice(stream.indexOf('\0') + 1)
+}

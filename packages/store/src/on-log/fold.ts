@@ -89,6 +89,7 @@ export type OpenAppend = {
 
 /** A tagged event, as conditions look at it. */
 export type Tagged = {
+  readonly tenant: string
   readonly offset: number
   readonly type: string
   readonly tags: readonly string[]

@@ -74,7 +74,7 @@ function judgeCondition(request: AppendRequest, searched: number): Judgement {
   if (bucket.decided < condition.after) return { kind: 'behind', offset: condition.after }
   const { tagged, taggedFrom } = bucket.fold
   for (const event of tagged) {
-    if (event.offset < condition.after) continue
+    if (event.offset < condition.after || event.tenant !== request.tenant) continue
     if (condition.failIfMatch.some(query => matches(event, query))) {
       return { kind: 'conflict', conflict: 'condition', sure: true }
     }

@@ -1,7 +1,8 @@
 /** Lists the streams of some buckets in the order of their ids' bytes, tenant by tenant. */
 import { afterPrefix, type KeyValue, type KeyValueEntry } from '../kv/key-value.ts'
 import type { StreamListing } from '../port.ts'
-import { type Bucket, idOf, tenantOf } from './bucket.ts'
+import type { Bucket } from './bucket.ts'
+import { idOf, tenantOf } from './facts.ts'
 import { KIND, placeKey, textOf } from './index/keys.ts'
 import { decodeStream } from './state-codec.ts'
 

@@ -4,7 +4,8 @@
  */
 import { afterPrefix, type KeyValue } from '../kv/key-value.ts'
 import type { EventFilter, EventQuery, RecordedEvent } from '../port.ts'
-import { type Bucket, idOf, tenantOf } from './bucket.ts'
+import type { Bucket } from './bucket.ts'
+import { idOf, tenantOf } from './facts.ts'
 import type { Pointer, Zone } from './index/bucket-index.ts'
 import type { Entry } from './index/entry.ts'
 import { KIND, numberKey, numberOf, placeKey, textNumberKey } from './index/keys.ts'

@@ -103,14 +103,17 @@ export class Naive {
     return f.version === this.version(f.stream) + 1 ? undefined : 'version'
   }
 
-  #broken({ checks, condition }: EventFacts): VoidReason | undefined {
+  #broken({ stream, checks, condition }: EventFacts): VoidReason | undefined {
     if (checks?.some(check => this.version(check.stream) !== check.version)) return 'check'
     if (condition === undefined) return undefined
     const tagged = this.events().filter(event => event.tags.length > 0)
     tagged.sort((a, b) => a.offset - b.offset)
     const forgotten = tagged.at(-TAGGED_MAX - 1)
     if (forgotten !== undefined && condition.after <= forgotten.offset) return 'stale'
-    const unseen = tagged.filter(event => event.offset >= condition.after)
+    const tenant = (key: string) => key.split('\0')[0]
+    const unseen = tagged.filter(
+      event => event.offset >= condition.after && tenant(event.stream) === tenant(stream),
+    )
     const hit = condition.failIfMatch.some(({ types, tags = [] }) => {
       if (tags.length === 0) return true
       return unseen.some(

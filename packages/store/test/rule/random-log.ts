@@ -136,7 +136,10 @@ class LogMaker {
   constructor(prng: Prng, profile: Profile) {
     this.#prng = prng
     this.#profile = profile
-    this.#streams = Array.from({ length: profile.streams }, (_, i) => `\0s${i}`)
+    this.#streams = Array.from(
+      { length: profile.streams },
+      (_, i) => `${i % 3 === 2 ? 't' : ''}\0s${i}`,
+    )
     const acts = Object.entries(profile.weights) as [Act, number][]
     this.#acts = acts.flatMap(([act, weight]) => Array<Act>(weight).fill(act))
   }
