@@ -78,8 +78,11 @@ export class PartitionCleaning {
     const { store, partition, plan } = this.#parts
     const { dirtyTo } = plan
     const map = new OffsetMap(dirtyTo - from, store.settings['log.cleaner.dedupe.buffer.size'])
-    for (const segment of partition.segments) {
-      if (segment.nextOffset <= from || segment.baseOffset >= dirtyTo) continue
+    // A list of its own: retention may drop segments between two slices, and none may be passed over.
+    const dirty = partition.segments.filter(
+      ({ baseOffset, nextOffset }) => nextOffset > from && baseOffset < dirtyTo,
+    )
+    for (const segment of dirty) {
       const full = await this.#holding(segment, async () => {
         for (const { buffer, at, bytes, baseOffset, lastOffset } of segment.batches(from)) {
           if (baseOffset >= dirtyTo) break
