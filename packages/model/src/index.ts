@@ -46,6 +46,19 @@ export { MODEL_ERRORS, ModelError, type ModelErrorCode } from './errors.ts'
 export type { CircuitState } from './policy/circuit.ts'
 export { type Attempt, Policy, type PolicyOptions, type PolicyState } from './policy/policy.ts'
 export { POLICY_SETTINGS } from './policy/settings.ts'
+export {
+  type ParkedStream,
+  PROJECTION_SETTINGS,
+  type ProjectionProcessor,
+  type ProjectionStatus,
+  type Redriven,
+} from './projections/index.ts'
+export type {
+  Application,
+  ApplicationOptions,
+  ApplicationSettings,
+  TenantView,
+} from './runtime/application.ts'
 export type {
   CommandBus,
   CommandMessage,
@@ -56,15 +69,18 @@ export type {
   ProcessorStatus,
   RuntimeContext,
 } from './runtime/context.ts'
-export type { CommandOptions, Handle, Handles } from './runtime/handles.ts'
 export { categoriesOf } from './runtime/definitions.ts'
+export type { CommandOptions, Handle, Handles } from './runtime/handles.ts'
+export { startApplication } from './runtime/start-application.ts'
 export {
-  type Application,
-  type ApplicationOptions,
-  type RunningProjection,
-  startApplication,
-  type TenantView,
-} from './runtime/start-application.ts'
+  openPostgres,
+  openSqlite,
+  type PostgresOptions,
+  SQL_SETTINGS,
+  type SqlDatabase,
+  type SqliteOptions,
+  SqlQueryError,
+} from './sql/index.ts'
 export {
   carrierOf,
   type SpanInput,

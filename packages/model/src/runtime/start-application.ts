@@ -9,197 +9,193 @@
  * Definitions are held against each other before anything is opened. What was opened is closed again
  * when a later step fails, in the reverse order, as it is by `close()`.
  */
-import {
-  type ClientOutside,
-  type Log,
-  type SettingValues,
-  systemClientOutside,
-} from '@millrace/log'
-import {
-  type Aggregated,
-  type AggregateOptions,
-  DEFAULT_TENANT,
-  type EventStore,
-} from '@millrace/store'
-import type { Kysely } from 'kysely'
-import { CommandRunner, type CommandStatus } from '../commands/command-runner.ts'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type ClientOutside, systemClientOutside } from '@millrace/log'
+import { DEFAULT_TENANT, type EventStore, openStore } from '@millrace/store'
+import { CommandRunner } from '../commands/command-runner.ts'
 import { foldOf } from '../commands/compiled.ts'
-import type { COMMAND_SETTINGS } from '../commands/settings.ts'
-import type { Aggregate } from '../define/aggregate.ts'
-import type { Projection } from '../define/projection.ts'
-import type { Effect, Saga } from '../define/saga.ts'
 import { ModelError } from '../errors.ts'
-import type { POLICY_SETTINGS } from '../policy/settings.ts'
+import { createProjectionProcessor, type ProjectionProcessor } from '../projections/index.ts'
+import type { SqlDatabase } from '../sql/port.ts'
+import { openSqlite } from '../sql/sqlite.ts'
 import type {
-  CommandBus,
-  Middleware,
-  ModelEvent,
-  Processor,
-  ProcessorStatus,
-  RuntimeContext,
-} from './context.ts'
-import { checkDefinitions } from './definitions.ts'
-import { type Handles, handlesOf } from './handles.ts'
+  Aggregates,
+  Application,
+  ApplicationOptions,
+  Projections,
+  TenantView,
+} from './application.ts'
+import { Closing } from './closing.ts'
+import type { Processor, RuntimeContext } from './context.ts'
+import { categoriesOf, checkDefinitions } from './definitions.ts'
+import { Gate } from './gate.ts'
+import { handlesOf } from './handles.ts'
 
-type Aggregates = Readonly<Record<string, Aggregate>>
-type Projections = Readonly<Record<string, Projection>>
+type AnyOptions = ApplicationOptions<Aggregates, Projections>
 
-/** What an application is started with. */
-export type ApplicationOptions<A extends Aggregates, P extends Projections> = {
-  /** Prefix of the application's own topics, groups and tables. */
-  readonly name: string
-  readonly log: Log
-  readonly store: EventStore
-  /** By the name that the program calls each by. */
-  readonly aggregates: A & { readonly [K in ReservedName]?: never }
-  readonly projections?: P
-  readonly sagas?: Readonly<Record<string, Saga>>
-  readonly effects?: Readonly<Record<string, Effect>>
-  /** Around each command, the first outermost. */
-  readonly middleware?: readonly Middleware[]
-  readonly settings?: {
-    readonly commands?: Partial<SettingValues<typeof COMMAND_SETTINGS>>
-    readonly policy?: Partial<SettingValues<typeof POLICY_SETTINGS>>
-  }
-  readonly outside?: ClientOutside
-  readonly onEvent?: (event: ModelEvent) => void
-}
+const INDEX_FOLDER = 'index'
+const READ_MODELS_FILE = 'read-models.sqlite'
 
-/** A projection that runs. */
-export type RunningProjection<DB> = {
-  /** Reads the tables; it cannot write. */
-  readonly db: Kysely<DB>
-  /** Resolves when everything below the checkpoint is in the tables (or parked). */
-  reached(checkpoint: string, options?: { readonly signal?: AbortSignal }): Promise<void>
-  status(): ProcessorStatus
-}
-
-type StateOf<A> = A extends { readonly initial: () => infer S } ? S : never
-
-/** What can be asked of an application for one tenant. */
-export type TenantView<A extends Aggregates> = Handles<A> & {
-  /** The state of an aggregate, now or at a version or time. */
-  state<X extends Aggregate>(
-    of: X,
-    id: string,
-    options?: AggregateOptions,
-  ): Promise<Aggregated<StateOf<X>>>
-}
-
-/** An application that runs. */
-export type Application<A extends Aggregates, P extends Projections> = TenantView<A> &
-  AsyncDisposable & {
-    readonly projections: {
-      readonly [K in keyof P]: P[K] extends Projection<infer DB> ? RunningProjection<DB> : never
-    }
-    readonly store: EventStore
-    /** For wires: commands by name, with data that nobody has looked at. */
-    readonly commands: CommandBus & { readonly status: CommandStatus }
-    /** The same application for another tenant. */
-    tenant(name: string): TenantView<A>
-    processors(): readonly ProcessorStatus[]
-    /** Ends processors, then commands, then what was opened for them. Idempotent. */
-    close(): Promise<void>
-  }
-
-type ReservedName =
-  // biome-ignore lint/complexity/noBannedTypes: no aggregates, to name what is not one
-  keyof Application<{}, {}> | 'then'
-
-/** Starts an application. Throws BAD_DEFINITION for definitions that contradict each other. */
+/**
+ * Starts an application.
+ *
+ * @throws ModelError BAD_DEFINITION for definitions that contradict each other, BAD_ARGUMENT for a
+ *   missing folder; StoreError as `openStore` does; RangeError for a setting out of its bounds
+ */
 export async function startApplication<
   const A extends Aggregates,
   // biome-ignore lint/complexity/noBannedTypes: an application without projections
   const P extends Projections = {},
 >(options: ApplicationOptions<A, P>): Promise<Application<A, P>> {
-  const aggregates: A = options.aggregates
-  const definitions = {
-    aggregates,
+  checkDefinitions({
+    aggregates: options.aggregates,
     projections: options.projections ?? {},
     sagas: options.sagas ?? {},
     effects: options.effects ?? {},
-  }
-  checkDefinitions(definitions)
-  const outside = options.outside ?? systemClientOutside()
-  const { store, log, settings = {} } = options
-  const runner = new CommandRunner({
-    store,
-    outside,
-    aggregates: Object.values(aggregates),
-    middleware: options.middleware ?? [],
-    settings: settings.commands ?? {},
-    policy: settings.policy ?? {},
   })
-  const context: RuntimeContext = {
-    name: options.name,
-    store,
-    log,
-    outside,
-    commands: runner,
-    onEvent: options.onEvent ?? (() => {}),
-  }
-  const processors: Processor[] = []
-  const commands = new Gate(runner)
-  const view = (tenant: string): TenantView<A> => ({
-    ...handlesOf(commands, aggregates, tenant),
-    state: (of, id, at) =>
-      store.aggregate({ tenant, category: of.name, id }, foldOf(of), at) as never,
-  })
-  let closing: Promise<void> | undefined
-  const close = (): Promise<void> => {
-    closing ??= closeAll(processors, commands)
-    return closing
-  }
-  void context
-  return {
-    ...view(DEFAULT_TENANT),
-    projections: {} as Application<A, P>['projections'],
-    store,
-    commands,
-    tenant: view,
-    processors: () => processors.map(one => one.status()),
-    close,
-    [Symbol.asyncDispose]: close,
+  const starting = new Starting(options as unknown as AnyOptions)
+  try {
+    return (await starting.start()) as unknown as Application<A, P>
+  } catch (error) {
+    await starting.closing.close().catch(() => {
+      // The failure of the start says more.
+    })
+    throw error
   }
 }
 
-/** Lets commands through until it is closed, and then waits for those under way. */
-class Gate implements CommandBus {
-  readonly #runner: CommandRunner
-  #underWay = 0
-  #closed = false
-  #idle: (() => void) | undefined
+/** Puts the parts together. */
+class Starting {
+  readonly closing: Closing = new Closing()
+  readonly #options: AnyOptions
+  readonly #outside: ClientOutside
 
-  constructor(runner: CommandRunner) {
-    this.#runner = runner
+  constructor(options: AnyOptions) {
+    this.#options = options
+    this.#outside = options.outside ?? systemClientOutside()
   }
 
-  get status(): CommandStatus {
-    return this.#runner.status
-  }
-
-  async run(message: Parameters<CommandBus['run']>[0]): ReturnType<CommandBus['run']> {
-    if (this.#closed) throw new ModelError('APPLICATION_CLOSED')
-    this.#underWay += 1
-    try {
-      return await this.#runner.run(message)
-    } finally {
-      this.#underWay -= 1
-      if (this.#underWay === 0) this.#idle?.()
+  async start(): Promise<Application<Aggregates, Projections>> {
+    const { name, log, onEvent } = this.#options
+    const store = await this.#store()
+    const runner = this.#runner(store)
+    const context: RuntimeContext = {
+      name,
+      store,
+      log,
+      outside: this.#outside,
+      commands: runner,
+      onEvent: onEvent ?? (() => {}),
     }
+    const projections = await this.#projections(context)
+    const processors: readonly Processor[] = [...projections.values()]
+    await this.#startAll(processors)
+    const gate = new Gate(runner)
+    this.closing.add(() => gate.close())
+    return this.#application(store, gate, projections, processors)
   }
 
-  close(): Promise<void> {
-    this.#closed = true
-    if (this.#underWay === 0) return Promise.resolve()
-    return new Promise(resolve => {
-      this.#idle = resolve
+  async #store(): Promise<EventStore> {
+    const { store, log, aggregates, keys, audit, settings, onEvent } = this.#options
+    if (store !== undefined) return store
+    const folder = await this.#folder('store')
+    const opened = await openStore({
+      log,
+      folder: folder === null ? null : join(folder, INDEX_FOLDER),
+      categories: categoriesOf(Object.values(aggregates)),
+      outside: this.#outside,
+      ...(keys === undefined ? {} : { keys }),
+      ...(audit === undefined ? {} : { audit }),
+      ...(settings?.store === undefined ? {} : { settings: settings.store }),
+      ...(onEvent === undefined ? {} : { onEvent }),
+    })
+    this.closing.add(() => opened.close())
+    return opened
+  }
+
+  #runner(store: EventStore): CommandRunner {
+    const { aggregates, middleware, settings } = this.#options
+    return new CommandRunner({
+      store,
+      outside: this.#outside,
+      aggregates: Object.values(aggregates),
+      middleware: middleware ?? [],
+      settings: settings?.commands ?? {},
+      policy: settings?.policy ?? {},
     })
   }
-}
 
-async function closeAll(processors: readonly Processor[], commands: Gate): Promise<void> {
-  const idle = commands.close()
-  await Promise.allSettled(processors.map(one => one.stop()))
-  await idle
+  async #projections(
+    context: RuntimeContext,
+  ): Promise<ReadonlyMap<string, ProjectionProcessor<unknown>>> {
+    const definitions = Object.entries(this.#options.projections ?? {})
+    if (definitions.length === 0) return new Map()
+    const sql = await this.#sql()
+    const settings = this.#options.settings?.projections ?? {}
+    return new Map(
+      definitions.map(([key, definition]) => [
+        key,
+        createProjectionProcessor(definition, context, sql, { settings }),
+      ]),
+    )
+  }
+
+  async #sql(): Promise<SqlDatabase> {
+    const { sql, settings } = this.#options
+    if (sql !== undefined) return sql
+    const folder = await this.#folder('sql')
+    const opened = await openSqlite({
+      file: folder === null ? ':memory:' : join(folder, READ_MODELS_FILE),
+      ...(settings?.sql === undefined ? {} : { settings: settings.sql }),
+    })
+    this.closing.add(() => opened.close())
+    return opened
+  }
+
+  async #folder(instead: string): Promise<string | null> {
+    const { folder } = this.#options
+    if (folder === undefined) {
+      throw new ModelError(
+        'BAD_ARGUMENT',
+        `folder is missing: a path, null for memory, or ${instead} in its place`,
+      )
+    }
+    if (folder !== null) await mkdir(folder, { recursive: true })
+    return folder
+  }
+
+  /** Starts all, or stops those that started. */
+  async #startAll(processors: readonly Processor[]): Promise<void> {
+    this.closing.add(async () => {
+      await Promise.allSettled(processors.map(one => one.stop()))
+    })
+    await Promise.all(processors.map(one => one.start()))
+  }
+
+  #application(
+    store: EventStore,
+    gate: Gate,
+    projections: ReadonlyMap<string, ProjectionProcessor<unknown>>,
+    processors: readonly Processor[],
+  ): Application<Aggregates, Projections> {
+    const { aggregates } = this.#options
+    const view = (tenant: string): object => {
+      const state: TenantView<Aggregates>['state'] = (of, id, at) =>
+        store.aggregate({ tenant, category: of.name, id }, foldOf(of), at) as never
+      return { ...handlesOf(gate, aggregates, tenant), state }
+    }
+    const close = (): Promise<void> => this.closing.close()
+    const application = {
+      ...view(DEFAULT_TENANT),
+      projections: Object.fromEntries(projections),
+      store,
+      commands: gate,
+      tenant: view,
+      processors: () => processors.map(one => one.status()),
+      close,
+      [Symbol.asyncDispose]: close,
+    }
+    return application as unknown as Application<Aggregates, Projections>
+  }
 }

@@ -1,0 +1,98 @@
+/** An application as a program starts and uses it: the types. */
+import type { ClientOutside, Log, SettingValues } from '@millrace/log'
+import type {
+  Aggregated,
+  AggregateOptions,
+  EventStore,
+  KeyProvider,
+  STORE_SETTINGS,
+  StoreEvent,
+} from '@millrace/store'
+import type { CommandStatus } from '../commands/command-runner.ts'
+import type { COMMAND_SETTINGS } from '../commands/settings.ts'
+import type { Aggregate } from '../define/aggregate.ts'
+import type { Projection } from '../define/projection.ts'
+import type { Effect, Saga } from '../define/saga.ts'
+import type { POLICY_SETTINGS } from '../policy/settings.ts'
+import type { PROJECTION_SETTINGS, ProjectionProcessor } from '../projections/index.ts'
+import type { SqlDatabase } from '../sql/port.ts'
+import type { SQL_SETTINGS } from '../sql/settings.ts'
+import type { CommandBus, Middleware, ModelEvent, ProcessorStatus } from './context.ts'
+import type { Handles } from './handles.ts'
+
+export type Aggregates = Readonly<Record<string, Aggregate>>
+export type Projections = Readonly<Record<string, Projection>>
+
+/** Settings by their dotted keys, for each part. */
+export type ApplicationSettings = {
+  readonly commands?: Partial<SettingValues<typeof COMMAND_SETTINGS>>
+  /** Of commands, for what the store reports as passing. */
+  readonly policy?: Partial<SettingValues<typeof POLICY_SETTINGS>>
+  readonly projections?: Partial<SettingValues<typeof PROJECTION_SETTINGS>>
+  readonly store?: Partial<SettingValues<typeof STORE_SETTINGS>>
+  readonly sql?: Partial<SettingValues<typeof SQL_SETTINGS>>
+}
+
+/** What an application is started with. */
+export type ApplicationOptions<A extends Aggregates, P extends Projections> = {
+  /** Prefix of the application's own topics and groups. */
+  readonly name: string
+  readonly log: Log
+  /**
+   * Folder of what is derived from the log: the store's index, the read models. `null`: in memory,
+   * for tests. Needed unless `store` (and, with projections, `sql`) is given.
+   */
+  readonly folder?: string | null
+  /** A store that was opened before; it stays open. Default: one over `log`, opened and closed here. */
+  readonly store?: EventStore
+  /** Database of the read models; it stays open. Default: SQLite in `folder`. */
+  readonly sql?: SqlDatabase
+  /** By the name that the program calls each by. */
+  readonly aggregates: A & { readonly [K in ReservedName]?: never }
+  readonly projections?: P
+  readonly sagas?: Readonly<Record<string, Saga>>
+  readonly effects?: Readonly<Record<string, Effect>>
+  /** Around each command, the first outermost. */
+  readonly middleware?: readonly Middleware[]
+  /** Master keys; needed once an aggregate has personal fields. */
+  readonly keys?: KeyProvider
+  /** Records who read or wrote what. Default false. */
+  readonly audit?: boolean
+  readonly settings?: ApplicationSettings
+  readonly outside?: ClientOutside
+  readonly onEvent?: (event: ModelEvent | StoreEvent) => void
+}
+
+type StateOf<A> = A extends { readonly initial: () => infer S } ? S : never
+
+/** What can be asked of an application for one tenant. */
+export type TenantView<A extends Aggregates> = Handles<A> & {
+  /** The state of an aggregate, now or at a version or time. */
+  state<X extends Aggregate>(
+    of: X,
+    id: string,
+    options?: AggregateOptions,
+  ): Promise<Aggregated<StateOf<X>>>
+}
+
+/** An application that runs. */
+export type Application<A extends Aggregates, P extends Projections> = TenantView<A> &
+  AsyncDisposable & {
+    readonly projections: {
+      readonly [K in keyof P]: P[K] extends Projection<infer DB> ? ProjectionProcessor<DB> : never
+    }
+    readonly store: EventStore
+    /** For wires: commands by name, with data that nobody has looked at. */
+    readonly commands: CommandBus & { readonly status: CommandStatus }
+    /** The same application for another tenant. */
+    tenant(name: string): TenantView<A>
+    /** How projections, sagas, effects and subscriptions are doing. */
+    processors(): readonly ProcessorStatus[]
+    /** Ends commands and processors, then what was opened for them. Idempotent. */
+    close(): Promise<void>
+  }
+
+/** Names that an aggregate cannot have: they are the application's, or would make it thenable. */
+export type ReservedName =
+  // biome-ignore lint/complexity/noBannedTypes: an application of nothing has its own names alone
+  keyof Application<{}, {}> | 'then'
