@@ -133,13 +133,7 @@ export type VoidReason =
   | 'overflow'
 
 /** Void for ever without being remembered: time only makes these truer. */
-const HOPELESS: ReadonlySet<VoidReason> = new Set([
-  'copy',
-  'cancelled',
-  'tombstoned',
-  'condition',
-  'stale',
-])
+const HOPELESS: ReadonlySet<VoidReason> = new Set(['copy', 'tombstoned', 'condition', 'stale'])
 
 /** What a record decided. One record can decide several appends. */
 export type Verdict =

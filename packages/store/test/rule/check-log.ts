@@ -167,17 +167,19 @@ function agreeOnStreams({ facts, streams, naive, said }: RandomLog, state: FoldS
 }
 
 /**
- * An append that was void never counts later, and none counts twice. An append is id and claim.
- * A stream remembers so many cancelled ones and no more; what was pushed out is not looked at.
+ * An append that was void never counts later, and none counts twice. An append is id and claim: what
+ * comes with another content under the same ones is not looked at. A stream remembers so many
+ * cancelled ones and no more; nor is what was pushed out.
  */
-function neverTakenBack({ said, naive }: RandomLog): void {
+function neverTakenBack({ said, naive, lied }: RandomLog): void {
   const forgotten = new Set(naive.forgotten.map(({ stream, appendId }) => `${stream} ${appendId}`))
   const decided = new Map<string, string>()
   for (const { what, records } of said.flat()) {
     const [first] = records
     if (first === undefined || what === 'copy') continue
-    if (forgotten.has(`${first.stream} ${first.appendId}`)) continue
-    const append = `${first.stream} ${first.appendId} ${first.version - first.index}`
+    const name = `${first.stream} ${first.appendId}`
+    if (forgotten.has(name) || lied.has(name)) continue
+    const append = `${name} ${first.version - first.index}`
     const before = decided.get(append)
     if (what === 'accepted' && before !== undefined) stop(append, first.offset, what, before)
     if (before === undefined) decided.set(append, what)

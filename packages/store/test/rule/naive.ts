@@ -20,7 +20,7 @@ type Cancelled = { readonly stream: string; readonly appendId: string; claim: nu
 type Append = [EventFacts, ...EventFacts[]]
 
 /** Lost for good without being remembered: time only makes it truer. */
-const HOPELESS = new Set(['copy', 'cancelled', 'tombstoned', 'condition', 'stale'])
+const HOPELESS = new Set(['copy', 'tombstoned', 'condition', 'stale'])
 
 export class Naive {
   readonly prefix: Facts[] = []

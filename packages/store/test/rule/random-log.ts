@@ -16,6 +16,8 @@ export type RandomLog = {
   readonly decided: readonly number[]
   /** Those that a record names. */
   readonly streams: readonly string[]
+  /** Stream and id of appends that a record lied about: two contents under one id. */
+  readonly lied: ReadonlySet<string>
   readonly naive: Naive
 }
 
@@ -130,6 +132,7 @@ class LogMaker {
   readonly #decided: number[] = []
   readonly #drafts: Draft[] = []
   readonly #commands: string[] = []
+  readonly #lied = new Set<string>()
   #offset = 0
   #ids = 0
 
@@ -152,6 +155,7 @@ class LogMaker {
       said: this.#said,
       decided: this.#decided,
       streams: [...new Set(this.#facts.flatMap(f => ('stream' in f ? [f.stream] : [])))],
+      lied: this.#lied,
       naive: this.#naive,
     }
   }
@@ -343,6 +347,8 @@ class LogMaker {
       { index: prng.below(record.count) },
       { appendId: prng.pick(this.#drafts).records[0]?.appendId ?? '' },
     ]
-    this.#put({ ...record, ...prng.pick(lies) })
+    const lie = { ...record, ...prng.pick(lies) }
+    this.#lied.add(`${lie.stream} ${lie.appendId}`)
+    this.#put(lie)
   }
 }
