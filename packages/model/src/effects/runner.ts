@@ -1,0 +1,129 @@
+/**
+ * Runs effects: what leaves the system. Each has its own bounds, policy and circuit, so that one
+ * that is down holds up no other. An effect runs at least once; its id is the same over all
+ * attempts, nodes and restarts: what the other side knows it by.
+ */
+import { type ClientOutside, resolveSettings } from '@millrace/log'
+import type { Effect, EffectContext } from '../define/saga.ts'
+import { validated } from '../define/validate.ts'
+import { ModelError } from '../errors.ts'
+import type { PolicyState } from '../policy/policy.ts'
+import { type AttemptResult, Retry, type RetrySettings } from './retry.ts'
+import { EFFECT_SETTINGS, type EffectSettings } from './settings.ts'
+
+/** A call of an effect. */
+export type EffectCall = {
+  readonly effect: string
+  readonly data: unknown
+  readonly id: string
+  readonly tenant: string
+  /** Attempts that failed before. */
+  readonly failed: number
+  readonly signal: AbortSignal
+}
+
+/** How effects are run. */
+export type EffectRunnerOptions = {
+  readonly settings?: Partial<EffectSettings>
+  /** For all effects; over the defaults of a policy. */
+  readonly retry?: RetrySettings
+  /** By name of the effect; over `retry`. */
+  readonly retryOf?: Readonly<Record<string, RetrySettings>>
+}
+
+/** Runs the effects of an application. */
+export interface EffectRunner {
+  readonly names: readonly string[]
+  /** Calls of one effect that may be under way at once. */
+  readonly parallel: number
+  /** One attempt. The error of an unknown name, or of data that its schema refuses, is final. */
+  attempt(call: EffectCall): Promise<AttemptResult<void>>
+  status(): readonly PolicyState[]
+}
+
+/** What effects are tried again with, where nothing else is said: for minutes, not for ms. */
+const RETRY_DEFAULTS: RetrySettings = {
+  'retry.attempts.max': 10,
+  'retry.first.ms': 200,
+  'retry.longest.ms': 60_000,
+  'retry.elapsed.ms': 86_400_000,
+}
+
+/** Makes a runner of these effects. Throws RangeError on bad settings. */
+export function createEffectRunner(
+  effects: Readonly<Record<string, Effect>>,
+  context: { readonly outside: ClientOutside },
+  options: EffectRunnerOptions = {},
+): EffectRunner {
+  return new Runner(effects, context.outside, options)
+}
+
+class Runner implements EffectRunner {
+  readonly names: readonly string[]
+  readonly parallel: number
+  readonly #effects: ReadonlyMap<string, { readonly effect: Effect; readonly retry: Retry }>
+  readonly #timeoutMs: number
+  readonly #outside: ClientOutside
+
+  constructor(
+    effects: Readonly<Record<string, Effect>>,
+    outside: ClientOutside,
+    { settings, retry, retryOf }: EffectRunnerOptions,
+  ) {
+    const resolved = resolveSettings(EFFECT_SETTINGS, settings)
+    this.parallel = resolved['effect.parallel']
+    this.#timeoutMs = resolved['effect.timeout.ms']
+    this.#outside = outside
+    const known = new Map<string, { effect: Effect; retry: Retry }>()
+    for (const effect of Object.values(effects)) {
+      if (known.has(effect.name))
+        throw new ModelError('BAD_DEFINITION', `two effects are called ${effect.name}`)
+      const bounds = { ...RETRY_DEFAULTS, ...retry, ...retryOf?.[effect.name] }
+      known.set(effect.name, {
+        effect,
+        retry: new Retry(`effect ${effect.name}`, bounds, outside),
+      })
+    }
+    this.#effects = known
+    this.names = [...known.keys()]
+  }
+
+  async attempt(call: EffectCall): Promise<AttemptResult<void>> {
+    const known = this.#effects.get(call.effect)
+    if (known === undefined) {
+      const detail = `the application has no effect ${call.effect}`
+      return { kind: 'over', error: new ModelError('BAD_DEFINITION', detail) }
+    }
+    const { effect, retry } = known
+    return retry.attempt(call.failed, () => this.#run(effect, call), call.signal)
+  }
+
+  status(): readonly PolicyState[] {
+    return [...this.#effects.values()].map(({ retry }) => retry.state)
+  }
+
+  async #run(effect: Effect, { id, tenant, failed, data, signal }: EffectCall): Promise<void> {
+    const value = validated(effect.input, data, `effect ${effect.name}`, 'BAD_ARGUMENT')
+    const late = new AbortController()
+    const context: EffectContext = {
+      id,
+      tenant,
+      attempt: failed + 1,
+      signal: AbortSignal.any([signal, late.signal]),
+    }
+    const timedOut = Promise.withResolvers<never>()
+    const timer = this.#outside.timers.after(this.#timeoutMs, () => {
+      const error = new ModelError(
+        'EFFECT_FAILED',
+        `effect ${effect.name} took longer than ${this.#timeoutMs} ms (effect.timeout.ms)`,
+      )
+      late.abort(error)
+      timedOut.reject(error)
+    })
+    try {
+      await Promise.race([effect.run(value as never, context), timedOut.promise])
+    } finally {
+      timer.cancel()
+    }
+  }
+}

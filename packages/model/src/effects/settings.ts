@@ -1,0 +1,28 @@
+/** The bounds of effects. How they are tried again is a policy's: `POLICY_SETTINGS`. */
+import type { Setting, SettingValues } from '@millrace/log'
+
+type IntegerSetting = Extract<Setting, { type: 'integer' }>
+
+/** Settings by dotted key. */
+export const EFFECT_SETTINGS: {
+  readonly 'effect.parallel': IntegerSetting
+  readonly 'effect.timeout.ms': IntegerSetting
+} = {
+  'effect.parallel': {
+    type: 'integer',
+    default: 16,
+    min: 1,
+    max: 10_000,
+    doc: 'Calls of one effect under way at once.',
+  },
+  'effect.timeout.ms': {
+    type: 'integer',
+    default: 30_000,
+    min: 1,
+    max: 86_400_000,
+    doc: 'An attempt that takes longer is told so by its signal and counts as failed.',
+  },
+}
+
+/** Values of {@link EFFECT_SETTINGS}. */
+export type EffectSettings = SettingValues<typeof EFFECT_SETTINGS>

@@ -1,0 +1,222 @@
+/**
+ * The inbox: takes a page of events of the sources. Events are sorted by instance, instances are
+ * worked on side by side, and each takes its events in their order; several events of one instance
+ * may share an append, which takes all of them or none.
+ *
+ * What a saga's streams hold does not depend on how the events were cut into pages. Under the replay
+ * clock, each event comes with the clock of its place (the highest time in its bucket up to it);
+ * before it is taken, the instance's timers that are due by then fire; and at the end of a page the
+ * timers of all instances of the bucket fire by the clock that it has reached.
+ */
+import type { EventPage, RecordedEvent } from '@millrace/store'
+import type { Saga } from '../define/saga.ts'
+import { ModelError, reasonOf } from '../errors.ts'
+import type { RuntimeContext } from '../runtime/context.ts'
+import { type Agenda, type InstanceRef, TIMERS } from '../timers/index.ts'
+import { eventForHandler, fullNameOf, type SagaDecision, typesOf } from './decide.ts'
+import type { SagaSettings } from './settings.ts'
+import type { SagaStreams } from './streams.ts'
+
+type Arrival = {
+  readonly event: RecordedEvent
+  /** Timers due by then fire before it is taken. */
+  readonly limit: number
+}
+type Instance = { readonly ref: InstanceRef; readonly bucket: number; readonly arrivals: Arrival[] }
+
+const DUE_PAGE = 256
+
+/** See the head of the file. */
+export class Inbox {
+  readonly #definition: Saga
+  readonly #context: RuntimeContext
+  readonly #settings: SagaSettings
+  readonly #streams: SagaStreams
+  readonly #agenda: Agenda
+  readonly #types: ReadonlySet<string>
+  /** The replay clock of each bucket, ms since the epoch; absent: no event yet. */
+  readonly #clocks = new Map<number, number>()
+  #ignored = 0
+
+  constructor(
+    definition: Saga,
+    context: RuntimeContext,
+    settings: SagaSettings,
+    streams: SagaStreams,
+    agenda: Agenda,
+  ) {
+    this.#definition = definition
+    this.#context = context
+    this.#settings = settings
+    this.#streams = streams
+    this.#agenda = agenda
+    this.#types = typesOf(definition)
+  }
+
+  /** Events that came after the end of their instance. */
+  get ignored(): number {
+    return this.#ignored
+  }
+
+  /** The clock of a bucket, to be kept with its position; undefined before its first event. */
+  clockOf(bucket: number): number | undefined {
+    return this.#clocks.get(bucket)
+  }
+
+  setClock(bucket: number, time: number | undefined): void {
+    if (time === undefined) this.#clocks.delete(bucket)
+    else this.#clocks.set(bucket, time)
+  }
+
+  /** Takes a page; `indexed` resolves when the agenda knows what earlier pages have started. */
+  async take(page: EventPage, indexed: () => Promise<void>): Promise<void> {
+    const instances = [...this.#sorted(page).values()]
+    if (this.#definition.clock === 'replay') await indexed()
+    await inParallel(instances, this.#settings['saga.parallel'], each => this.#takeAll(each))
+    if (this.#definition.clock === 'replay') await this.#fireAll()
+  }
+
+  /** By instance, in the order of their first event. Moves the clocks. */
+  #sorted(page: EventPage): Map<string, Instance> {
+    const instances = new Map<string, Instance>()
+    const isReplay = this.#definition.clock === 'replay'
+    for (const event of page.events) {
+      const { bucket, tenant, time } = event
+      const clock = Math.max(this.#clocks.get(bucket) ?? time, time)
+      if (isReplay) this.#clocks.set(bucket, clock)
+      if (!this.#types.has(fullNameOf(event))) continue
+      const ref = { tenant, id: this.#keyOf(event) }
+      const name = `${tenant}/${ref.id}`
+      const instance = instances.get(name) ?? { ref, bucket, arrivals: [] }
+      instance.arrivals.push({ event, limit: isReplay ? clock : time })
+      instances.set(name, instance)
+    }
+    return instances
+  }
+
+  #keyOf(event: RecordedEvent): string {
+    const where = `${fullNameOf(event)} of ${event.stream}, version ${event.version}`
+    let key: unknown
+    try {
+      key = this.#definition.key(eventForHandler(event) as never)
+    } catch (cause) {
+      // Nothing can say to which instance the event belongs: the saga stands until it is corrected.
+      const detail = `saga ${this.#definition.name}: key() threw at ${where}: ${reasonOf(cause)}`
+      throw new ModelError('HANDLER_FAILED', detail, { cause })
+    }
+    if (typeof key === 'string' && key !== '') return key
+    throw new ModelError(
+      'HANDLER_FAILED',
+      `saga ${this.#definition.name}: key() of ${where} must be a text that is not empty`,
+    )
+  }
+
+  async #takeAll({ ref, bucket, arrivals }: Instance): Promise<void> {
+    const [first] = arrivals
+    for (let at = 0; at < arrivals.length; ) {
+      let next = at
+      let ended: RecordedEvent[] = []
+      const changed = await this.#streams.change(
+        ref,
+        decision => {
+          next = at
+          ended = []
+          next = this.#takeSome(decision, arrivals, at, bucket, ended)
+        },
+        originOf(arrivals, first?.event),
+      )
+      at = next
+      this.#checkBucket(bucket, changed.bucket, ref)
+      for (const event of ended) this.#tellIgnored(event, ref)
+    }
+  }
+
+  /** Takes arrivals until the append is full; returns the next one. */
+  #takeSome(
+    decision: SagaDecision,
+    arrivals: readonly Arrival[],
+    from: number,
+    bucket: number,
+    ended: RecordedEvent[],
+  ): number {
+    let at = from
+    while (at < arrivals.length && decision.events.length < this.#settings['saga.append.events']) {
+      const { event, limit } = arrivals[at] as Arrival
+      at += 1
+      if (decision.take(event, limit) === 'ended') ended.push(event)
+    }
+    const clock = this.#clocks.get(bucket)
+    const isLast = at === arrivals.length
+    if (isLast && this.#definition.clock === 'replay' && clock !== undefined)
+      decision.fireDue(clock)
+    return at
+  }
+
+  /** Fires what is due by the clocks of the buckets, of all instances. */
+  async #fireAll(): Promise<void> {
+    for (const [bucket, clock] of this.#clocks) {
+      for (;;) {
+        const items = this.#agenda.due(TIMERS, bucket, clock, DUE_PAGE)
+        if (items.length === 0) break
+        await inParallel(items, this.#settings['saga.timers.parallel'], async item => {
+          await this.#streams.change(item, decision => decision.fireDue(clock))
+          this.#agenda.removeItem(item)
+        })
+      }
+    }
+  }
+
+  #checkBucket(source: number, own: number, ref: InstanceRef): void {
+    if (this.#definition.clock !== 'replay' || own === -1 || own === source) return
+    throw new ModelError(
+      'BAD_DEFINITION',
+      `saga ${this.#definition.name}: clock "replay" needs instance ${ref.id} in the bucket of its source (${source}), not in ${own}: give both an equal boundary`,
+    )
+  }
+
+  #tellIgnored(event: RecordedEvent, ref: InstanceRef): void {
+    this.#ignored += 1
+    this.#context.onEvent({
+      kind: 'saga-ignored',
+      saga: this.#definition.name,
+      key: ref.id,
+      event: fullNameOf(event),
+    })
+  }
+}
+
+/** What the append of these events came from: one correlation only if all have it. */
+function originOf(
+  arrivals: readonly Arrival[],
+  first: RecordedEvent | undefined,
+): { correlationId?: string; causationId?: string } {
+  const correlationId = first?.correlationId
+  const isShared = arrivals.every(({ event }) => event.correlationId === correlationId)
+  return {
+    ...(correlationId === undefined || !isShared ? {} : { correlationId }),
+    ...(first === undefined ? {} : { causationId: first.id }),
+  }
+}
+
+/** Works on all, so many at once; the first failure is thrown when those under way are done. */
+async function inParallel<T>(
+  items: readonly T[],
+  parallel: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  let next = 0
+  let failure: { readonly error: unknown } | null = null
+  const worker = async (): Promise<void> => {
+    while (next < items.length && failure === null) {
+      const item = items[next] as T
+      next += 1
+      try {
+        await work(item)
+      } catch (error) {
+        failure ??= { error }
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(parallel, items.length) }, worker))
+  if (failure !== null) throw (failure as { readonly error: unknown }).error
+}
