@@ -6,6 +6,7 @@ import {
   baseSequenceOf,
   compressionOf,
   decodeBatches,
+  deleteHorizonOf,
   leaderEpochOf,
   maxTimestampOf,
   producerEpochOf,
@@ -39,6 +40,8 @@ export type DumpedBatch = {
   readonly producerId: number
   readonly producerEpoch: number
   readonly baseSequence: number
+  /** When the batch's tombstones may go, ms since the epoch; only where compaction has set it. */
+  readonly deleteHorizon?: number
   readonly content?: readonly DumpedRecord[]
 }
 
@@ -108,6 +111,7 @@ export function* dumpJournal(
 
 function dumpBatch(bytes: Buffer, position: number, withRecords: boolean): DumpedBatch {
   const [batch] = decodeBatches(bytes)
+  const horizon = batch === undefined ? null : deleteHorizonOf(batch)
   const summary = {
     position,
     bytes: bytes.length,
@@ -120,6 +124,7 @@ function dumpBatch(bytes: Buffer, position: number, withRecords: boolean): Dumpe
     producerId: producerIdOf(bytes),
     producerEpoch: producerEpochOf(bytes),
     baseSequence: baseSequenceOf(bytes),
+    ...(horizon === null ? {} : { deleteHorizon: horizon }),
   }
   if (!withRecords || batch === undefined) return summary
   const content = [...batch.records()].map(({ offset, timestamp, key, value }) => ({

@@ -176,6 +176,8 @@ export class Cleaner {
     const { topic, partition: number } = partition
     for (let attempt = 1; ; attempt += 1) {
       try {
+        const { trouble } = partition
+        if (trouble !== undefined) throw new LogError('KAFKA_STORAGE_ERROR', trouble.reason)
         const done = await this.#exclusive(() => this.#clean(partition, true))
         if (done !== undefined) return done
         const { cleanedTo } = partition.cleaning
