@@ -118,6 +118,11 @@ export const STORE_ERRORS = {
     message: 'a sealed personal field does not open with its own key',
     operator: 'It was changed or moved in the log; the message names stream, type and field.',
   },
+  AUDIT_UNAVAILABLE: {
+    retriable: true,
+    message: 'the audit record of a call cannot be stored',
+    operator: 'What the call did stands. Look at the log; repeat the call with its command id.',
+  },
   STORE_CLOSED: {
     retriable: false,
     message: 'the store is closed',

@@ -1,41 +1,79 @@
-/** Opens what personal data needs: the keys of subjects, where a key provider is given. */
+/**
+ * Opens what the store keeps on topics of its own: the keys of subjects, where a key provider is
+ * given, and the snapshots, which are sealed with them where they are personal.
+ */
 import type { ClientOutside, SettingValues } from '@millrace/log'
+import { StoreError } from './errors.ts'
 import type { KeyValue } from './kv/key-value.ts'
-import type { StoreOptions } from './options.ts'
-import { touchedBy } from './personal/key-index.ts'
+import type { StateKeeper } from './on-log/aggregate.ts'
+import type { StoreEvent, StoreOptions } from './options.ts'
+import { OWN_PREFIX } from './own-topics/own-topic.ts'
+import { forgetSubject } from './personal/forget.ts'
 import { unavailable } from './personal/master-keys.ts'
 import { PersonalData } from './personal/personal-data.ts'
 import { SubjectKeys } from './personal/subject-keys.ts'
 import type { ForgetReport } from './port.ts'
 import type { STORE_SETTINGS } from './settings.ts'
+import { Snapshots } from './snapshots/snapshots.ts'
 
-/** Before the names of the store's own topics. */
-export const OWN_PREFIX = '__millrace.'
+type Values = SettingValues<typeof STORE_SETTINGS>
 
-/** Personal data at work. */
+/** Personal data and states at work. */
 export type OpenPersonal = {
   readonly data: PersonalData
-  readonly keys: SubjectKeys | undefined
+  readonly states: StateKeeper
   readonly forget: (subject: string, tenant: string) => Promise<ForgetReport>
   readonly close: () => Promise<void>
 }
 
-/** @throws StoreError BAD_TOPIC, KEY_UNAVAILABLE */
+/** @throws StoreError BAD_ARGUMENT, BAD_TOPIC, KEY_UNAVAILABLE */
 export async function openPersonal(
   options: StoreOptions,
   kv: KeyValue,
-  values: SettingValues<typeof STORE_SETTINGS>,
+  values: Values,
   outside: ClientOutside,
 ): Promise<OpenPersonal> {
-  if (options.keys === undefined) {
-    return {
-      data: new PersonalData(undefined, outside.random),
-      keys: undefined,
-      forget: () => Promise.reject(unavailable('the store was opened without a key provider')),
-      close: () => Promise.resolve(),
+  checkProvider(options)
+  const keys = await openKeys(options, kv, values, outside)
+  const snapshots = await openSnapshots(options, kv, values, outside, keys).catch(async error => {
+    await keys?.close()
+    throw error
+  })
+  return {
+    data: new PersonalData(keys, outside.random),
+    states: snapshots ?? NO_STATES,
+    forget: async (subject, tenant) => {
+      if (keys === undefined) throw unavailable('the store was opened without a key provider')
+      return forgetSubject({ keys, snapshots: snapshots ?? NO_STATES, kv }, tenant, subject)
+    },
+    close: async () => {
+      await snapshots?.close()
+      await keys?.close()
+    },
+  }
+}
+
+function checkProvider({ categories, keys }: StoreOptions): void {
+  if (keys !== undefined) return
+  for (const [category, { events = {} }] of Object.entries(categories)) {
+    for (const [type, { personal }] of Object.entries(events)) {
+      if (personal === undefined) continue
+      throw new StoreError(
+        'BAD_ARGUMENT',
+        `keys: event type ${type} of category ${category} has personal fields, so a key provider is needed`,
+      )
     }
   }
-  const keys = await SubjectKeys.open({
+}
+
+async function openKeys(
+  options: StoreOptions,
+  kv: KeyValue,
+  values: Values,
+  outside: ClientOutside,
+): Promise<SubjectKeys | undefined> {
+  if (options.keys === undefined) return undefined
+  return SubjectKeys.open({
     log: options.log,
     topic: `${options.prefix ?? OWN_PREFIX}keys`,
     kv,
@@ -47,14 +85,35 @@ export async function openPersonal(
     tailWaitMs: values['tail.wait.ms'],
     tailFetchBytes: values['tail.fetch.bytes'],
   })
-  return {
-    data: new PersonalData(keys, outside.random),
+}
+
+async function openSnapshots(
+  options: StoreOptions,
+  kv: KeyValue,
+  values: Values,
+  outside: ClientOutside,
+  keys: SubjectKeys | undefined,
+): Promise<Snapshots | undefined> {
+  if (values['snapshot.bytes.max'] === 0) return undefined
+  const tell = (event: StoreEvent): void => options.onEvent?.(event)
+  return Snapshots.open({
+    log: options.log,
+    topic: `${options.prefix ?? OWN_PREFIX}snapshots`,
+    kv,
     keys,
-    forget: async (subject, tenant) => {
-      const { hash, known, keyGoneBy } = await keys.forget(tenant, subject)
-      const { streams, events } = await touchedBy(kv, hash)
-      return { subject, known, streams, events, snapshots: 0, keyGoneBy }
-    },
-    close: () => keys.close(),
-  }
+    outside,
+    cached: values['snapshot.cache'],
+    bytesMax: values['snapshot.bytes.max'],
+    queueBytes: values['snapshot.queue.bytes'],
+    tailWaitMs: values['tail.wait.ms'],
+    tailFetchBytes: values['tail.fetch.bytes'],
+    onUnfit: (category, name, reason) => tell({ kind: 'snapshot-unfit', category, name, reason }),
+  })
+}
+
+/** No states are kept. */
+const NO_STATES: StateKeeper = {
+  load: () => undefined,
+  save: () => undefined,
+  remove: () => Promise.resolve(0),
 }

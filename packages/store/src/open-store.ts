@@ -8,11 +8,12 @@ import {
   type SettingValues,
   systemClientOutside,
 } from '@millrace/log'
+import { AuditLog } from './audit/audit-log.ts'
+import { audited } from './audit/audited-store.ts'
 import { StoreError } from './errors.ts'
 import { afterPrefix, type KeyValue } from './kv/key-value.ts'
 import { openLevel } from './kv/level.ts'
 import { memoryKeyValue } from './kv/memory.ts'
-import type { StateKeeper } from './on-log/aggregate.ts'
 import { Appender } from './on-log/appender.ts'
 import { Bucket, type BucketListener } from './on-log/bucket.ts'
 import { type Category, openCategories } from './on-log/category.ts'
@@ -31,6 +32,7 @@ import type { ReaderParts } from './on-log/stream-reader.ts'
 import { Tail } from './on-log/tail.ts'
 import { openPersonal } from './open-personal.ts'
 import type { StoreEvent, StoreOptions } from './options.ts'
+import { OWN_PREFIX } from './own-topics/own-topic.ts'
 import { touch } from './personal/key-index.ts'
 import type { EventStore } from './port.ts'
 import { STORE_SETTINGS } from './settings.ts'
@@ -54,12 +56,30 @@ export async function openStore(options: StoreOptions): Promise<EventStore> {
     options.folder === null
       ? memoryKeyValue()
       : await openLevel(options.folder, values['index.cache.bytes'])
+  let store: EventStore
   try {
-    return await new Opening(options, values, kv, categories).open()
+    store = await new Opening(options, values, kv, categories).open()
   } catch (error) {
     await kv.close()
     throw error
   }
+  if (options.audit !== true) return store
+  try {
+    return audited(store, await openAudit(options, values))
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+function openAudit(options: StoreOptions, values: Values): Promise<AuditLog> {
+  return AuditLog.open({
+    log: options.log,
+    topic: `${options.prefix ?? OWN_PREFIX}audit`,
+    outside: options.outside ?? systemClientOutside(),
+    queueMax: values['audit.queue.max'],
+    timeoutMs: values['audit.timeout.ms'],
+  })
 }
 
 /** Puts the parts together. */
@@ -112,7 +132,7 @@ class Opening {
     )
     const personal = await openPersonal(this.#options, this.#kv, values, this.#outside)
     const opener = new EventOpener(personal.data)
-    const reader = { log: log.id, kv: this.#kv, opener, states: NO_STATES }
+    const reader = { log: log.id, kv: this.#kv, opener, states: personal.states }
     const controls = new ControlWriter(
       log,
       { timeoutMs: values['append.timeout.ms'], retryMaxMs: values['settle.retry.max.ms'] },
@@ -334,6 +354,3 @@ async function categoryNumbers(
   }
   return numbers
 }
-
-/** No states are kept. */
-const NO_STATES: StateKeeper = { load: () => undefined, save: () => undefined }

@@ -61,6 +61,13 @@ export type StoreEvent =
       readonly count: number
     }
   | {
+      /** States of this name are not kept: a fold's state must be JSON, and not too large. */
+      readonly kind: 'snapshot-unfit'
+      readonly category: string
+      readonly name: string
+      readonly reason: string
+    }
+  | {
       readonly kind: 'bucket-failed'
       readonly category: string
       readonly bucket: number

@@ -45,6 +45,7 @@ export const STORE_SETTINGS: {
   readonly 'keys.gone.ms': IntegerSetting
   readonly 'keys.timeout.ms': IntegerSetting
   readonly 'audit.queue.max': IntegerSetting
+  readonly 'audit.timeout.ms': IntegerSetting
 } = {
   'category.buckets': integer(
     12,
@@ -181,6 +182,12 @@ export const STORE_SETTINGS: {
     10_000,
     1,
     10_000_000,
-    'Audit records that are not stored yet; beyond it calls wait.',
+    'Audit records that are not stored yet; beyond it reads wait and changes fail.',
+  ),
+  'audit.timeout.ms': integer(
+    10_000,
+    10,
+    600_000,
+    'Longest wait of a change for its audit record; then AUDIT_UNAVAILABLE.',
   ),
 }

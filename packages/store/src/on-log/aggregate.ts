@@ -6,7 +6,12 @@ import { streamRuns } from './index/stream-entries.ts'
 import { type Begun, begin, type FoundStream, type ReaderParts } from './stream-reader.ts'
 
 /** A state that was kept. */
-export type KeptState = { readonly version: number; readonly state: unknown }
+export type KeptState = {
+  readonly version: number
+  readonly state: unknown
+  /** Ids of the subjects' keys that opened fields which went into it. */
+  readonly keys: readonly string[]
+}
 
 /** Where states are kept. */
 export interface StateKeeper {
@@ -20,9 +25,11 @@ export interface StateKeeper {
     source: EventSource,
     name: string,
     hash: string,
-    kept: KeptState,
+    kept: Pick<KeptState, 'version' | 'state'>,
     keys: ReadonlySet<string>,
   ): void
+  /** Removes all of some streams, durably; resolves to how many there were. */
+  remove(sources: Iterable<Pick<EventSource, 'category' | 'tenant' | 'stream'>>): Promise<number>
 }
 
 const SNAPSHOT_EVERY = 200
@@ -45,7 +52,7 @@ export async function aggregateStream<State>(
   let state = kept === undefined ? fold.initial() : (kept.state as State)
   let stateVersion = kept?.version ?? 0
   const from = Math.max(stateVersion + 1, firstVersion)
-  const keys = new Set<string>()
+  const keys = new Set(kept?.keys)
   let ended = false
   for await (const run of streamRuns(parts.kv, bucket.index.place, slot, from, to, false)) {
     let next = run.first

@@ -351,6 +351,11 @@ export class LogStore implements EventStore {
     const found = this.#find(stream)
     const id = this.#parts.appender.newId()
     await this.#parts.controls.control(found.bucket, kind, found, id, before)
+    if (kind === 'truncate' || kind === 'tombstone') {
+      // Nobody is given them any more; that their bytes go too is best effort.
+      const source = { tenant: found.tenant, category: stream.category, stream: found.id }
+      await this.#parts.reader.states.remove([source]).catch(() => undefined)
+    }
     return this.#stateOf(found)
   }
 

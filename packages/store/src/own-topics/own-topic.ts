@@ -5,6 +5,9 @@
 import { type ClientOutside, type Log, LogError, type TopicDescription } from '@millrace/log'
 import { StoreError } from '../errors.ts'
 
+/** Before the names of the store's own topics, unless it was opened with another prefix. */
+export const OWN_PREFIX = '__millrace.'
+
 /** A topic of the store's own. */
 export type OwnTopic = {
   readonly name: string

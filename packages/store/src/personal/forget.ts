@@ -3,6 +3,7 @@ import type { KeyValue } from '../kv/key-value.ts'
 import type { ForgetReport } from '../port.ts'
 import type { Snapshots } from '../snapshots/snapshots.ts'
 import { touchedBy } from './key-index.ts'
+import { messageOf, unavailable } from './master-keys.ts'
 import type { SubjectKeys } from './subject-keys.ts'
 
 /** What has to do with personal data. */
@@ -20,7 +21,7 @@ export type ForgetParts = {
  * Snapshots of states that its fields went into are sealed with its keys, so they are unreadable from
  * then on, too; they are removed so that they do not lie about.
  *
- * @throws StoreError KEY_UNAVAILABLE; LogError
+ * @throws StoreError KEY_UNAVAILABLE
  */
 export async function forgetSubject(
   { keys, snapshots, kv }: ForgetParts,
@@ -30,5 +31,9 @@ export async function forgetSubject(
   const { hash, known, keyGoneBy } = await keys.forget(tenant, subject)
   const { streams, events } = await touchedBy(kv, hash)
   const sources = streams.map(({ id, ...rest }) => ({ ...rest, stream: id }))
-  return { subject, known, streams, events, snapshots: await snapshots.remove(sources), keyGoneBy }
+  const removed = await snapshots.remove(sources).catch(cause => {
+    const why = `its keys are destroyed, but snapshots of ${streams.length} streams could not be removed`
+    throw unavailable(`${why}: ${messageOf(cause)}; call again`, cause)
+  })
+  return { subject, known, streams, events, snapshots: removed, keyGoneBy }
 }

@@ -49,10 +49,7 @@ export type RotationParts = {
 }
 
 /** Wraps all keys with the present master key. @throws StoreError KEY_UNAVAILABLE */
-export async function rotateKeys(
-  parts: RotationParts,
-  options: RotationOptions,
-): Promise<Rotation> {
+export async function rotateAll(parts: RotationParts, options: RotationOptions): Promise<Rotation> {
   const master = await parts.masters.currentId()
   await parts.masters.need(master)
   const rotation = { master, looked: 0, rewrapped: 0, failed: 0, failure: undefined, done: false }

@@ -34,7 +34,7 @@ import { KeyIndex, type KeyPlace, keyGone, keyStands } from './key-index.ts'
 import { decodeKeyRecord, encodeKey, KEY_GONE_MARGIN_MS, keysTopic } from './key-records.ts'
 import { MasterKeys, messageOf, unavailable, type WrappedKey } from './master-keys.ts'
 import { chain, type Maybe } from './maybe.ts'
-import { type Rotation, type RotationOptions, rotateKeys } from './rotation.ts'
+import { type Rotation, type RotationOptions, rotateAll } from './rotation.ts'
 
 /** A key of a subject. */
 export type SubjectKey = { readonly id: string; readonly bytes: Buffer }
@@ -198,11 +198,11 @@ export class SubjectKeys {
     return { hash, known: true, keyGoneBy: this.#goneBy(at) }
   }
 
-  /** Wraps all keys with the present master key. See `rotateKeys`. */
+  /** Wraps all keys with the present master key. See `rotateAll`. */
   async rotate(options: RotationOptions = {}): Promise<Rotation> {
     const { timeoutMs } = this.#options
     await this.#caughtUp(timeoutMs)
-    return rotateKeys(
+    return rotateAll(
       {
         index: this.#index,
         masters: this.#masters,
