@@ -1,3 +1,5 @@
+export type { AuditAction, AuditEntry, AuditRecord } from './audit/audit-log.ts'
+export { withActor } from './audit/audited-store.ts'
 export { type CheckpointContent, decodeCheckpoint, encodeCheckpoint } from './checkpoint.ts'
 export { STORE_ERRORS, StoreError, type StoreErrorCode } from './errors.ts'
 export { openStore } from './open-store.ts'
@@ -10,5 +12,26 @@ export type {
   StoreEvent,
   StoreOptions,
 } from './options.ts'
+export {
+  addKeyToFile,
+  createKeyFile,
+  environmentKeys,
+  fileKeys,
+  memoryKeys,
+} from './personal/providers.ts'
+export { type RotateKeysOptions, rotateKeys } from './personal/rotate-keys.ts'
+export type { Rotation, RotationOptions } from './personal/rotation.ts'
 export * from './port.ts'
+export {
+  confirm,
+  type Holder,
+  holderOf,
+  RESERVATION_MS_MAX,
+  type ReservationOf,
+  type ReservationOptions,
+  type ReservationResult,
+  release,
+  reservationCategory,
+  reserve,
+} from './reservations/reservations.ts'
 export { STORE_SETTINGS } from './settings.ts'
