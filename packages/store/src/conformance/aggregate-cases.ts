@@ -29,6 +29,7 @@ export const aggregateCases: readonly CaseSpec[] = [
     run: async scene => {
       const store = await scene.open()
       await append(store, loan('a'), added(1))
+      assert.deepEqual((await store.aggregate(loan('a'), LIST)).state, [1])
       const folded = await store.aggregate(loan('b'), LIST)
       assert.deepEqual([folded.state, folded.version, folded.stateVersion], [[], 0, 0])
       await store.reached(folded.checkpoint)
@@ -147,9 +148,9 @@ export const aggregateCases: readonly CaseSpec[] = [
     run: async scene => {
       const store = await scene.open()
       const fold = { ...SUM, snapshot: { name: 'sum', hash: '1', every: 5 } }
-      const writing = (async () => {
+      const writing = scene.meanwhile(async () => {
         for (const n of range(1, 60)) await append(store, loan('a'), added(1, n))
-      })()
+      })
       const reading = range(1, 8).map(async () => {
         for (let i = 0; i < 20; i++) {
           const { state, stateVersion } = await store.aggregate(loan('a'), fold)

@@ -27,6 +27,7 @@ export const checkpointCases: readonly CaseSpec[] = [
       const { checkpoint, bucket } = await append(store, loan('a'), added(2))
       const rest = await allPages(store.readAll(['loan'], { after: checkpoint, buckets: [bucket] }))
       assert.deepEqual(rest.events, [])
+      assert.equal((await scene.all(store)).events.length, 4)
     },
   },
   {

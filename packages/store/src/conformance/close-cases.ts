@@ -71,13 +71,17 @@ export const closeCases: readonly CaseSpec[] = [
       const store = await scene.open()
       await append(store, loan('a'), added(1))
       let seen = 0
-      const one = refuses(async () => {
-        for await (const event of store.follow(loan('a'))) seen += event.version
-      }, 'STORE_CLOSED')
-      const all = refuses(async () => {
-        const read = store.readAll(['loan'], { follow: true })
-        for await (const page of read) seen += page.events.length
-      }, 'STORE_CLOSED')
+      const one = scene.meanwhile(() =>
+        refuses(async () => {
+          for await (const event of store.follow(loan('a'))) seen += event.version
+        }, 'STORE_CLOSED'),
+      )
+      const all = scene.meanwhile(() =>
+        refuses(async () => {
+          const read = store.readAll(['loan'], { follow: true })
+          for await (const page of read) seen += page.events.length
+        }, 'STORE_CLOSED'),
+      )
       await scene.eventually(async () => assert.equal(seen, 2))
       await scene.close(store)
       await Promise.all([one, all])

@@ -64,6 +64,7 @@ export const commandCases: readonly CaseSpec[] = [
       await append(store, loan('a'), [], { commandId: 'c1' })
       const again = await append(store, loan('a'), added(1), { commandId: 'c1' })
       assert.deepEqual([again.duplicate, again.version], [false, 1])
+      assert.equal((await eventsOf(store, loan('a'))).length, 1)
     },
   },
   {
@@ -75,6 +76,9 @@ export const commandCases: readonly CaseSpec[] = [
       assert.deepEqual([other.duplicate, other.version], [false, 1])
       const third = { category: 'course', id: 'a' }
       assert.equal((await append(store, third, added(1), { commandId: 'c1' })).duplicate, false)
+      for (const stream of [loan('a'), loan('b'), third]) {
+        assert.equal((await eventsOf(store, stream)).length, 1)
+      }
     },
   },
   {

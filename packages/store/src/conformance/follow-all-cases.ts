@@ -10,7 +10,9 @@ export const followAllCases: readonly CaseSpec[] = [
     run: async scene => {
       const store = await scene.open()
       for (const n of range(1, 5)) await append(store, loan(`s${n}`), added(1))
-      const following = takeEvents(store.readAll(['loan'], { follow: true }), 10)
+      const following = scene.meanwhile(() =>
+        takeEvents(store.readAll(['loan'], { follow: true }), 10),
+      )
       await scene.sleep(30)
       for (const n of range(6, 10)) await append(store, loan(`s${n}`), added(1))
       assert.deepEqual(
@@ -27,7 +29,9 @@ export const followAllCases: readonly CaseSpec[] = [
       const store = await scene.open()
       await append(store, loan('a'), added(3))
       const after = await store.now(['loan'])
-      const following = takeEvents(store.readAll(['loan'], { follow: true, after }), 2)
+      const following = scene.meanwhile(() =>
+        takeEvents(store.readAll(['loan'], { follow: true, after }), 2),
+      )
       await append(store, loan('b'), added(2))
       assert.deepEqual(
         (await following).map(event => event.stream),
@@ -59,10 +63,10 @@ export const followAllCases: readonly CaseSpec[] = [
       await append(store, loan('a'), added(1))
       const stop = new AbortController()
       let seen = 0
-      const following = (async () => {
+      const following = scene.meanwhile(async () => {
         const read = store.readAll(['loan'], { follow: true, signal: stop.signal })
         for await (const page of read) seen += page.events.length
-      })()
+      })
       await scene.eventually(async () => assert.equal(seen, 1))
       stop.abort()
       await following
@@ -76,7 +80,9 @@ export const followAllCases: readonly CaseSpec[] = [
       const store = await scene.open()
       const total = 400
       const readers = range(1, 3).map(pageSize =>
-        takeEvents(store.readAll(['loan'], { follow: true, pageSize: pageSize ** 3 }), total),
+        scene.meanwhile(() =>
+          takeEvents(store.readAll(['loan'], { follow: true, pageSize: pageSize ** 3 }), total),
+        ),
       )
       const writers = range(1, 8).map(async writer => {
         for (let i = 0; i < 25; i++) {
@@ -99,9 +105,9 @@ export const followAllCases: readonly CaseSpec[] = [
     run: async scene => {
       const store = await scene.open()
       const total = 120
-      const writing = (async () => {
+      const writing = scene.meanwhile(async () => {
         for (let i = 0; i < 60; i++) await append(store, loan(`s${i % 6}`), added(2))
-      })()
+      })
       const versions = new Map<string, number>()
       let after: Checkpoint | undefined
       for (let seen = 0; seen < total; ) {
@@ -111,6 +117,7 @@ export const followAllCases: readonly CaseSpec[] = [
           ...(after === undefined ? {} : { after }),
         })
         let pages = 0
+        let left = false
         for await (const page of read) {
           for (const { stream, version } of page.events) {
             assert.equal(version, (versions.get(stream) ?? 0) + 1)
@@ -119,8 +126,10 @@ export const followAllCases: readonly CaseSpec[] = [
           seen += page.events.length
           after = page.checkpoint
           pages += 1
-          if (seen === total || pages === 3) break
+          left = seen === total || pages === 3
+          if (left) break
         }
+        assert.ok(left, 'the following ended by itself')
       }
       await writing
       assert.deepEqual([...versions.values()], Array(6).fill(20))
@@ -133,14 +142,14 @@ export const followAllCases: readonly CaseSpec[] = [
       const stop = new AbortController()
       const types: string[] = []
       let last = ''
-      const following = (async () => {
+      const following = scene.meanwhile(async () => {
         const filter = { tags: ['x:1'] }
         const options = { follow: true, filter, signal: stop.signal }
         for await (const page of store.readAll(['loan'], options)) {
           types.push(...page.events.map(event => event.type))
           last = page.checkpoint
         }
-      })()
+      })
       await append(store, loan('a'), [tagged('A', 'x:1')])
       await append(store, loan('a'), [tagged('B', 'x:2')])
       await append(store, loan('a'), [tagged('C', 'x:1')])
@@ -160,7 +169,9 @@ export const followAllCases: readonly CaseSpec[] = [
       const store = await scene.open()
       for (const n of range(1, 10)) {
         const after = await store.now(['loan'])
-        const following = takeEvents(store.readAll(['loan'], { follow: true, after }), 1)
+        const following = scene.meanwhile(() =>
+          takeEvents(store.readAll(['loan'], { follow: true, after }), 1),
+        )
         await scene.sleep(20)
         const appended = scene.now()
         await append(store, loan(`s${n}`), added(1))
@@ -174,13 +185,13 @@ export const followAllCases: readonly CaseSpec[] = [
     run: async scene => {
       const store = await scene.open()
       let seen = 0
-      const following = (async () => {
+      const following = scene.meanwhile(async () => {
         for await (const page of store.readAll(['loan'], { follow: true, pageSize: 5 })) {
           seen += page.events.length
           if (seen >= 100) break
           await scene.sleep(5)
         }
-      })()
+      })
       await Promise.all(range(1, 50).map(n => append(store, loan(`s${n}`), added(2))))
       await following
       assert.equal(seen, 100)

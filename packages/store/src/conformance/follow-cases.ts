@@ -9,7 +9,7 @@ export const followCases: readonly CaseSpec[] = [
     run: async scene => {
       const store = await scene.open()
       await append(store, loan('a'), added(3))
-      const following = take(store.follow(loan('a')), 6)
+      const following = scene.meanwhile(() => take(store.follow(loan('a')), 6))
       await scene.sleep(30)
       await append(store, loan('b'), added(5, 100))
       await append(store, loan('a'), added(3, 4))
@@ -21,8 +21,8 @@ export const followCases: readonly CaseSpec[] = [
     run: async scene => {
       const store = await scene.open()
       await append(store, loan('a'), added(3))
-      const second = take(store.follow(loan('a'), { from: 2 }), 4)
-      const later = take(store.follow(loan('a'), { from: 5 }), 1)
+      const second = scene.meanwhile(() => take(store.follow(loan('a'), { from: 2 }), 4))
+      const later = scene.meanwhile(() => take(store.follow(loan('a'), { from: 5 }), 1))
       await append(store, loan('a'), added(2, 4))
       assert.deepEqual(numbers(await second), [2, 3, 4, 5])
       assert.deepEqual(numbers(await later), [5])
@@ -32,7 +32,7 @@ export const followCases: readonly CaseSpec[] = [
     name: 'a stream can be followed before it is there',
     run: async scene => {
       const store = await scene.open()
-      const following = take(store.follow(loan('a')), 2)
+      const following = scene.meanwhile(() => take(store.follow(loan('a')), 2))
       await scene.sleep(30)
       await append(store, loan('a'), added(2))
       assert.deepEqual(numbers(await following), [1, 2])
@@ -43,9 +43,9 @@ export const followCases: readonly CaseSpec[] = [
     run: async scene => {
       const store = await scene.open()
       await append(store, loan('a'), added(50))
-      const writing = (async () => {
+      const writing = scene.meanwhile(async () => {
         for (let i = 1; i <= 150; i++) await append(store, loan('a'), added(2, 49 + 2 * i))
-      })()
+      })
       const readers = await Promise.all(range(1, 4).map(() => take(store.follow(loan('a')), 350)))
       await writing
       for (const events of readers) {
@@ -64,11 +64,11 @@ export const followCases: readonly CaseSpec[] = [
       await append(store, loan('a'), added(2))
       const stop = new AbortController()
       const seen: number[] = []
-      const following = (async () => {
+      const following = scene.meanwhile(async () => {
         for await (const event of store.follow(loan('a'), { signal: stop.signal })) {
           seen.push(...numbers([event]))
         }
-      })()
+      })
       await scene.eventually(async () => assert.deepEqual(seen, [1, 2]))
       stop.abort()
       await following
@@ -81,7 +81,7 @@ export const followCases: readonly CaseSpec[] = [
     run: async scene => {
       const store = await scene.open()
       await append(store, loan('a'), added(1))
-      const staying = take(store.follow(loan('a')), 3)
+      const staying = scene.meanwhile(() => take(store.follow(loan('a')), 3))
       assert.deepEqual(numbers(await take(store.follow(loan('a')), 1)), [1])
       await append(store, loan('a'), added(2, 2))
       assert.deepEqual(numbers(await staying), [1, 2, 3])
@@ -93,13 +93,13 @@ export const followCases: readonly CaseSpec[] = [
     run: async scene => {
       const store = await scene.open()
       const seen: number[] = []
-      const following = (async () => {
+      const following = scene.meanwhile(async () => {
         for await (const event of store.follow(loan('a'))) {
           seen.push(...numbers([event]))
           if (seen.length === 40) break
           await scene.sleep(2)
         }
-      })()
+      })
       for (let i = 0; i < 20; i++) await append(store, loan('a'), added(2, 2 * i + 1))
       await following
       assert.deepEqual(seen, range(1, 40))
@@ -109,7 +109,7 @@ export const followCases: readonly CaseSpec[] = [
     name: 'following never brings an append that lost',
     run: async scene => {
       const store = await scene.open()
-      const following = take(store.follow(loan('a')), 3)
+      const following = scene.meanwhile(() => take(store.follow(loan('a')), 3))
       await append(store, loan('a'), added(1))
       const racers = range(1, 10).map(() =>
         store.append(loan('a'), added(1, 2), { expectedVersion: 1 }),

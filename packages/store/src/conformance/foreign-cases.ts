@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { createProducer } from '@millrace/log'
 import type { StoreEvent } from '../options.ts'
-import { type PlacedRecord, recordsOf, write } from './log-words.ts'
+import { type PlacedRecord, partitionsOf, recordsOf, write } from './log-words.ts'
 import type { CaseSpec } from './suite.ts'
 import { added, append, eventsOf, loan, nth, numbers, range, SUM, take } from './words.ts'
 
@@ -24,8 +24,10 @@ export const foreignCases: readonly CaseSpec[] = [
       const told: StoreEvent[] = []
       const store = await scene.open({ onEvent: event => told.push(event) })
       const { bucket } = await append(store, loan('a'), added(2))
-      const producer = createProducer(await scene.log())
+      const log = await scene.log()
       const topic = scene.topic('loan')
+      assert.ok((await partitionsOf(log, topic)) > bucket)
+      const producer = createProducer(log)
       const foreign = [
         { key: 'a', value: '{"n":3}' },
         { key: null, value: 'no key' },
@@ -51,8 +53,10 @@ export const foreignCases: readonly CaseSpec[] = [
     needs: 'onLog',
     run: async scene => {
       const store = await scene.open()
-      const following = take(store.follow(loan('a')), 10)
-      const producer = createProducer(await scene.log())
+      const following = scene.meanwhile(() => take(store.follow(loan('a')), 10))
+      const log = await scene.log()
+      assert.ok((await partitionsOf(log, scene.topic('loan'))) > 0)
+      const producer = createProducer(log)
       for (const n of range(1, 10)) {
         const { bucket } = await append(store, loan('a'), added(1, n))
         await producer.send(scene.topic('loan'), { key: 'a', value: 'x', partition: bucket })
@@ -145,7 +149,7 @@ export const foreignCases: readonly CaseSpec[] = [
       const records = ofStream(await recordsOf(log, scene.topic('loan', '-other')), 'a')
 
       const store = await scene.open({ settings })
-      const following = take(store.follow(loan('a')), 3)
+      const following = scene.meanwhile(() => take(store.follow(loan('a')), 3))
       for (const [i, record] of records.entries()) {
         const { version } = await store.state(loan('a'))
         assert.equal(version, 0, `after ${i} of 3 records`)

@@ -145,9 +145,10 @@ export const raceCases: readonly CaseSpec[] = [
     run: async scene => {
       const store = await scene.open()
       const results = await Promise.all(
-        range(0, 49).map(n => store.append(loan('a'), added(1, n), { expectedVersion: n })),
+        range(0, 49).map(n => store.append(loan('a'), added(1, n + 1), { expectedVersion: n })),
       )
       assert.equal(winners(results), 50)
+      assert.deepEqual(numbers(await eventsOf(store, loan('a'))), range(1, 50))
     },
   },
   {
@@ -223,10 +224,10 @@ export const raceCases: readonly CaseSpec[] = [
     run: async scene => {
       const store = await scene.open()
       let importing = true
-      const bulk = (async () => {
+      const bulk = scene.meanwhile(async () => {
         for (const n of range(1, 20)) await append(store, loan('bulk'), added(500, 500 * n))
         importing = false
-      })()
+      })
       let during = 0
       for (let version = 0; importing && version < 1000; version++) {
         await append(store, loan('small'), added(1), { expectedVersion: version })

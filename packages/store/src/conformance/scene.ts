@@ -121,6 +121,13 @@ export class Scene {
     return `conformance-${this.#options.word}${world}.`
   }
 
+  /** Begins what goes on beside the case, which awaits it later, or never if it failed before. */
+  meanwhile<T>(work: () => Promise<T>): Promise<T> {
+    const going = work()
+    going.catch(() => undefined)
+    return going
+  }
+
   /** Runs an assertion again until it holds, for a bounded time. */
   async eventually<T>(assertion: () => Promise<T>): Promise<T> {
     const end = this.now() + EVENTUALLY_MS_MAX

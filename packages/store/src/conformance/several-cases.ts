@@ -114,8 +114,8 @@ export const severalCases: readonly CaseSpec[] = [
   }),
   several('followers of one store get what the other appends', async scene => {
     const [one, other] = await two(scene)
-    const stream = take(other.follow(loan('a')), 10)
-    const all = takeEvents(other.readAll(['loan'], { follow: true }), 20)
+    const stream = scene.meanwhile(() => take(other.follow(loan('a')), 10))
+    const all = scene.meanwhile(() => takeEvents(other.readAll(['loan'], { follow: true }), 20))
     for (const n of range(1, 10)) {
       await append(one, loan('a'), added(1, n))
       await append(one, loan('b'), added(1, n))

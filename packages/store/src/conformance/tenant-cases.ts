@@ -159,12 +159,12 @@ export const tenantCases: readonly CaseSpec[] = [
       const store = await scene.open()
       const stop = new AbortController()
       const seen: string[] = []
-      const following = (async () => {
+      const following = scene.meanwhile(async () => {
         const options = { tenant: 'acme', follow: true, signal: stop.signal }
         for await (const page of store.readAll(['loan'], options)) {
           seen.push(...page.events.map(event => `${event.tenant}/${event.stream}`))
         }
-      })()
+      })
       for (const n of range(1, 5)) {
         await append(store, of('beta', `b${n}`), added(1))
         await append(store, of('acme', `a${n}`), added(1))
