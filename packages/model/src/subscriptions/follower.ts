@@ -290,6 +290,7 @@ export class Follower implements Processor {
     }
     this.#handled = positions
     this.#uncommitted = new Set([...fresh, ...this.#rewound.keys()])
+    if (this.#rewound.size > 0) await this.#commit()
     this.#rewound = new Map()
   }
 

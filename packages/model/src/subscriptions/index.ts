@@ -1,4 +1,10 @@
 export {
+  type Delivery,
+  type DeliveryContext,
+  type Subscription,
+  subscription,
+} from './define.ts'
+export {
   type Epoch,
   Follower,
   type FollowerOptions,
@@ -9,7 +15,16 @@ export {
   type BucketPosition,
   groupOwnership,
   type Ownership,
+  type OwnershipListener,
   soleOwnership,
 } from './ownership.ts'
+export type { ParkedStream } from './parked.ts'
 export { checkpointOf, NO_POSITIONS, offsetIn, type Positions, positionsIn } from './positions.ts'
+export {
+  createSubscription,
+  parkedCategory,
+  type Redriven,
+  type SubscriptionOptions,
+  type SubscriptionProcessor,
+} from './processor.ts'
 export { FOLLOWER_SETTINGS, type FollowerSettings } from './settings.ts'

@@ -253,35 +253,38 @@ class GroupOwnership implements Ownership {
   }
 }
 
-/** Ownership of all buckets by one node, positions in memory: broadcast, and tests. */
+/** Ownership of all buckets by one node, positions in memory: for tests, and for one alone. */
 export function soleOwnership(
-  buckets: readonly number[],
+  buckets: readonly number[] | (() => Promise<readonly number[]>),
   kept: Map<number, BucketPosition> = new Map(),
 ): Ownership {
   return {
-    start: listener => {
-      listener.assigned(buckets)
-      return Promise.resolve()
+    start: async listener =>
+      listener.assigned(typeof buckets === 'function' ? await buckets() : buckets),
+    load: async wanted => {
+      const found = new Map<number, BucketPosition>()
+      for (const bucket of wanted) {
+        const position = kept.get(bucket)
+        if (position !== undefined) found.set(bucket, position)
+      }
+      return found
     },
-    load: wanted =>
-      Promise.resolve(
-        new Map(
-          wanted.flatMap(bucket => {
-            const position = kept.get(bucket)
-            return position === undefined ? [] : [[bucket, position] as const]
-          }),
-        ),
-      ),
-    commit: positions => {
+    commit: async positions => {
       for (const [bucket, position] of positions) {
         const before = kept.get(bucket)?.positions ?? NO_POSITIONS
         kept.set(bucket, { ...position, positions: withPositions(before, position.positions) })
       }
-      return Promise.resolve()
     },
-    stop: () => Promise.resolve(),
+    stop: async () => {},
   }
 }
+
+/** Every node has all buckets, and begins anew each time. */
+export const broadcastOwnership = (store: EventStore, categories: readonly string[]): Ownership =>
+  soleOwnership(async () => {
+    const [lead] = await topicsOf(store, categories, 'broadcast')
+    return Array.from({ length: lead?.buckets ?? 0 }, (_, bucket) => bucket)
+  })
 
 /** The topics of categories. Throws BAD_DEFINITION where their numbers of buckets differ. */
 async function topicsOf(

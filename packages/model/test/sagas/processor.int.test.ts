@@ -40,8 +40,9 @@ test('a timer fires when it is due and its effect runs once', async () => {
     scene.outside.advance(1)
     await eventually('the mail', () => sent.length === 1)
     expect(sent[0]).toEqual({ loan: 'a', id: 'reminder/a@6', attempt: 1 })
-    await eventually('it is delivered', async () =>
-      Object.keys((await saga.instance({ id: 'a' })).sends).length === 0,
+    await eventually(
+      'it is delivered',
+      async () => Object.keys((await saga.instance({ id: 'a' })).sends).length === 0,
     )
     expect((await scene.streamsOf('reminder'))['a']?.map(([type]) => type)).toEqual([
       'Started',
