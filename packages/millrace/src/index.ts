@@ -13,6 +13,49 @@ export {
   type Producer,
   type ProducerOptions,
 } from '@millrace/log'
+export {
+  type Aggregate,
+  type Application,
+  after,
+  aggregate,
+  become,
+  cancel,
+  type Effect,
+  type EventOf,
+  effect,
+  end,
+  ModelError,
+  type ModelErrorCode,
+  type Outcome,
+  openPostgres,
+  openSqlite,
+  type Projection,
+  projection,
+  reject,
+  type Saga,
+  saga,
+  send,
+  startApplication,
+  tell,
+  type,
+} from '@millrace/model'
+export {
+  type AppendOptions,
+  type AppendResult,
+  ERASED,
+  type EventStore,
+  openStore,
+  type RecordedEvent,
+  StoreError,
+  type StoreErrorCode,
+} from '@millrace/store'
+export {
+  type ApplicationDefinition,
+  type DemoTools,
+  defineApplication,
+  type Figures,
+  type ImportedCommand,
+} from './application/define-application.ts'
 export { defineConfig } from './config/define-config.ts'
 export { ConfigError } from './config/resolve-config.ts'
 export type { EmbeddedSettings, MillraceConfig } from './config/tables.ts'

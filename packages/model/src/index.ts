@@ -47,6 +47,7 @@ export type { CircuitState } from './policy/circuit.ts'
 export { type Attempt, Policy, type PolicyOptions, type PolicyState } from './policy/policy.ts'
 export { POLICY_SETTINGS } from './policy/settings.ts'
 export {
+  createProjectionProcessor,
   type ParkedStream,
   PROJECTION_SETTINGS,
   type ProjectionProcessor,

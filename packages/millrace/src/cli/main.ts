@@ -46,6 +46,12 @@ async function runProgram(args: readonly string[], version: string): Promise<Exi
   let code: ExitCode = EXIT.ok
   const runner: Runner = {
     async withLog(flags: LogFlags, body) {
+      if (flags.data !== undefined) {
+        const { openEmbedded } = await import('../open-embedded.ts')
+        await using log = await openEmbedded({ data: flags.data })
+        code = await body({ ...processContext(flags), log })
+        return
+      }
       const { BOOTSTRAP_DEFAULT, connect } = await import('./connect.ts')
       const bootstrap = flags.bootstrap ?? process.env['MILLRACE_BOOTSTRAP'] ?? BOOTSTRAP_DEFAULT
       await using log = await connect(bootstrap)

@@ -3,6 +3,7 @@
  * loaded when it runs, so that `millrace topics list` does not read the code of `bench`.
  */
 import { Command, InvalidArgumentError, Option } from 'commander'
+import type { ImportOptions, ReplayOptions } from '../commands/applications.ts'
 import type { BenchOptions } from '../commands/bench.ts'
 import type { ConsumeOptions } from '../commands/consume.ts'
 import type { DumpOptions } from '../commands/dump.ts'
@@ -21,7 +22,11 @@ import type { CommandContext, LogContext } from './context.ts'
 import { START_FLAGS } from './start-options.ts'
 
 /** Flags that every command about a log has. */
-export type LogFlags = CommandFlags & { readonly bootstrap?: string }
+export type LogFlags = CommandFlags & {
+  readonly bootstrap?: string
+  /** A data folder that no node has open, instead of a node. */
+  readonly data?: string
+}
 
 /** Flags that every command has. */
 export type CommandFlags = { readonly json?: boolean; readonly debug?: boolean }
@@ -35,6 +40,7 @@ export interface Runner {
 }
 
 const BENCH_RECORDS = 100_000
+const IMPORT_CONCURRENCY = 512
 const BENCH_RECORD_BYTES = 1_024
 const BENCH_PARTITIONS = 12
 
@@ -65,6 +71,7 @@ export function buildProgram(runner: Runner, version: string): Command {
   addBench(program, runner)
   addGroups(program, runner)
   addFiles(program, runner)
+  addApplications(program, runner)
   program
     .command('completion')
     .description('print a completion script; see its first lines for how to install it')
@@ -302,6 +309,34 @@ function addFiles(program: Command, runner: Runner): void {
         (await import('../commands/dump.ts')).dump(context, path, options),
       ),
     )
+}
+
+function addApplications(program: Command, runner: Runner): void {
+  withData(aboutLog(program.command('import').description('run the lines of a file as commands')))
+    .argument('<application>', 'name or file of an application')
+    .argument('[file]', 'NDJSON (default: standard input)')
+    .option('--concurrency <n>', 'commands under way at once', wholeNumber, IMPORT_CONCURRENCY)
+    .option('-q, --quiet', 'no progress and no summary')
+    .action((name: string, file: string | undefined, options: ImportOptions & LogFlags) =>
+      runner.withLog(options, async context =>
+        (await import('../commands/applications.ts')).importFile(context, name, file, options),
+      ),
+    )
+  withData(
+    aboutLog(program.command('replay').description('the read models as they were at a time')),
+  )
+    .argument('<application>', 'name or file of an application')
+    .option('--at <time>', 'such as 2012-01-01T00:00:00Z (default: now)')
+    .action((name: string, options: ReplayOptions & LogFlags) =>
+      runner.withLog(options, async context =>
+        (await import('../commands/applications.ts')).replay(context, name, options),
+      ),
+    )
+}
+
+/** Commands that can also work on a folder that no node has open. */
+function withData(command: Command): Command {
+  return command.option('--data <DIR>', 'a data folder that no node has open, instead of a node')
 }
 
 function aboutFiles(command: Command): Command {
