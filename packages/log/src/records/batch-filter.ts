@@ -41,6 +41,8 @@ export type FilteredBatch = {
   readonly removed: number
   /** Records without a value among the kept ones. */
   readonly tombstones: number
+  /** Bytes of all records, decompressed: what the work depends on. */
+  readonly recordBytes: number
   /** The delete horizon of what is left; null without one. */
   readonly deleteHorizon: Timestamp | null
 }
@@ -59,9 +61,10 @@ export function filterBatch(batch: RecordBatch, filter: BatchFilter): FilteredBa
   const known = deleteHorizonOf(batch)
   const kept = new KeptRecords(batch)
   const removed = kept.collect(filter)
-  const horizon = known ?? (kept.tombstones > 0 ? filter.deleteHorizon : null)
-  const counts = { kept: kept.count, removed, tombstones: kept.tombstones }
-  if (kept.count === 0) {
+  const { count, tombstones, recordBytes } = kept
+  const counts = { kept: count, removed, tombstones, recordBytes }
+  const horizon = known ?? (tombstones > 0 ? filter.deleteHorizon : null)
+  if (count === 0) {
     return { ...counts, batch: emptyBatch(batch), changed: true, deleteHorizon: null }
   }
   if (removed === 0 && horizon === known) {
@@ -75,7 +78,7 @@ export function filterBatch(batch: RecordBatch, filter: BatchFilter): FilteredBa
     attributes: horizon === null ? batch.attributes : withDeleteHorizon(batch.attributes),
     baseTimestamp: base,
     maxTimestamp: batch.isLogAppendTime ? batch.maxTimestamp : kept.maxTimestamp,
-    recordCount: kept.count,
+    recordCount: count,
   })
   return { ...counts, batch: bytes, changed: true, deleteHorizon: horizon }
 }
@@ -137,6 +140,10 @@ class KeptRecords {
 
   get count(): number {
     return this.#kept.length
+  }
+
+  get recordBytes(): number {
+    return this.#bytes.length
   }
 
   /** Walks the records; answers how many do not stay. */

@@ -37,6 +37,8 @@ export type CleaningRound = {
 export class BatchCleaner {
   readonly #round: CleaningRound
   recordsRemoved = 0
+  /** Bytes of records that were looked at, decompressed. */
+  bytesOpened = 0
   /** Batches that could not be opened, and so were left as they are. */
   unreadable = 0
   /** Whether anything is no longer as it was. */
@@ -77,6 +79,7 @@ export class BatchCleaner {
       deleteHorizon: batch.lastOffset < end ? now + deleteRetentionMs : null,
     })
     this.recordsRemoved += filtered.removed
+    this.bytesOpened += filtered.recordBytes
     if (filtered.kept === 0) return this.#emptied(batch, emptyBatch(batch), isLast)
     if (filtered.changed) this.changed = true
     if (filtered.tombstones > 0 && filtered.deleteHorizon !== null) {

@@ -87,14 +87,10 @@ export class PartitionCleaning {
         for (const { buffer, at, bytes, baseOffset, lastOffset } of segment.batches(from)) {
           if (baseOffset >= dirtyTo) break
           if (lastOffset < from) continue
-          const stop = noteBatch(
-            map,
-            new RecordBatch(buffer, at, { checkCrc: false }),
-            from,
-            dirtyTo,
-          )
-          if (stop !== null) return stop
-          await this.#spend(segment, bytes)
+          const batch = new RecordBatch(buffer, at, { checkCrc: false })
+          const noted = noteBatch(map, batch, from, dirtyTo)
+          if (noted.full !== null) return noted.full
+          await this.#spend(segment, Math.max(bytes, noted.bytes))
         }
         return null
       })
@@ -119,7 +115,9 @@ export class PartitionCleaning {
     try {
       for (const source of sources) {
         await output.begin(source)
-        await this.#holding(source, () => this.#copy(source, output, source === sources.at(-1)))
+        await this.#holding(source, () =>
+          this.#copy(source, output, cleaner, source === sources.at(-1)),
+        )
       }
       await output.end()
     } catch (cause) {
@@ -131,11 +129,18 @@ export class PartitionCleaning {
     return cleaner.tombstonesUntil
   }
 
-  async #copy(source: Segment, output: CleaningOutput, isLast: boolean): Promise<void> {
+  async #copy(
+    source: Segment,
+    output: CleaningOutput,
+    cleaner: BatchCleaner,
+    isLast: boolean,
+  ): Promise<void> {
     for (const { buffer, at, bytes, position } of source.batches(source.baseOffset)) {
       const batch = new RecordBatch(buffer, at, { checkCrc: false })
+      const opened = cleaner.bytesOpened
       const written = await output.take(batch, isLast && position + bytes === source.bytes)
-      await this.#spend(source, bytes + written)
+      // Small batches may open to large ones: the time that they take is that of their records.
+      await this.#spend(source, Math.max(bytes, cleaner.bytesOpened - opened) + written)
     }
   }
 
@@ -164,21 +169,28 @@ export class PartitionCleaning {
   }
 }
 
-/** Notes a batch's keys; answers with the offset that found no room, null if all did. */
-function noteBatch(map: OffsetMap, batch: RecordBatch, from: Offset, to: Offset): Offset | null {
-  if (batch.recordCount === 0 || batch.isControl) return null
+/** What has come of noting a batch: the offset that found no room, if one did, and the bytes opened. */
+type Noted = { readonly full: Offset | null; readonly bytes: number }
+
+/** Notes a batch's keys. */
+function noteBatch(map: OffsetMap, batch: RecordBatch, from: Offset, to: Offset): Noted {
+  if (batch.recordCount === 0 || batch.isControl) return { full: null, bytes: 0 }
+  let opened = 0
   try {
     const cursor = batch.cursor()
+    opened = cursor.bytes.length
     while (cursor.advance()) {
       const offset = batch.baseOffset + cursor.offsetDelta
       if (offset >= to) break
       const { keyAt, keyLength, bytes } = cursor
       if (offset < from || keyLength < 0) continue
-      if (!map.put(bytes.subarray(keyAt, keyAt + keyLength), offset)) return offset
+      if (!map.put(bytes.subarray(keyAt, keyAt + keyLength), offset)) {
+        return { full: offset, bytes: opened }
+      }
     }
   } catch (cause) {
-    // A batch that cannot be opened stays as it is, and so do the values that its keys replace.
+    // A batch that cannot be opened stays as it is, and with it the records that were noted of it.
     if (!(cause instanceof LogError)) throw cause
   }
-  return null
+  return { full: null, bytes: opened }
 }
