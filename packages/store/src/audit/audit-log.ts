@@ -112,32 +112,44 @@ export class AuditLog {
     return this.#waiting.length
   }
 
-  /** Takes a record; waits while too many are on their way. */
+  /** Takes a record; waits while too many are on their way. @throws StoreError STORE_CLOSED */
   async add(entry: AuditEntry): Promise<void> {
-    while (this.#waiting.length >= this.#options.queueMax) {
-      await new Promise<void>(resolve => this.#forRoom.push(resolve))
-    }
+    while (this.#waiting.length >= this.#options.queueMax && !this.#stopped) await this.#room()
+    if (this.#stopped) throw new StoreError('STORE_CLOSED')
     this.#push(entry, () => undefined)
   }
 
   /**
    * Takes a record, and resolves when it is stored.
    *
-   * @throws StoreError AUDIT_UNAVAILABLE after `timeoutMs`; it may still be stored later
+   * @throws StoreError AUDIT_UNAVAILABLE after `timeoutMs`; it may still be stored later.
+   *   STORE_CLOSED
    */
   store(entry: AuditEntry): Promise<void> {
     const { outside, timeoutMs, queueMax } = this.#options
-    if (this.#waiting.length >= queueMax) {
-      return Promise.reject(this.#unavailable(`${queueMax} records wait`))
-    }
     return new Promise((resolve, reject) => {
-      const timer = outside.timers.after(timeoutMs, () =>
-        reject(this.#unavailable(`it was not stored in ${timeoutMs} ms`)),
-      )
-      this.#push(entry, () => {
-        timer.cancel()
-        resolve()
+      let late = false
+      const timer = outside.timers.after(timeoutMs, () => {
+        late = true
+        reject(this.#unavailable(`it was not stored in ${timeoutMs} ms`))
       })
+      const take = (): void => {
+        if (late) return
+        if (this.#stopped) {
+          timer.cancel()
+          reject(new StoreError('STORE_CLOSED'))
+          return
+        }
+        if (this.#waiting.length >= queueMax) {
+          void this.#room().then(take)
+          return
+        }
+        this.#push(entry, () => {
+          timer.cancel()
+          resolve()
+        })
+      }
+      take()
     })
   }
 
@@ -156,8 +168,13 @@ export class AuditLog {
     timer.cancel()
     this.#stopped = true
     await this.#producer.close().catch(() => undefined)
+    for (const resolve of this.#forRoom.splice(0)) resolve()
     const lost = this.#waiting.length
     if (lost > 0) throw this.#unavailable(`${lost} records could not be stored before the end`)
+  }
+
+  #room(): Promise<void> {
+    return new Promise(resolve => this.#forRoom.push(resolve))
   }
 
   #push(entry: AuditEntry, stored: () => void): void {
@@ -166,9 +183,7 @@ export class AuditLog {
     const id = random.bytes(ID_BYTES).toString('base64url')
     const record: AuditRecord = { v: 1, id, time, ...entry }
     this.#waiting.push({ value: JSON.stringify(record), time, stored })
-    this.#pumping ??= this.#pump().finally(() => {
-      this.#pumping = null
-    })
+    this.#pumping ??= this.#pump()
   }
 
   async #pump(): Promise<void> {
@@ -192,6 +207,8 @@ export class AuditLog {
       for (const { stored } of round) stored()
       for (const resolve of this.#forRoom.splice(0)) resolve()
     }
+    // In the same step as the last look at what waits: who comes now begins anew.
+    this.#pumping = null
   }
 
   #unavailable(why: string): StoreError {

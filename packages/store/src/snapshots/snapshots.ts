@@ -316,9 +316,7 @@ export class Snapshots {
     }
     this.#waiting.set(key, { value, version })
     this.#waitingBytes += bytes
-    this.#pumping ??= this.#pump().finally(() => {
-      this.#pumping = null
-    })
+    this.#pumping ??= this.#pump()
   }
 
   #take(key: string): Waiting | undefined {
@@ -339,6 +337,8 @@ export class Snapshots {
       })
       await this.#producer.sendBatch(topic, records).catch(() => this.#drop(records.length))
     }
+    // In the same step as the last look at what waits: who comes now begins anew.
+    this.#pumping = null
   }
 
   async #apply(records: readonly LogRecord[], next: number): Promise<void> {
