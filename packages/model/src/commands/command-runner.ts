@@ -196,16 +196,16 @@ export class CommandRunner implements CommandBus {
     let loaded = await this.#load(run)
     for (let attempt = 1; ; attempt += 1) {
       const { events, rejected } = run.command.decide(run.data, loaded.state, context)
-      if (rejected !== undefined) return { ok: false, reason: rejected.reason }
-      if (events.length === 0) {
+      if (rejected !== undefined || events.length === 0) {
+        // It may be refused for what it did itself, at another node, since it was looked up.
+        const first = run.isFresh ? undefined : await this.#firstResult(run)
+        if (first !== undefined) return first
+        if (rejected !== undefined) return { ok: false, reason: rejected.reason }
         return outcomeOf({ ...loaded, duplicate: false })
       }
       const result = await this.#append(run, events, loaded.version)
       if (result.ok) return outcomeOf(result)
       this.#conflicts += 1
-      // The writer that came first may have been the same command on another node.
-      const first = run.isFresh ? undefined : await this.#firstResult(run)
-      if (first !== undefined) return first
       loaded = await this.#afterConflict(run, loaded, result, attempt)
     }
   }
@@ -298,17 +298,16 @@ function evolvedBy(
   before: Loaded,
   conflict: Conflict,
 ): Loaded | undefined {
-  const { events, version, checkpoint, complete } = conflict
-  if (conflict.conflict !== 'version' || !complete) return undefined
-  if (events.length !== version - before.version) return undefined
+  if (conflict.conflict !== 'version') return undefined
+  const { events, version, checkpoint } = conflict
   let state = before.state
-  let next = before.version
+  let reached = before.version
   for (const event of events) {
-    next += 1
-    if (event.version !== next) return undefined
+    if (event.version !== reached + 1) return undefined
     state = fold.evolve(state, event)
+    reached = event.version
   }
-  return { state, version, checkpoint }
+  return reached === version ? { state, version, checkpoint } : undefined
 }
 
 const outcomeOf = ({
