@@ -3,6 +3,7 @@
  * from, in the order of appending, with checkpoints of the store's own form.
  */
 import {
+  type CategoryDescription,
   type Checkpoint,
   DEFAULT_TENANT,
   decodeCheckpoint,
@@ -39,7 +40,7 @@ const LOG_ID = 'memory'
 
 /** A source of events that are appended by a test. */
 export class MemoryEvents implements EventSource {
-  readonly id = LOG_ID
+  readonly id: string = LOG_ID
   readonly #buckets: number
   /** By category, by bucket, in order of offset. */
   readonly #logs = new Map<string, RecordedEvent[][]>()
@@ -108,7 +109,7 @@ export class MemoryEvents implements EventSource {
     }
   }
 
-  async describe() {
+  async describe(): Promise<readonly CategoryDescription[]> {
     return [...this.#logs].map(([category, logs]) => ({
       category,
       topic: category,
