@@ -226,7 +226,7 @@ class Opening {
   /** Opens every bucket's index, without what does not fit the topic as it is. */
   async #openBuckets(): Promise<void> {
     const listener: BucketListener = {
-      decided: (_, verdict) => this.#appender?.decided(verdict),
+      decided: (bucket, verdict) => this.#appender?.decided(bucket, verdict),
       personal: (bucket, facts, hash) =>
         bucket.index.addChange(
           touch({

@@ -58,11 +58,14 @@ export type AppendHelp = {
 /** Appends of one stream: the one under way, and those that wait for it. */
 type Lane = { current: PendingAppend; readonly waiting: PendingAppend[] }
 
+/** An append and what it claimed in one attempt: the next may be under way when this one is told. */
+type Attempt = { readonly pending: PendingAppend; readonly claim: Claim }
+
 /** What is ready of one bucket. */
 type Ready = {
   readonly bucket: Bucket
   readonly builder: RecordBatchBuilder
-  readonly appends: PendingAppend[]
+  readonly attempts: Attempt[]
   readonly facts: EventFacts[]
   readonly index: IndexFacts[]
 }
@@ -90,7 +93,6 @@ export class Appender {
   readonly #controls: ControlWriter
   readonly #help: AppendHelp
   readonly #lanes = new Map<Bucket, Map<string, Lane>>()
-  readonly #underWay = new Map<string, PendingAppend>()
   readonly #ready = new Map<Bucket, Ready>()
   readonly #spare: RecordBatchBuilder[] = []
   /** Did not fit into this round's batch of their bucket. */
@@ -150,13 +152,14 @@ export class Appender {
   }
 
   /** Told by the fold; answers whose append it was. */
-  decided(verdict: Verdict): void {
+  decided(bucket: Bucket, verdict: Verdict): void {
     // A copy says nothing about its append.
     if (verdict.kind === 'void' && verdict.reason === 'copy') return
-    const appendId = verdict.kind === 'accepted' ? verdict.records[0]?.appendId : verdict.appendId
-    const pending = this.#underWay.get(appendId as string)
-    if (pending === undefined) return
-    this.#underWay.delete(appendId as string)
+    const { stream, appendId } =
+      verdict.kind === 'accepted' ? (verdict.records[0] as EventFacts) : verdict
+    const pending = this.#lanes.get(bucket)?.get(stream)?.current
+    const claim = pending?.claim
+    if (!pending || claim?.appendId !== appendId || !this.#over({ pending, claim })) return
     if (verdict.kind === 'accepted') {
       this.#finish(pending, () => pending.resolve(accepted(this.#log.id, pending, verdict.records)))
       return
@@ -305,7 +308,6 @@ export class Appender {
 
   /** The attempt lost. Its caller is answered, or it is tried again under a new id. */
   #again(pending: PendingAppend): void {
-    pending.claim = null
     if (pending.attempts >= this.#limits.attempts) {
       const error = new StoreError(
         'STALE_CONDITION',
@@ -363,19 +365,18 @@ export class Appender {
       times,
     }
     pending.claim = claim
-    this.#underWay.set(claim.appendId, pending)
     let ready = this.#ready.get(bucket)
     if (ready === undefined) {
       ready = {
         bucket,
         builder: this.#spare.pop() ?? new RecordBatchBuilder(),
-        appends: [],
+        attempts: [],
         facts: [],
         index: [],
       }
       this.#ready.set(bucket, ready)
     }
-    ready.appends.push(pending)
+    ready.attempts.push({ pending, claim })
     encodeAppend(ready, request, claim)
     this.#schedule()
   }
@@ -438,7 +439,7 @@ export class Appender {
     }
     const end = result.baseOffset + part.facts.length
     if (bucket.position >= end) return
-    this.#help.catchUp(bucket, end).catch(error => this.#lost(part.appends, error))
+    this.#help.catchUp(bucket, end).catch(error => this.#lost(part.attempts, error))
   }
 
   #applyOwn(part: Ready, batch: Buffer, baseOffset: number): void {
@@ -468,53 +469,60 @@ export class Appender {
           ? error
           : new StoreError('STORE_FAILED', undefined, { cause: error }),
       )
-      this.#lost(part.appends, bucket.failure)
+      this.#lost(part.attempts, bucket.failure)
     }
     this.#help.advanced(bucket)
   }
 
-  #lost(appends: readonly PendingAppend[], error: unknown): void {
-    for (const pending of appends) {
-      if (pending.claim === null || !this.#underWay.delete(pending.claim.appendId)) continue
-      this.#finish(pending, () => pending.reject(error))
+  /** Ends an attempt; false: it was over before, and another may be under way. */
+  #over({ pending, claim }: Attempt): boolean {
+    if (pending.claim !== claim) return false
+    pending.claim = null
+    return true
+  }
+
+  #lost(attempts: readonly Attempt[], error: unknown): void {
+    for (const attempt of attempts) {
+      const { pending } = attempt
+      if (this.#over(attempt)) this.#finish(pending, () => pending.reject(error))
     }
   }
 
   /** The call failed: the records may be in the log or not, unless the error says not. */
   #unknown(part: Ready, error: unknown): void {
     if (error instanceof LogError && NOT_WRITTEN.has(error.code)) {
-      this.#lost(part.appends, new StoreError('APPEND_TOO_LARGE', error.message, { cause: error }))
+      this.#lost(part.attempts, new StoreError('APPEND_TOO_LARGE', error.message, { cause: error }))
       return
     }
     if (error instanceof LogError && error.code === 'LOG_CLOSED') {
       this.#lost(
-        part.appends,
+        part.attempts,
         new StoreError('STORE_FAILED', 'the log was closed', { cause: error }),
       )
       return
     }
-    const open = part.appends.filter(({ claim }) => claim && this.#underWay.has(claim.appendId))
+    const open = part.attempts.filter(({ pending, claim }) => pending.claim === claim)
     void this.#settle(part.bucket, open)
   }
 
-  async #settle(bucket: Bucket, appends: readonly PendingAppend[]): Promise<void> {
+  async #settle(bucket: Bucket, attempts: readonly Attempt[]): Promise<void> {
     try {
       await this.#controls.settle(
         bucket,
-        appends.map(({ request, claim }) => ({
+        attempts.map(({ pending: { request }, claim: { appendId, version } }) => ({
           stream: request.stream,
-          appendId: (claim as Claim).appendId,
-          version: (claim as Claim).version,
+          appendId,
+          version,
         })),
       )
     } catch (error) {
-      this.#lost(appends, error)
+      this.#lost(attempts, error)
       return
     }
-    for (const pending of appends) {
-      const { claim } = pending
+    for (const attempt of attempts) {
       // The fold has passed the settle record: what it did not accept it never will.
-      if (claim === null || !this.#underWay.delete(claim.appendId)) continue
+      if (!this.#over(attempt)) continue
+      const { pending, claim } = attempt
       this.#help.settled(bucket, pending.request.stream, claim.appendId)
       this.#again(pending)
     }

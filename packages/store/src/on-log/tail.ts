@@ -80,7 +80,7 @@ export class Tail {
       if (bucket.failure !== null) throw bucket.failure
       if (this.#closing.signal.aborted) throw new StoreError('STORE_CLOSED')
       const before = bucket.position
-      const [result] = await this.#fetch([bucket], 0)
+      const result = await this.#fetchOne(bucket)
       const error = result?.error
       if (error !== undefined && !error.retriable) throw failed(bucket, error)
       if (result !== undefined && error === undefined) await this.#take(bucket, result)
@@ -143,6 +143,17 @@ export class Tail {
     }
     if (trouble !== undefined) throw trouble
     return applied > 0 || bytes === 0
+  }
+
+  /** Undefined: the call failed, and may be made again. */
+  async #fetchOne(bucket: Bucket): Promise<FetchResult | undefined> {
+    try {
+      const [result] = await this.#fetch([bucket], 0)
+      return result
+    } catch (error) {
+      if (error instanceof LogError && error.retriable) return undefined
+      throw error
+    }
   }
 
   #fetch(buckets: readonly Bucket[], maxWaitMs: number): Promise<readonly FetchResult[]> {
