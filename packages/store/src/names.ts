@@ -11,9 +11,15 @@ const TAG_BYTES_MAX = 128
 const METADATA_MAX = 32
 const METADATA_NAME = /^[a-zA-Z0-9._-]{1,64}$/
 const METADATA_BYTES_MAX = 4096
+/** The end of the year 9999: the last that a timestamp of RFC 3339 can name. */
+const TIME_MAX = 253_402_300_799_999
 
 const bad = (text: string): StoreError => new StoreError('BAD_ARGUMENT', text)
 const shown = (value: unknown): string => (JSON.stringify(value) ?? String(value)).slice(0, 60)
+
+/** UTF-8 cannot hold half of a surrogate pair: two such texts would come to be one. */
+const isText = (value: unknown, lengthMax: number): value is string =>
+  typeof value === 'string' && value !== '' && value.length <= lengthMax && value.isWellFormed()
 
 /** Checks a tenant's name. */
 export function checkTenant(tenant: string): void {
@@ -43,7 +49,7 @@ export function checkStreamId(id: string): void {
 
 /** Checks a type of event. */
 export function checkType(type: string, index: number): void {
-  if (typeof type !== 'string' || type === '' || type.length > TYPE_LENGTH_MAX) {
+  if (!isText(type, TYPE_LENGTH_MAX)) {
     throw bad(
       `events[${index}].type must be 1 to ${TYPE_LENGTH_MAX} characters, not ${shown(type)}`,
     )
@@ -53,7 +59,7 @@ export function checkType(type: string, index: number): void {
 /** Checks an id that the caller gives: append, command, correlation, causation, actor, saga, event. */
 export function checkWord(value: string | undefined, field: string): void {
   if (value === undefined) return
-  if (typeof value !== 'string' || value === '' || value.length > WORD_LENGTH_MAX) {
+  if (!isText(value, WORD_LENGTH_MAX)) {
     throw bad(`${field} must be 1 to ${WORD_LENGTH_MAX} characters, not ${shown(value)}`)
   }
 }
@@ -64,8 +70,10 @@ export function checkTags(tags: readonly string[], field: string): void {
     throw bad(`${field} must be a list of at most ${TAGS_MAX}, not ${shown(tags)}`)
   }
   for (const tag of tags) {
-    if (typeof tag !== 'string' || tag === '' || tag.includes('\0')) {
-      throw bad(`${field} must be texts without NUL, not ${shown(tag)}`)
+    if (!isText(tag, TAG_BYTES_MAX) || tag.includes('\0')) {
+      throw bad(
+        `${field} must be texts of 1 to ${TAG_BYTES_MAX} bytes without NUL, not ${shown(tag)}`,
+      )
     }
     if (Buffer.byteLength(tag) > TAG_BYTES_MAX) {
       throw bad(`${field} must be at most ${TAG_BYTES_MAX} bytes each, not ${shown(tag)}`)
@@ -80,10 +88,15 @@ export function checkMetadata(metadata: Readonly<Record<string, string>>, field:
     throw bad(`${field} must have at most ${METADATA_MAX} entries, not ${entries.length}`)
   }
   for (const [name, value] of entries) {
-    if (!METADATA_NAME.test(name)) {
+    // As a property it would be the prototype of what readers get.
+    if (!METADATA_NAME.test(name) || name === '__proto__') {
       throw bad(`${field} names must be 1 to 64 of a-z A-Z 0-9 . _ -, not ${shown(name)}`)
     }
-    if (typeof value !== 'string' || Buffer.byteLength(value) > METADATA_BYTES_MAX) {
+    if (
+      typeof value !== 'string' ||
+      !value.isWellFormed() ||
+      Buffer.byteLength(value) > METADATA_BYTES_MAX
+    ) {
       throw bad(`${field}.${name} must be text of at most ${METADATA_BYTES_MAX} bytes`)
     }
   }
@@ -93,5 +106,12 @@ export function checkMetadata(metadata: Readonly<Record<string, string>>, field:
 export function checkWhole(value: number, min: number, field: string): void {
   if (!Number.isSafeInteger(value) || value < min) {
     throw bad(`${field} must be a whole number from ${min} on, not ${shown(value)}`)
+  }
+}
+
+/** Checks a time. */
+export function checkTime(time: number, field: string): void {
+  if (!Number.isSafeInteger(time) || time < 0 || time > TIME_MAX) {
+    throw bad(`${field} must be ms since the epoch, 0 to ${TIME_MAX}, not ${shown(time)}`)
   }
 }

@@ -94,6 +94,26 @@ export const checkpointCases: readonly CaseSpec[] = [
     },
   },
   {
+    name: 'waiting for a checkpoint that does not come ends with the reason of the signal',
+    needs: 'onLog',
+    run: async scene => {
+      const ahead = await scene.open({ world: '-ahead', index: 1 })
+      const { checkpoint } = await append(ahead, loan('a'), added(5))
+      await ahead.reached(checkpoint)
+      const store = await scene.open()
+      const stop = new AbortController()
+      const reason = new Error('enough')
+      const waiting = assert.rejects(
+        () => store.reached(checkpoint, { signal: stop.signal }),
+        reason,
+      )
+      await scene.sleep(30)
+      await append(store, loan('a'), added(1))
+      stop.abort(reason)
+      await waiting
+    },
+  },
+  {
     name: 'now is behind all that is there, and before all that comes',
     run: async scene => {
       const store = await scene.open()

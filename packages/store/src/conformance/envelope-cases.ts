@@ -100,9 +100,7 @@ export const envelopeCases: readonly CaseSpec[] = [
     name: 'metadata keeps values of any characters, and names that mean something elsewhere',
     run: async scene => {
       const store = await scene.open()
-      const metadata = JSON.parse(
-        '{"__proto__":"own","constructor":"own","ce_type":"none","version":"x","empty":""}',
-      )
+      const metadata = JSON.parse('{"constructor":"own","ce_type":"none","version":"x","empty":""}')
       metadata['odd'] = 'Grüße, 世界 a=b; "quoted"\r\n\t\\\u0000 😀'
       await append(store, loan('a'), [{ type: 'A', data: {}, metadata }])
       const event = nth(await eventsOf(store, loan('a')), 0)
@@ -193,12 +191,18 @@ export const envelopeCases: readonly CaseSpec[] = [
     },
   },
   {
-    name: 'a time is a whole number of milliseconds, not below 0',
+    name: 'a time is a whole number of milliseconds, from 1970 to the end of the year 9999',
     run: async scene => {
       const store = await scene.open()
-      for (const time of [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
-        await refuses(() => store.append(loan('a'), [at(time)]), 'BAD_ARGUMENT', 'time')
+      const last = 253_402_300_799_999
+      for (const time of [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, last + 1]) {
+        await refuses(() => store.append(loan('a'), [at(time)]), 'BAD_ARGUMENT', 'time', last)
       }
+      await append(store, loan('a'), [at(0), at(last)])
+      assert.deepEqual(
+        (await eventsOf(store, loan('a'))).map(event => event.time),
+        [0, last],
+      )
       await works(store)
     },
   },

@@ -119,7 +119,9 @@ export const limitCases: readonly CaseSpec[] = [
   bound(
     'a name of metadata has from 1 to 64 characters of a-z A-Z 0-9 . _ -',
     [{ event: { metadata: { [`aZ0._-${'x'.repeat(58)}`]: 'v' } } }],
-    ['x'.repeat(65), '', 'a b', 'ä'].map(name => ({ event: { metadata: { [name]: 'v' } } })),
+    ['x'.repeat(65), '', 'a b', 'ä', '__proto__'].map(name => ({
+      event: { metadata: { [name]: 'v' } },
+    })),
     'metadata',
     64,
   ),

@@ -16,6 +16,8 @@ const TOPIC_CONFIGS: Readonly<Record<string, string>> = {
   'retention.ms': '-1',
   'retention.bytes': '-1',
   'message.timestamp.type': 'CreateTime',
+  // Times of events are the application's: imports and plans lie anywhere.
+  'message.timestamp.after.max.ms': '9223372036854775807',
 }
 /** Where more than one node keeps the log, fewer copies could lose acknowledged events. */
 const IN_SYNC_MIN = 2

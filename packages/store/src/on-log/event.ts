@@ -61,7 +61,7 @@ export function recordedEvent(
     stream: raw.stream,
     version: raw.version,
     time: raw.time,
-    schemaVersion: raw.schemaVersion,
+    schemaVersion: types.presentVersion(raw.type, raw.schemaVersion),
     tags: raw.tags,
     metadata: raw.metadata,
     appendId: raw.appendId,

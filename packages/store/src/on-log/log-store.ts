@@ -118,7 +118,8 @@ export class LogStore implements EventStore {
         await this.#parts.all.advanced.wait(signal)
         continue
       }
-      const read = this.read(stream, { from: next, to: version, ...(signal ? { signal } : {}) })
+      // Without the signal: it ends the following, and a read that it stopped would fail.
+      const read = this.read(stream, { from: next, to: version })
       for await (const event of read) {
         yield event
         if (signal?.aborted) return
@@ -239,7 +240,8 @@ export class LogStore implements EventStore {
             `category ${category} has no bucket ${number}`,
           )
         }
-        while (bucket.decided < offset && !options.signal?.aborted) {
+        while (bucket.decided < offset) {
+          options.signal?.throwIfAborted()
           if (bucket.failure !== null) throw bucket.failure
           this.#checkOpen()
           await this.#parts.all.advanced.wait(options.signal)
@@ -367,28 +369,36 @@ export class LogStore implements EventStore {
     const tenant = options.tenant === undefined ? DEFAULT_TENANT : options.tenant
     if (tenant !== null) checkTenant(tenant)
     const { pageSize = this.#parts.pageEvents } = options
-    checkWhole(pageSize, 1, 'pageSize')
-    const buckets = this.#bucketsOf(categories).filter(
-      bucket => options.buckets === undefined || options.buckets.includes(bucket.number),
-    )
+    checkPageSize(pageSize, this.#parts.pageEvents)
+    const all = this.#bucketsOf(categories)
+    if (options.buckets !== undefined) checkBuckets(options.buckets, all)
+    const buckets = all.filter(({ number }) => options.buckets?.includes(number) ?? true)
     yield* readAllEvents(this.#parts.all, {
       buckets,
-      from: this.#from(buckets, options.after, tenant),
+      from: this.#from(categories, buckets, options.after, tenant),
       tenant,
       filter: options.filter ?? {},
       follow: options.follow ?? false,
-      pageSize: Math.min(pageSize, this.#parts.pageEvents),
+      pageSize,
       signal: options.signal,
       ...(skip === undefined ? {} : { skip }),
     })
   }
 
   #from(
+    categories: readonly string[],
     buckets: readonly Bucket[],
     after: Checkpoint | undefined,
     tenant: string | null,
   ): ReadonlyMap<Bucket, number> {
     const positions = after === undefined ? undefined : positionsOf(after, { log: this.id, tenant })
+    for (const category of positions?.keys() ?? []) {
+      if (categories.includes(category)) continue
+      throw new StoreError(
+        'CHECKPOINT_MISMATCH',
+        `a checkpoint of category ${category}, which is not read`,
+      )
+    }
     return new Map(
       buckets.map(bucket => [
         bucket,
@@ -428,6 +438,19 @@ export class LogStore implements EventStore {
       categories.set(name, known)
     }
     return encodeCheckpoint({ log: this.id, tenant, positions: categories })
+  }
+}
+
+function checkPageSize(pageSize: number, max: number): void {
+  checkWhole(pageSize, 1, 'pageSize')
+  if (pageSize <= max) return
+  throw new StoreError('BAD_ARGUMENT', `pageSize must be at most ${max}, not ${pageSize}`)
+}
+
+function checkBuckets(wanted: readonly number[], buckets: readonly Bucket[]): void {
+  for (const number of wanted) {
+    if (buckets.some(bucket => bucket.number === number)) continue
+    throw new StoreError('BAD_ARGUMENT', `buckets: there is no bucket ${number}`)
   }
 }
 

@@ -58,7 +58,8 @@ export class EventOpener {
     const data = dataOf(entry)
     const event = (present: Json, erased: readonly string[] | undefined): RecordedEvent => {
       const current = category.types.upcast(type, schemaVersion, present)
-      return new FoldedEvent(source, entry, type, version, schemaVersion, current, erased)
+      const given = category.types.presentVersion(type, schemaVersion)
+      return new FoldedEvent(source, entry, type, version, given, current, erased)
     }
     if (!brief.personal) return event(data, undefined)
     const place = { ...source, type }

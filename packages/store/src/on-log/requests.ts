@@ -6,6 +6,7 @@ import {
   checkStreamId,
   checkTags,
   checkTenant,
+  checkTime,
   checkType,
   checkWhole,
   checkWord,
@@ -129,7 +130,7 @@ function readyEvent(
   const { type } = event
   checkType(type, i)
   checkWord(event.id, `events[${i}].id`)
-  if (event.time !== undefined) checkWhole(event.time, 0, `events[${i}].time`)
+  if (event.time !== undefined) checkTime(event.time, `events[${i}].time`)
   if (event.schemaVersion !== undefined)
     checkWhole(event.schemaVersion, 1, `events[${i}].schemaVersion`)
   if (event.metadata !== undefined) checkMetadata(event.metadata, `events[${i}].metadata`)

@@ -89,7 +89,13 @@ export class IndexStreamReader implements StreamReader {
   }
 
   async *[Symbol.asyncIterator](): AsyncIterator<RecordedEvent> {
-    for await (const page of this.#pages()) yield* page
+    const { signal } = this.#options
+    for await (const page of this.#pages()) {
+      for (const event of page) {
+        signal?.throwIfAborted()
+        yield event
+      }
+    }
   }
 
   #begin(): Begun {
@@ -107,7 +113,8 @@ export class IndexStreamReader implements StreamReader {
     const { from, to } = bounds(this.#options, firstVersion, version)
     let left = limit
     for await (const run of streamRuns(this.#parts.kv, index.place, slot, from, to, backwards)) {
-      if (signal?.aborted || left <= 0) return
+      signal?.throwIfAborted()
+      if (left <= 0) return
       const entries = wanted(run, backwards, left, until)
       yield await this.#parts.opener.all(category, source, entries)
       left -= entries.length

@@ -69,6 +69,12 @@ export class EventTypes {
     return (this.#types.get(type)?.upcast.length ?? 0) + 1
   }
 
+  /** The schema version of data that {@link upcast} gave. */
+  presentVersion(type: string, fromVersion: number): number {
+    const known = this.#types.get(type)
+    return known === undefined ? fromVersion : known.upcast.length + 1
+  }
+
   /** What of a type is personal. */
   personal(type: string): PersonalFields | undefined {
     return this.#types.get(type)?.personal
