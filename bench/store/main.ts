@@ -21,7 +21,7 @@ import {
 } from './contenders.ts'
 import { readStoreOptions, type StoreOptions } from './options.ts'
 import { contenders } from './roster.ts'
-import { shapeNames, storeTables } from './tables.ts'
+import { howMeasured, shapeNames, storeTables } from './tables.ts'
 import type { Job } from './worker.ts'
 
 type Env = Readonly<Record<string, string>>
@@ -122,7 +122,8 @@ try {
     }
   }
 } finally {
-  const tables = `${run.machine}; ${run.took()}\n\n${report(run.measurements, storeTables)}`
+  const head = `${run.machine}; ${run.took()}\n\n${howMeasured(options)}`
+  const tables = `${head}\n\n${report(run.measurements, storeTables)}`
   console.log(`\n${tables}`)
   console.log(`raw figures: ${await run.save(tables)}`)
 }
