@@ -81,17 +81,22 @@ const HOUR_MS = 3_600_000
 const MINUTE_MS = 60_000
 const SECOND_MS = 1000
 
+/** A delay in ms. `what` names it in the RangeError for one that is not 0 ms or more. */
+export function delayMsOf(delay: Delay, what: string): number {
+  const { days = 0, hours = 0, minutes = 0, seconds = 0 } = delay
+  const delayMs = days * DAY_MS + hours * HOUR_MS + minutes * MINUTE_MS + seconds * SECOND_MS
+  if (!(delayMs >= 0) || !Number.isSafeInteger(Math.round(delayMs))) {
+    throw new RangeError(`the delay of timer ${what} must be 0 ms or more, not ${delayMs}`)
+  }
+  return Math.round(delayMs)
+}
+
 /** Starts a timer, or starts it again. Measured from the time of the event that is handled. */
 export function after<const T extends string>(
   timer: T,
   delay: Delay,
 ): { readonly after: T; readonly delayMs: number } {
-  const { days = 0, hours = 0, minutes = 0, seconds = 0 } = delay
-  const delayMs = days * DAY_MS + hours * HOUR_MS + minutes * MINUTE_MS + seconds * SECOND_MS
-  if (!(delayMs >= 0) || !Number.isSafeInteger(Math.round(delayMs))) {
-    throw new RangeError(`the delay of timer ${timer} must be 0 ms or more, not ${delayMs}`)
-  }
-  return { after: timer, delayMs: Math.round(delayMs) }
+  return { after: timer, delayMs: delayMsOf(delay, timer) }
 }
 
 /** Stops a timer; nothing happens if it is not running. */

@@ -88,7 +88,17 @@ export type NewSagaEvent = {
 }[SagaEventType]
 
 /** What was sent and has no outcome yet. */
-export type PendingSend = { readonly kind: 'command' | 'effect'; readonly parked: boolean }
+export type PendingSend =
+  | {
+      readonly kind: 'command'
+      readonly parked: boolean
+      readonly command: {
+        readonly aggregate: string
+        readonly id: string
+        readonly command: string
+      }
+    }
+  | { readonly kind: 'effect'; readonly parked: boolean }
 
 /** An instance of a saga. */
 export type SagaInstance = {
@@ -157,8 +167,11 @@ export function evolveInstance(
     }
     case 'TimerCancelled':
       return withoutTimer(instance, event.data.timer)
-    case 'CommandSent':
-      return withSend(instance, version, { kind: 'command', parked: false })
+    case 'CommandSent': {
+      const { aggregate, id, command } = event.data
+      const sent = { kind: 'command', parked: false, command: { aggregate, id, command } } as const
+      return withSend(instance, version, sent)
+    }
     case 'EffectSent':
       return withSend(instance, version, { kind: 'effect', parked: false })
     case 'Delivered':

@@ -7,3 +7,4 @@ export {
   type ScenarioOptions,
   scenario,
 } from './aggregate.ts'
+export { SagaScenario, type SagaScenarioOptions, sagaScenario } from './saga.ts'
