@@ -227,6 +227,13 @@ class Opening {
   async #openBuckets(): Promise<void> {
     const listener: BucketListener = {
       decided: (bucket, verdict) => this.#appender?.decided(bucket, verdict),
+      foreign: (bucket, count) =>
+        this.#tell({
+          kind: 'foreign-records',
+          category: bucket.category.name,
+          bucket: bucket.number,
+          count,
+        }),
       personal: (bucket, facts, hash) =>
         bucket.index.addChange(
           touch({

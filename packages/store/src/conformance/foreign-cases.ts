@@ -7,7 +7,7 @@ import { createProducer } from '@millrace/log'
 import type { StoreEvent } from '../options.ts'
 import { type PlacedRecord, partitionsOf, recordsOf, write } from './log-words.ts'
 import type { CaseSpec } from './suite.ts'
-import { added, append, eventsOf, loan, nth, numbers, range, SUM, take } from './words.ts'
+import { added, append, eventsOf, loan, nth, numbers, range, refuses, SUM, take } from './words.ts'
 
 /** Short, so that cases about what stands open do not wait. */
 const SETTLE_AFTER_MS = 100
@@ -158,6 +158,45 @@ export const foreignCases: readonly CaseSpec[] = [
       assert.deepEqual(numbers(await following), [100, 101, 102])
       assert.equal((await store.aggregate(loan('a'), SUM)).state.sum, 303)
       assert.equal((await scene.all(store)).events.length, 3)
+    },
+  },
+  {
+    name: 'a batch that the log does not take is not the end of the appends in it',
+    needs: 'onLog',
+    run: async scene => {
+      const store = await scene.open()
+      await append(store, loan('a'), added(1))
+      const log = await scene.log()
+      const [name, value] = ['max.message.bytes', '65536']
+      await log.alterConfig(scene.topic('loan'), [{ name, operation: 'set', value }])
+      const text = 'x'.repeat(10_000)
+      const results = await Promise.all(
+        range(1, 60).map(n => store.append(loan(`s${n}`), [{ type: 'Big', data: { n, text } }])),
+      )
+      assert.equal(results.filter(result => result.ok).length, 60)
+      assert.equal((await scene.all(store)).events.length, 61)
+    },
+  },
+  {
+    name: 'an append that the log does not take fails alone',
+    needs: 'onLog',
+    run: async scene => {
+      const store = await scene.open({ categories: { loan: { buckets: 1 } } })
+      await append(store, loan('a'), added(1))
+      const log = await scene.log()
+      const [name, value] = ['max.message.bytes', '65536']
+      await log.alterConfig(scene.topic('loan'), [{ name, operation: 'set', value }])
+      const neighbours = range(1, 10).map(n => store.append(loan(`s${n}`), added(1)))
+      const big = [{ type: 'Big', data: 'x'.repeat(100_000) }]
+      const refused = scene.meanwhile(() =>
+        refuses(() => store.append(loan('b'), big), 'APPEND_TOO_LARGE'),
+      )
+      const more = range(11, 20).map(n => store.append(loan(`s${n}`), added(1)))
+      for (const result of await Promise.all([...neighbours, ...more])) {
+        assert.equal(result.ok, true)
+      }
+      await refused
+      assert.equal((await scene.all(store)).events.length, 21)
     },
   },
   {

@@ -344,8 +344,8 @@ export class Appender {
   #claim(pending: PendingAppend, times: readonly number[]): void {
     const { request } = pending
     const { bucket } = request
-    const full = this.#ready.get(bucket)
-    if (full !== undefined && full.builder.bytes + request.bytes > this.#limits.batchBytes) {
+    const begun = this.#ready.get(bucket)
+    if (begun !== undefined && !this.#fits(begun, pending)) {
       this.#overflow.push(pending)
       return
     }
@@ -379,6 +379,11 @@ export class Appender {
     ready.attempts.push({ pending, claim })
     encodeAppend(ready, request, claim)
     this.#schedule()
+  }
+
+  #fits({ attempts, builder }: Ready, pending: PendingAppend): boolean {
+    if (pending.alone || attempts[0]?.pending.alone) return false
+    return builder.bytes + pending.request.bytes <= this.#limits.batchBytes
   }
 
   #attemptId(pending: PendingAppend): string {
@@ -491,6 +496,10 @@ export class Appender {
   /** The call failed: the records may be in the log or not, unless the error says not. */
   #unknown(part: Ready, error: unknown): void {
     if (error instanceof LogError && NOT_WRITTEN.has(error.code)) {
+      if (part.attempts.length > 1) {
+        this.#apart(part.attempts)
+        return
+      }
       this.#lost(part.attempts, new StoreError('APPEND_TOO_LARGE', error.message, { cause: error }))
       return
     }
@@ -503,6 +512,18 @@ export class Appender {
     }
     const open = part.attempts.filter(({ pending, claim }) => pending.claim === claim)
     void this.#settle(part.bucket, open)
+  }
+
+  /** Which append of a batch the log does not take shows when each comes in a batch of its own. */
+  #apart(attempts: readonly Attempt[]): void {
+    for (const attempt of attempts) {
+      const { pending } = attempt
+      if (!this.#over(attempt)) continue
+      pending.alone = true
+      // Nothing was written, so the attempt was none.
+      pending.attempts -= 1
+      this.#judge(pending)
+    }
   }
 
   async #settle(bucket: Bucket, attempts: readonly Attempt[]): Promise<void> {

@@ -25,6 +25,8 @@ const NO_INDEX: IndexFacts = Object.freeze({ correlationId: undefined, personal:
 export type BucketListener = {
   readonly decided: (bucket: Bucket, verdict: Verdict) => void
   readonly personal: (bucket: Bucket, facts: EventFacts, personal: string) => void
+  /** Records of a batch that are no events. */
+  readonly foreign: (bucket: Bucket, count: number) => void
 }
 
 /** See the head of the file. */
@@ -76,6 +78,7 @@ export class Bucket {
     if (batch.lastOffset < this.fold.position) return 0
     const ignored = batch.isControl || batch.isTransactional
     const cursor = batch.cursor()
+    const { foreign } = this.fold
     let applied = 0
     while (cursor.advance()) {
       const offset = batch.baseOffset + cursor.offsetDelta
@@ -102,6 +105,7 @@ export class Bucket {
       this.#step(decodeFacts(offset, time, key, entry), entry)
     }
     if (batch.lastOffset + 1 > this.fold.position) this.fold.position = batch.lastOffset + 1
+    if (this.fold.foreign > foreign) this.#listener.foreign(this, this.fold.foreign - foreign)
     return applied
   }
 

@@ -69,6 +69,8 @@ export class PendingAppend {
   claim: Claim | null = null
   /** Brought to the end of the log to be sure of an answer; once is enough a change. */
   caughtUpAt = -1
+  /** Goes in a batch of its own: one with others was not taken. */
+  alone = false
   answered = false
   readonly #resolve: (result: AppendResult) => void
   readonly #reject: (error: unknown) => void
