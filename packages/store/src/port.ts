@@ -34,22 +34,35 @@ export type StreamRef = {
  */
 export type ExpectedVersion = number | 'any' | 'exists' | 'absent'
 
-/** A position across buckets: opaque. Pass it on unchanged. */
+/**
+ * A position across buckets: opaque. Pass it on unchanged.
+ *
+ * It is of one log, and of one tenant or all, and names only the buckets that it is about: that of
+ * an append names the one bucket that was written. A read begins the buckets that it does not name
+ * at their beginning, and refuses one that names a category which is not read.
+ */
 export type Checkpoint = string
 
 /** An event to be appended. */
 export type NewEvent = {
+  /** 1 to 200 characters. */
   readonly type: string
   readonly data: Json
-  /** Default: the append's id and the event's index. */
+  /** 1 to 256 characters. Default: the append's id and the event's index. */
   readonly id?: string
-  /** Ms since the epoch, UTC. Default: now, but never below the stream's last. */
+  /**
+   * Ms since the epoch, UTC, to the end of the year 9999; the future too. Default: now, but never
+   * below the stream's last.
+   */
   readonly time?: number
   /** Version of the data's schema. Default: the category's present one of the type, else 1. */
   readonly schemaVersion?: number
   /** Words that conditions and searches find it by, such as "course:42". At most 16 of 128 bytes. */
   readonly tags?: readonly string[]
-  /** The application's own, as text. Event over append. */
+  /**
+   * The application's own, as text. Event over append. At most 32 names of 1 to 64 characters of
+   * a-z A-Z 0-9 . _ -, values of at most 4096 bytes.
+   */
   readonly metadata?: Readonly<Record<string, string>>
 }
 
@@ -66,10 +79,12 @@ export type RecordedEvent<Type extends string = string, Data = unknown> = {
   readonly version: number
   /** Ms since the epoch, UTC. Never falls within a stream. */
   readonly time: number
+  /** Of the data as it is given: an old event that was brought up has the present one. */
   readonly schemaVersion: number
   readonly tags: readonly string[]
   readonly metadata: Readonly<Record<string, string>>
   readonly appendId: string
+  /** On the first event of its append. */
   readonly commandId?: string
   readonly correlationId?: string
   readonly causationId?: string
@@ -98,7 +113,7 @@ export type EventQuery = {
 
 /** A decision rests on what was read: it counts only if nothing relevant came since (DCB). */
 export type AppendCondition = {
-  /** Any of them matches. */
+  /** Any of them matches. At least one; each names at least one tag. */
   readonly failIfMatch: readonly EventQuery[]
   /** What had been read. Absent: nothing may ever have matched. */
   readonly after?: Checkpoint
@@ -107,7 +122,7 @@ export type AppendCondition = {
 /** A stream that is not written, but was read for the decision. */
 export type StreamCheck = { readonly stream: StreamRef; readonly expectedVersion: ExpectedVersion }
 
-/** How an append is made. */
+/** How an append is made. Ids have 1 to 256 characters. */
 export type AppendOptions = {
   /** Default "any". */
   readonly expectedVersion?: ExpectedVersion
@@ -118,7 +133,8 @@ export type AppendOptions = {
   readonly appendId?: string
   /**
    * A stream remembers its last 64 accepted command ids; a repeated one is answered with the first
-   * result and appends nothing.
+   * result and appends nothing, whatever is expected of the stream now. What lost, or had no events,
+   * is not remembered.
    */
   readonly commandId?: string
   readonly correlationId?: string
@@ -188,15 +204,16 @@ export type StreamState = {
 
 /** Which part of a stream is read, and in which direction. */
 export type ReadOptions = {
-  /** First version, from 1. Default: the first; backwards: the last. */
+  /** Version of the event that comes first, from 1. Default: the first; backwards: the last. */
   readonly from?: number
-  /** Last version, included. */
+  /** Version of the event that comes last, included; backwards it lies below `from`. */
   readonly to?: number
   readonly backwards?: boolean
   /** Most events. */
   readonly limit?: number
   /** Only events up to this time, ms since the epoch, included. */
   readonly until?: number
+  /** The read fails with the signal's reason: half of a stream is not taken for the whole. */
   readonly signal?: AbortSignal
 }
 
@@ -274,10 +291,15 @@ export type ReadAllOptions = {
   readonly follow?: boolean
   /** Most events of a page. Default and bound: `read.page.events`. */
   readonly pageSize?: number
+  /** Ends the read without an error. */
   readonly signal?: AbortSignal
 }
 
-/** Events of all streams, a page at a time. Within a bucket in offset order, within a stream in version order. */
+/**
+ * Events of all streams, a page at a time. Within a bucket in offset order, within a stream in
+ * version order. A read that ends has at least one page, and the last has caught up; one that
+ * follows says each time when it has caught up, by an empty page if need be.
+ */
 export type EventPage = {
   readonly events: readonly RecordedEvent[]
   /** Where the next read goes on. */
@@ -336,14 +358,20 @@ export interface EventStore extends AsyncDisposable {
   readonly id: string
   readonly categories: readonly string[]
 
-  /** Appends all events or none. No events: the expectation alone is judged. */
+  /**
+   * Appends all events or none. No events: the expectation alone is judged. Appends to one stream
+   * through one store are judged in the order of the calls, also without awaiting.
+   */
   append(
     stream: StreamRef,
     events: readonly NewEvent[],
     options?: AppendOptions,
   ): Promise<AppendResult>
   read(stream: StreamRef, options?: ReadOptions): StreamReader
-  /** The stream's events from a version on, and those to come, until the signal ends it. */
+  /**
+   * The stream's events from a version on, and those to come, until the signal ends it, without an
+   * error. Closing the store fails it with STORE_CLOSED.
+   */
   follow(
     stream: StreamRef,
     options?: { readonly from?: number; readonly signal?: AbortSignal },
@@ -375,11 +403,17 @@ export interface EventStore extends AsyncDisposable {
     },
   ): AsyncIterable<StreamListing>
 
-  /** Events below `before` are not read any more; the version stays. */
+  /**
+   * Events below `before` are not read from the stream any more; the version stays, and so does
+   * what reads over all streams bring. Nothing becomes earlier again.
+   */
   truncate(stream: StreamRef, before: number): Promise<StreamState>
   /** An archived stream is read as before and takes no events. Idempotent. */
   archive(stream: StreamRef, archived?: boolean): Promise<StreamState>
-  /** For good: nothing is read from it, nothing can be appended. Idempotent. */
+  /**
+   * For good: nothing is read from the stream, nothing can be appended. Reads over all streams stay
+   * as they were: whoever restarts sees what the others saw. Idempotent.
+   */
   tombstone(stream: StreamRef): Promise<StreamState>
 
   /**
@@ -392,12 +426,13 @@ export interface EventStore extends AsyncDisposable {
   now(categories: readonly string[], tenant?: string | null): Promise<Checkpoint>
   /** A checkpoint before the first event at or after a time (ms since the epoch). */
   at(categories: readonly string[], time: number, tenant?: string | null): Promise<Checkpoint>
-  /** Resolves when this store's own reads have reached it. */
+  /** Resolves when this store's own reads have reached it; rejects with the signal's reason. */
   reached(checkpoint: Checkpoint, options?: { readonly signal?: AbortSignal }): Promise<void>
 
   /** Destroys the key of a subject of a tenant. */
   forget(subject: string, options?: { readonly tenant?: string }): Promise<ForgetReport>
 
   describe(): Promise<readonly CategoryDescription[]>
+  /** Ends what is under way; later calls, and reads that follow, fail with STORE_CLOSED. */
   close(): Promise<void>
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import type { CaseSpec } from './suite.ts'
 import {
   added,
+  allPages,
   append,
   eventsOf,
   loan,
@@ -187,6 +188,22 @@ export const lifecycleCases: readonly CaseSpec[] = [
         const folded = await store.aggregate(loan('a'), one)
         assert.deepEqual([folded.state, folded.tombstoned], [{ sum: 0, count: 0 }, true])
       }
+    },
+  },
+  {
+    name: 'reads over all streams bring the same after streams were truncated, archived, deleted',
+    run: async scene => {
+      const store = await scene.open()
+      for (const id of ['a', 'b', 'c', 'd']) await append(store, loan(id), added(4))
+      const before = await scene.all(store)
+      await store.truncate(loan('a'), 3)
+      await store.archive(loan('b'))
+      await store.tombstone(loan('c'))
+      assert.deepEqual((await scene.all(store)).events, before.events)
+      assert.equal(before.events.length, 16)
+      assert.deepEqual((await scene.all(store, 'loan', before.checkpoint)).events, [])
+      const found = await allPages(store.search(['loan'], { types: ['Added'] }))
+      assert.equal(found.events.length, 16)
     },
   },
   {
