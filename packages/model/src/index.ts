@@ -42,6 +42,7 @@ export {
   tell,
 } from './define/saga.ts'
 export { type In, type Out, type Schema, type SchemaIssue, type } from './define/schema.ts'
+export { EFFECT_SETTINGS, type EffectSettings, type RetrySettings } from './effects/index.ts'
 export { MODEL_ERRORS, ModelError, type ModelErrorCode } from './errors.ts'
 export type { CircuitState } from './policy/circuit.ts'
 export { type Attempt, Policy, type PolicyOptions, type PolicyState } from './policy/policy.ts'
@@ -74,6 +75,14 @@ export { categoriesOf } from './runtime/definitions.ts'
 export type { CommandOptions, Handle, Handles } from './runtime/handles.ts'
 export { startApplication } from './runtime/start-application.ts'
 export {
+  type ParkedSaga,
+  SAGA_SETTINGS,
+  type SagaInstance,
+  type SagaProcessor,
+  type SagaSettings,
+  type SagaStatus,
+} from './sagas/index.ts'
+export {
   openPostgres,
   openSqlite,
   type PostgresOptions,
@@ -82,6 +91,17 @@ export {
   type SqliteOptions,
   SqlQueryError,
 } from './sql/index.ts'
+export {
+  type Delivery,
+  type DeliveryContext,
+  FOLLOWER_SETTINGS,
+  type FollowerSettings,
+  type ParkedStream as ParkedDelivery,
+  type StartPlace,
+  type Subscription,
+  type SubscriptionProcessor,
+  subscription,
+} from './subscriptions/index.ts'
 export {
   carrierOf,
   type SpanInput,

@@ -8,6 +8,8 @@ import type { Projection } from '../define/projection.ts'
 import type { Effect, Saga } from '../define/saga.ts'
 import type { Schemas } from '../define/schema.ts'
 import { ModelError } from '../errors.ts'
+import { sagaCategory } from '../sagas/index.ts'
+import { parkedCategory, type Subscription } from '../subscriptions/index.ts'
 
 /** What an application is made of, by the names that the program gives. */
 export type Definitions = {
@@ -15,6 +17,7 @@ export type Definitions = {
   readonly projections: Readonly<Record<string, Projection>>
   readonly sagas: Readonly<Record<string, Saga>>
   readonly effects: Readonly<Record<string, Effect>>
+  readonly subscriptions: Readonly<Record<string, Subscription>>
 }
 
 /** Names that a handle or an application needs for itself; `then` would make it thenable. */
@@ -22,6 +25,9 @@ export const RESERVED: readonly string[] = [
   'then',
   'close',
   'projections',
+  'sagas',
+  'subscriptions',
+  'effects',
   'processors',
   'commands',
   'state',
@@ -34,7 +40,7 @@ const NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$/
 
 /** Throws BAD_DEFINITION, naming what contradicts. */
 export function checkDefinitions(definitions: Definitions): void {
-  const { aggregates, projections, sagas, effects } = definitions
+  const { aggregates, projections, sagas, effects, subscriptions } = definitions
   for (const key of Object.keys(aggregates)) {
     if (RESERVED.includes(key)) bad(`no aggregate may be called ${key}: the name is reserved`)
   }
@@ -50,11 +56,17 @@ export function checkDefinitions(definitions: Definitions): void {
     checkTypes(`saga ${one.name}`, [...one.starts, ...Object.keys(one.on)], one.from)
     if (known.has(one.name)) bad(`saga ${one.name} has the name of an aggregate`)
   }
+  for (const one of namesOf('subscriptions', subscriptions).values()) {
+    checkSources(`subscription ${one.name}`, one.from, known)
+    checkTypes(`subscription ${one.name}`, one.types ?? [], one.from)
+  }
+  // Both follow as members of a consumer group of their name.
+  namesOf('sagas and subscriptions', [...Object.values(sagas), ...Object.values(subscriptions)])
 }
 
 function namesOf<T extends { readonly name: string }>(
   kind: string,
-  all: Readonly<Record<string, T>>,
+  all: Readonly<Record<string, T>> | readonly T[],
 ): ReadonlyMap<string, T> {
   const names = new Map<string, T>()
   for (const one of Object.values(all)) {
@@ -100,6 +112,36 @@ function checkTypes(what: string, types: readonly string[], from: readonly Aggre
 
 const bad = (detail: string): never => {
   throw new ModelError('BAD_DEFINITION', detail)
+}
+
+/**
+ * The categories that a store must be opened with for an application: those of its aggregates, of
+ * its sagas' own streams, and of what its subscriptions have parked.
+ */
+export function categoriesOfApplication(
+  name: string,
+  { aggregates, sagas, subscriptions }: Definitions,
+): Readonly<Record<string, CategoryOptions>> {
+  const categories = { ...categoriesOf(Object.values(aggregates)) }
+  const add = (category: string, options: CategoryOptions): void => {
+    if (Object.hasOwn(categories, category)) bad(`two categories are called ${category}`)
+    categories[category] = options
+  }
+  for (const one of Object.values(sagas)) {
+    const buckets = commonBucketsOf(one.from)
+    add(one.name, { ...sagaCategory(one), ...(buckets === undefined ? {} : { buckets }) })
+  }
+  if (Object.keys(subscriptions).length > 0) {
+    const parked = parkedCategory(name)
+    add(parked.name, parked.options)
+  }
+  return categories
+}
+
+/** A saga has as many buckets as its sources, so that an equal boundary is an equal bucket. */
+function commonBucketsOf(from: readonly Aggregate[]): number | undefined {
+  const [first, ...others] = new Set(from.map(({ options }) => options.buckets))
+  return others.length === 0 ? first : undefined
 }
 
 /**

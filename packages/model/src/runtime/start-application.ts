@@ -15,28 +15,42 @@ import { type ClientOutside, systemClientOutside } from '@millrace/log'
 import { DEFAULT_TENANT, type EventStore, openStore } from '@millrace/store'
 import { CommandRunner } from '../commands/command-runner.ts'
 import { foldOf } from '../commands/compiled.ts'
+import { createEffectRunner, type EffectRunner } from '../effects/index.ts'
 import { ModelError } from '../errors.ts'
 import { createProjectionProcessor, type ProjectionProcessor } from '../projections/index.ts'
+import { createSagaProcessor, type SagaProcessor } from '../sagas/index.ts'
 import type { SqlDatabase } from '../sql/port.ts'
 import { openSqlite } from '../sql/sqlite.ts'
+import { createSubscription, type SubscriptionProcessor } from '../subscriptions/index.ts'
 import type {
   Aggregates,
   Application,
   ApplicationOptions,
   Projections,
+  Sagas,
+  Subscriptions,
   TenantView,
 } from './application.ts'
 import { Closing } from './closing.ts'
 import type { Processor, RuntimeContext } from './context.ts'
-import { categoriesOf, checkDefinitions } from './definitions.ts'
+import { categoriesOfApplication, checkDefinitions, type Definitions } from './definitions.ts'
 import { Gate } from './gate.ts'
 import { handlesOf } from './handles.ts'
 
-type AnyOptions = ApplicationOptions<Aggregates, Projections>
+type AnyOptions = ApplicationOptions<Aggregates, Projections, Sagas, Subscriptions>
+type AnyApplication = Application<Aggregates, Projections, Sagas, Subscriptions>
+
+/** What follows events, by the names that the program gives. */
+type Processors = {
+  readonly projections: ReadonlyMap<string, ProjectionProcessor<unknown>>
+  readonly sagas: ReadonlyMap<string, SagaProcessor>
+  readonly subscriptions: ReadonlyMap<string, SubscriptionProcessor>
+}
 
 const INDEX_FOLDER = 'index'
 const READ_MODELS_FILE = 'read-models.sqlite'
 
+// biome-ignore-start lint/complexity/noBannedTypes: an application without any of a kind
 /**
  * Starts an application.
  *
@@ -45,18 +59,13 @@ const READ_MODELS_FILE = 'read-models.sqlite'
  */
 export async function startApplication<
   const A extends Aggregates,
-  // biome-ignore lint/complexity/noBannedTypes: an application without projections
   const P extends Projections = {},
->(options: ApplicationOptions<A, P>): Promise<Application<A, P>> {
-  checkDefinitions({
-    aggregates: options.aggregates,
-    projections: options.projections ?? {},
-    sagas: options.sagas ?? {},
-    effects: options.effects ?? {},
-  })
+  const G extends Sagas = {},
+  const U extends Subscriptions = {},
+>(options: ApplicationOptions<A, P, G, U>): Promise<Application<A, P, G, U>> {
   const starting = new Starting(options as unknown as AnyOptions)
   try {
-    return (await starting.start()) as unknown as Application<A, P>
+    return (await starting.start()) as unknown as Application<A, P, G, U>
   } catch (error) {
     await starting.closing.close().catch(() => {
       // The failure of the start says more.
@@ -64,19 +73,29 @@ export async function startApplication<
     throw error
   }
 }
+// biome-ignore-end lint/complexity/noBannedTypes: as above
 
 /** Puts the parts together. */
 class Starting {
   readonly closing: Closing = new Closing()
   readonly #options: AnyOptions
+  readonly #definitions: Definitions
   readonly #outside: ClientOutside
 
   constructor(options: AnyOptions) {
     this.#options = options
     this.#outside = options.outside ?? systemClientOutside()
+    this.#definitions = {
+      aggregates: options.aggregates,
+      projections: options.projections ?? {},
+      sagas: options.sagas ?? {},
+      effects: options.effects ?? {},
+      subscriptions: options.subscriptions ?? {},
+    }
   }
 
-  async start(): Promise<Application<Aggregates, Projections>> {
+  async start(): Promise<AnyApplication> {
+    checkDefinitions(this.#definitions)
     const { name, log, onEvent } = this.#options
     const store = await this.#store()
     const runner = this.#runner(store)
@@ -88,22 +107,30 @@ class Starting {
       commands: runner,
       onEvent: onEvent ?? (() => {}),
     }
-    const projections = await this.#projections(context)
-    const processors: readonly Processor[] = [...projections.values()]
-    await this.#startAll(processors)
+    const effects = this.#effects()
+    const processors: Processors = {
+      projections: await this.#projections(context),
+      sagas: this.#sagas(context, effects),
+      subscriptions: this.#subscriptions(context),
+    }
+    const all = Object.values(processors).flatMap((kind): Processor[] => [...kind.values()])
+    await this.#startAll(all)
     const gate = new Gate(runner)
     this.closing.add(() => gate.close())
-    return this.#application(store, gate, projections, processors)
+    return this.#application(store, gate, processors, {
+      processors: () => all.map(one => one.status()),
+      effects: () => effects.status(),
+    })
   }
 
   async #store(): Promise<EventStore> {
-    const { store, log, aggregates, keys, audit, settings, onEvent } = this.#options
+    const { name, store, log, keys, audit, settings, onEvent } = this.#options
     if (store !== undefined) return store
     const folder = await this.#folder('store')
     const opened = await openStore({
       log,
       folder: folder === null ? null : join(folder, INDEX_FOLDER),
-      categories: categoriesOf(Object.values(aggregates)),
+      categories: categoriesOfApplication(name, this.#definitions),
       outside: this.#outside,
       ...(keys === undefined ? {} : { keys }),
       ...(audit === undefined ? {} : { audit }),
@@ -129,7 +156,7 @@ class Starting {
   async #projections(
     context: RuntimeContext,
   ): Promise<ReadonlyMap<string, ProjectionProcessor<unknown>>> {
-    const definitions = Object.entries(this.#options.projections ?? {})
+    const definitions = Object.entries(this.#definitions.projections)
     if (definitions.length === 0) return new Map()
     const sql = await this.#sql()
     const settings = this.#options.settings?.projections ?? {}
@@ -137,6 +164,40 @@ class Starting {
       definitions.map(([key, definition]) => [
         key,
         createProjectionProcessor(definition, context, sql, { settings }),
+      ]),
+    )
+  }
+
+  #effects(): EffectRunner {
+    const { effects, retry } = this.#options.settings ?? {}
+    return createEffectRunner(
+      this.#definitions.effects,
+      { outside: this.#outside },
+      {
+        ...(effects === undefined ? {} : { settings: effects }),
+        ...(retry?.effects === undefined ? {} : { retry: retry.effects }),
+        ...(retry?.of === undefined ? {} : { retryOf: retry.of }),
+      },
+    )
+  }
+
+  #sagas(context: RuntimeContext, effects: EffectRunner): ReadonlyMap<string, SagaProcessor> {
+    const { sagas = {}, followers = {} } = this.#options.settings ?? {}
+    const options = { effects, settings: sagas, follower: followers }
+    return new Map(
+      Object.entries(this.#definitions.sagas).map(([key, definition]) => [
+        key,
+        createSagaProcessor(definition, context, options),
+      ]),
+    )
+  }
+
+  #subscriptions(context: RuntimeContext): ReadonlyMap<string, SubscriptionProcessor> {
+    const settings = this.#options.settings?.followers ?? {}
+    return new Map(
+      Object.entries(this.#definitions.subscriptions).map(([key, definition]) => [
+        key,
+        createSubscription(definition, context, { settings }),
       ]),
     )
   }
@@ -176,9 +237,9 @@ class Starting {
   #application(
     store: EventStore,
     gate: Gate,
-    projections: ReadonlyMap<string, ProjectionProcessor<unknown>>,
-    processors: readonly Processor[],
-  ): Application<Aggregates, Projections> {
+    { projections, sagas, subscriptions }: Processors,
+    statuses: Pick<AnyApplication, 'processors' | 'effects'>,
+  ): AnyApplication {
     const { aggregates } = this.#options
     const view = (tenant: string): object => {
       const state: TenantView<Aggregates>['state'] = (of, id, at) =>
@@ -188,14 +249,16 @@ class Starting {
     const close = (): Promise<void> => this.closing.close()
     const application = {
       ...view(DEFAULT_TENANT),
+      ...statuses,
       projections: Object.fromEntries(projections),
+      sagas: Object.fromEntries(sagas),
+      subscriptions: Object.fromEntries(subscriptions),
       store,
       commands: gate,
       tenant: view,
-      processors: () => processors.map(one => one.status()),
       close,
       [Symbol.asyncDispose]: close,
     }
-    return application as unknown as Application<Aggregates, Projections>
+    return application as unknown as AnyApplication
   }
 }

@@ -8,9 +8,11 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { aggregate, reject } from '../../src/define/aggregate.ts'
 import { projection } from '../../src/define/projection.ts'
+import { effect, end, saga, send, tell } from '../../src/define/saga.ts'
 import { type } from '../../src/define/schema.ts'
 import type { Application } from '../../src/runtime/application.ts'
 import { startApplication } from '../../src/runtime/start-application.ts'
+import { subscription } from '../../src/subscriptions/index.ts'
 
 const account = aggregate('account', {
   events: {
@@ -153,6 +155,59 @@ describe('an application in files', () => {
       code: 'TIME_FALLS',
     })
   })
+})
+
+test('sagas send commands and effects, subscriptions hear of all, and all of it counts once', async () => {
+  const mailed: string[] = []
+  const heard: string[] = []
+  const mail = effect('mail', z.object({ to: z.string() }), async ({ to }, { id }) => {
+    mailed.push(`${to} ${id}`)
+  })
+  const welcome = saga('welcome', {
+    from: [account],
+    starts: ['account.Opened'],
+    key: event => event.stream,
+    initial: () => ({}),
+    on: {
+      'account.Opened': (_, event) => [
+        tell(account, event.stream, 'pay', { amount: 5 }),
+        send(mail, { to: event.data.owner }),
+      ],
+      'account.Paid': () => [end()],
+    },
+    timers: {},
+  })
+  const audit = subscription('audit', {
+    from: [account],
+    batch: events => {
+      for (const event of events) heard.push(`${event.stream} ${event.version} ${event.type}`)
+    },
+  })
+  await using bank = await startApplication({
+    name: 'bank',
+    log: await openLog(),
+    folder: null,
+    aggregates: { account },
+    projections: { balances },
+    sagas: { welcome },
+    effects: { mail },
+    subscriptions: { audit },
+  })
+  const opened = await bank.account('a').open({ owner: 'ann' }, { commandId: 'c-1', actor: 'ann' })
+  if (!opened.ok) throw new Error(opened.reason)
+  await expect.poll(() => mailed.length, { timeout: 20_000 }).toBe(1)
+  await expect.poll(() => heard.length, { timeout: 20_000 }).toBe(2)
+  expect(heard).toEqual(['a 1 account.Opened', 'a 2 account.Paid'])
+  expect((await bank.state(account, 'a')).state.balance).toBe(5)
+  const paid = await bank.store.event({ category: 'account', id: 'a' }, 2)
+  expect(paid).toMatchObject({ correlationId: 'c-1' })
+  expect(mailed[0]).toMatch(/^ann \S+$/)
+  expect(bank.effects()).toMatchObject([{ circuit: 'closed' }])
+  expect(bank.processors().map(({ kind, state }) => `${kind} ${state}`)).toEqual([
+    'projection running',
+    'saga running',
+    'subscription running',
+  ])
 })
 
 describe('a start that fails', () => {

@@ -37,7 +37,14 @@ const mail = (name: string) => effect(name, type<string>(), async () => {})
 
 const problemOf = (definitions: Partial<Definitions>): string => {
   try {
-    checkDefinitions({ aggregates: {}, projections: {}, sagas: {}, effects: {}, ...definitions })
+    checkDefinitions({
+      aggregates: {},
+      projections: {},
+      sagas: {},
+      effects: {},
+      subscriptions: {},
+      ...definitions,
+    })
     return ''
   } catch (error) {
     expect(error).toMatchObject({ code: 'BAD_DEFINITION', retriable: false })
