@@ -131,15 +131,16 @@ type Kysely = typeof import('kysely')
 
 async function openConnection(file: string, values: Values): Promise<SqliteConnection> {
   const { DatabaseSync } = await import('node:sqlite')
-  const database = new DatabaseSync(file, { timeout: values['sql.busy.ms'] })
+  let database: DatabaseSync | undefined
   try {
+    database = new DatabaseSync(file, { timeout: values['sql.busy.ms'] })
     if (file !== MEMORY) database.exec('pragma journal_mode = wal')
     database.exec('pragma synchronous = normal')
     database.exec(`pragma cache_size = -${Math.ceil(values['sql.cache.bytes'] / 1024)}`)
     return new SqliteConnection(database, values['sql.statements.max'])
   } catch (error) {
-    database.close()
-    throw failure('pragma', error)
+    database?.close()
+    throw failure('open', error)
   }
 }
 
