@@ -3,7 +3,7 @@ import { defineApplication } from 'millrace'
 import { demo } from './demo.ts'
 import { importLine } from './import.ts'
 import { loan } from './loan.ts'
-import { letter, letters, reminder } from './reminder.ts'
+import { letter, reminder } from './reminder.ts'
 import { applications, counts, months, workList } from './views.ts'
 
 const ENDS = ['approved', 'declined', 'cancelled'] as const
@@ -54,7 +54,6 @@ export default defineApplication({
       euros: Number(euros ?? 0),
       'employees at work': Number(working),
       'most events of one': Number(longest ?? 0),
-      letters: letters.size,
     }
   },
 })

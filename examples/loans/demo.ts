@@ -5,7 +5,7 @@
 import type { Application, DemoTools } from 'millrace'
 import type { loan } from './loan.ts'
 
-type Bank = Application<{ loan: typeof loan }, object>
+type Bank = Pick<Application<{ loan: typeof loan }, Record<never, never>>, 'loan'>
 
 const CUSTOMERS_AT_ONCE = 8
 const PAUSE_MS = 40

@@ -8,9 +8,12 @@ export {
   type Aggregate,
   type AggregateSettings,
   aggregate,
+  type Decide,
   type DecideContext,
+  type Emit,
   type EventOf,
   type EventOptions,
+  type Evolve,
   type New,
   type Recorded,
   type Rejection,
@@ -73,7 +76,7 @@ export type {
 } from './runtime/context.ts'
 export { categoriesOf } from './runtime/definitions.ts'
 export type { CommandOptions, Handle, Handles } from './runtime/handles.ts'
-export { startApplication } from './runtime/start-application.ts'
+export { INDEX_FOLDER, startApplication } from './runtime/start-application.ts'
 export {
   type ParkedSaga,
   SAGA_SETTINGS,

@@ -1,7 +1,7 @@
 /** An application on a log: its folder, its store, its read models. */
 import { join } from 'node:path'
 import type { Log } from '@millrace/log'
-import { type Application, type ModelEvent, startApplication } from '@millrace/model'
+import { type Application, INDEX_FOLDER, type ModelEvent, startApplication } from '@millrace/model'
 import type { StoreEvent } from '@millrace/store'
 import type { ApplicationDefinition, Views } from './define-application.ts'
 
@@ -14,6 +14,9 @@ const FOLDER = 'applications'
 export function applicationFolder(data: string, name: string): string {
   return join(data, FOLDER, name)
 }
+
+/** The folder of an application's index within its folder, where the runtime keeps it. */
+export const indexFolder = (folder: string): string => join(folder, INDEX_FOLDER)
 
 /** What an application is run with. */
 export type RunOptions = {

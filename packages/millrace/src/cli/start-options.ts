@@ -47,6 +47,8 @@ export const START_FLAGS: readonly StartFlag[] = [
     value: 'KEY=VALUE',
     doc: 'any other setting, repeatable; "millrace config" shows all',
   },
+  { name: 'app', value: 'NAME|FILE', doc: 'run an application on the node, and show its figures' },
+  { name: 'demo', doc: 'with --app: let the application make traffic of its own' },
   {
     name: 'config',
     value: 'FILE',
@@ -61,6 +63,9 @@ export type StartArguments = {
   readonly flags: NonNullable<ConfigSources['flags']>
   readonly configFile: string | undefined
   readonly json: boolean
+  /** Name or path of an application. */
+  readonly application: string | undefined
+  readonly demo: boolean
 }
 
 /** Reads the arguments after `start`. Throws a usage error that names what is wrong. */
@@ -82,6 +87,8 @@ export function parseStartArguments(args: readonly string[]): StartArguments {
     flags,
     configFile: typeof configFile === 'string' ? configFile : undefined,
     json: given['json'] === true,
+    application: typeof given['app'] === 'string' ? given['app'] : undefined,
+    demo: given['demo'] === true,
   }
 }
 

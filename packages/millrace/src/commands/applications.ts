@@ -2,9 +2,9 @@
  * Commands about an application of a file: `import` and `replay`. They work on a node that runs, over
  * the Kafka protocol, or with `--data` on a data folder that nobody has open.
  */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { systemClientOutside } from '@millrace/log'
 import { categoriesOf, createProjectionProcessor, openSqlite } from '@millrace/model'
 import { openStore } from '@millrace/store'
@@ -13,7 +13,7 @@ import { asOf } from '../application/as-of.ts'
 import type { ApplicationDefinition, Figures } from '../application/define-application.ts'
 import { Importer, type ImportProgress } from '../application/importer.ts'
 import { loadApplication } from '../application/load-application.ts'
-import { runApplication } from '../application/run-application.ts'
+import { applicationFolder, indexFolder, runApplication } from '../application/run-application.ts'
 import { type LogContext, printAnswer, printRows } from '../cli/context.ts'
 import { CommandError, EXIT, type ExitCode } from '../exit-codes.ts'
 import { LineSplitter } from '../text/line-splitter.ts'
@@ -21,10 +21,11 @@ import { count, span } from '../text/quantity.ts'
 import { openInput } from './input.ts'
 import { ProduceProgress } from './produce-progress.ts'
 
+type DataFlag = { readonly data?: string }
 /** Flags of `import`. */
-export type ImportOptions = { readonly concurrency: number; readonly quiet?: boolean }
+export type ImportOptions = DataFlag & { readonly concurrency: number; readonly quiet?: boolean }
 /** Flags of `replay`. */
-export type ReplayOptions = { readonly at?: string }
+export type ReplayOptions = DataFlag & { readonly at?: string }
 
 const LINE_BYTES_MAX = 1024 * 1024
 
@@ -45,7 +46,7 @@ export async function importFile(
     )
   }
   const input = await openInput(path, context.stdin, context.signal)
-  return withFolder(async folder => {
+  return withFolder(definition, options, async folder => {
     await using application = await runApplication(definition, {
       log: context.log,
       folder,
@@ -104,7 +105,7 @@ export async function replay(
       EXIT.usage,
     )
   }
-  return withFolder(async folder => {
+  return withFolder(definition, options, async folder => {
     const figures = await stateAt(context, definition, folder, time)
     const at = new Date(time).toISOString()
     if (context.json) {
@@ -128,9 +129,10 @@ async function stateAt(
   time: number,
 ): Promise<Figures> {
   const projections = Object.entries(definition.projections ?? {})
+  await mkdir(folder, { recursive: true })
   await using store = await openStore({
     log: context.log,
-    folder: join(folder, 'index'),
+    folder: indexFolder(folder),
     categories: categoriesOf(Object.values(definition.aggregates)),
     ...(definition.keys === undefined ? {} : { keys: definition.keys }),
   })
@@ -160,8 +162,13 @@ async function stateAt(
   }
 }
 
-/** A folder for what is derived and not kept. */
-async function withFolder<T>(body: (folder: string) => Promise<T>): Promise<T> {
+/** Where the index is: that of the data folder, or one that is not kept. */
+async function withFolder<T>(
+  definition: ApplicationDefinition,
+  { data }: DataFlag,
+  body: (folder: string) => Promise<T>,
+): Promise<T> {
+  if (data !== undefined) return body(applicationFolder(resolve(data), definition.name))
   const folder = await mkdtemp(join(tmpdir(), 'millrace-'))
   try {
     return await body(folder)

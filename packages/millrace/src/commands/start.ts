@@ -6,11 +6,12 @@
  * or `stop.timeout.ms` without an end, ends the process as it is; the next start recovers.
  */
 import { relative } from 'node:path'
+import type { HostedApplication, HostedOptions } from '../application/hosted.ts'
 import type { CommandContext } from '../cli/context.ts'
 import { parseStartArguments } from '../cli/start-options.ts'
 import { loadConfig } from '../config/load-config.ts'
 import type { Config } from '../config/resolve-config.ts'
-import { EXIT, type ExitCode } from '../exit-codes.ts'
+import { CommandError, EXIT, type ExitCode } from '../exit-codes.ts'
 import { NodeLogger } from '../node/logger.ts'
 import { type RunningNode, startNode } from '../node/start-node.ts'
 
@@ -19,7 +20,10 @@ export async function startCommand(
   args: readonly string[],
   context: CommandContext,
 ): Promise<ExitCode> {
-  const { flags, configFile } = parseStartArguments(args)
+  const { flags, configFile, application, demo } = parseStartArguments(args)
+  if (demo && application === undefined) {
+    throw new CommandError('--demo needs an application: --app NAME', EXIT.usage)
+  }
   const config = await loadConfig({
     flags,
     configFile,
@@ -33,17 +37,44 @@ export async function startCommand(
     context.now,
   )
   try {
-    return await run(await startNode(config, logger), config, context)
+    const node = await startNode(config, logger)
+    const hosted = application === undefined ? undefined : { application, demo }
+    return await run(node, { config, context, logger, hosted })
   } finally {
     await logger.flush()
   }
 }
 
-async function run(node: RunningNode, config: Config, context: CommandContext): Promise<ExitCode> {
+type Surroundings = {
+  readonly config: Config
+  readonly context: CommandContext
+  readonly logger: NodeLogger
+  readonly hosted: HostedOptions | undefined
+}
+
+async function run(node: RunningNode, around: Surroundings): Promise<ExitCode> {
+  const { config, context } = around
   context.stdout.write(context.json ? jsonLine(node) : greeting(node, context.stdout.isTerminal))
+  const application = await hosting(node, around)
   await aborted(context.signal)
   if (!context.json) context.stdout.write('stopping\n')
+  await application?.close()
   return stop(node, Number(config.get('stop.timeout.ms')?.value), context)
+}
+
+/** The application, where one is wanted. A node whose application cannot start stops again. */
+async function hosting(
+  node: RunningNode,
+  { context, logger, hosted }: Surroundings,
+): Promise<HostedApplication | undefined> {
+  if (hosted === undefined) return undefined
+  const { hostApplication } = await import('../application/hosted.ts')
+  try {
+    return await hostApplication(node, hosted, context, logger)
+  } catch (error) {
+    await node.stop()
+    throw error
+  }
 }
 
 async function stop(

@@ -47,7 +47,8 @@ type Processors = {
   readonly subscriptions: ReadonlyMap<string, SubscriptionProcessor>
 }
 
-const INDEX_FOLDER = 'index'
+/** Within an application's folder: the store's index. */
+export const INDEX_FOLDER = 'index'
 const READ_MODELS_FILE = 'read-models.sqlite'
 
 // biome-ignore-start lint/complexity/noBannedTypes: an application without any of a kind

@@ -1,0 +1,66 @@
+/** An application that runs within a node: `millrace start --app`. */
+import { sleep, systemClientOutside } from '@millrace/log'
+import type { CommandContext } from '../cli/context.ts'
+import { CommandError, EXIT } from '../exit-codes.ts'
+import type { Logger } from '../node/logger.ts'
+import type { RunningNode } from '../node/start-node.ts'
+import { LiveFigures } from './live-figures.ts'
+import { loadApplication } from './load-application.ts'
+import { applicationFolder, runApplication, viewsOf } from './run-application.ts'
+
+/** What `start` is told of an application. */
+export type HostedOptions = {
+  /** Name or path. */
+  readonly application: string
+  /** Whether it makes traffic of its own. */
+  readonly demo: boolean
+}
+
+/** An application that runs. */
+export type HostedApplication = {
+  /** Ends the demonstration, then the application. */
+  close(): Promise<void>
+}
+
+/** Starts an application on a node's log, in the node's data folder. */
+export async function hostApplication(
+  node: RunningNode,
+  options: HostedOptions,
+  context: CommandContext,
+  logger: Logger,
+): Promise<HostedApplication> {
+  const definition = await loadApplication(options.application, process.cwd())
+  const { name, demo, figures } = definition
+  if (options.demo && demo === undefined) {
+    throw new CommandError(`application ${name} has no demonstration`, EXIT.usage)
+  }
+  const application = await runApplication(definition, {
+    log: node.log,
+    folder: applicationFolder(node.data, name),
+    onEvent: event => logger.info({ part: 'application', ...event }, event.kind),
+  })
+  const closing = new AbortController()
+  let traffic: Promise<void> = Promise.resolve()
+  if (options.demo && demo !== undefined) {
+    const { timers } = systemClientOutside()
+    traffic = demo(application as never, {
+      signal: closing.signal,
+      random: Math.random,
+      pause: ms => sleep(timers, ms, closing.signal),
+    }).catch((error: unknown) => {
+      if (!closing.signal.aborted) logger.error({ part: 'demo' }, String(error))
+    })
+  }
+  const shown =
+    figures === undefined || context.json
+      ? undefined
+      : new LiveFigures(context.stdout, application, () => figures(viewsOf(application)))
+  return {
+    close: async () => {
+      shown?.end()
+      closing.abort()
+      await traffic
+      await application.close()
+    },
+  }
+}
