@@ -19,9 +19,11 @@ export interface Shapes {
     readonly snapshot: boolean
     readonly seconds: number
   }
-  /** Bringing a new SQL table of balances up to date with `events` stored events. */
+  /** Bringing a new SQL table of balances up to date with `events` stored events, one upsert each. */
   readonly projection: { readonly events: number }
-  /** Building that table anew beside the one in use, with the contender's own rebuild. */
+  /** The same by a handler that is given many events at once: an upsert an account. */
+  readonly 'projection-batch': { readonly events: number }
+  /** Building the table of `projection` anew beside the one in use, with the contender's own rebuild. */
   readonly rebuild: { readonly events: number }
 }
 
@@ -34,6 +36,7 @@ export const storeParts: readonly StorePart[] = [
   'appends',
   'loading',
   'projection',
+  'projection-batch',
   'rebuild',
 ]
 

@@ -15,7 +15,11 @@ import {
   nothing,
 } from './events.ts'
 import { closedLoop, repeatLoads } from './loops.ts'
-import { projectionIntoSqlite, rebuildIntoSqlite } from './millrace-projection.ts'
+import {
+  projectionByBatches,
+  projectionByEvents,
+  rebuildIntoSqlite,
+} from './millrace-projection.ts'
 import { appendTo, category, open, seed } from './millrace-store.ts'
 
 const eventsAfterSnapshot = 100
@@ -70,5 +74,11 @@ export const millrace: Contender = {
   name: 'millrace',
   postgres: false,
   version: async () => undefined,
-  measures: { appends, loading, projection: projectionIntoSqlite, rebuild: rebuildIntoSqlite },
+  measures: {
+    appends,
+    loading,
+    projection: projectionByEvents,
+    'projection-batch': projectionByBatches,
+    rebuild: rebuildIntoSqlite,
+  },
 }

@@ -33,7 +33,7 @@ const usage = (known: readonly string[]): string => `npm run bench:store -- [opt
   --rounds N          rounds of each measurement; medians are reported (default 3)
   --writers LIST      writers of the appends part (default 1,64,512)
   --connections N     connections of a PostgreSQL client at most (default 16)
-  --events N          events of the projection and rebuild parts, in hundreds (default 100000)
+  --events N          events of the projection parts and the rebuild, in hundreds (default 100000)
   --seconds N         seconds of each load, after its warm-up (default 5)
   --sync-delays LIST  added sync latencies in ms, one whole run each (default 0)
   --folder DIR        data folders and results (default bench/results)`
@@ -108,6 +108,7 @@ function parse(args: readonly string[], known: readonly string[]): StoreOptions 
       ),
       loading: [false, true].map(snapshot => ({ events: loadedEvents, snapshot, seconds })),
       projection: [{ events }],
+      'projection-batch': [{ events }],
       rebuild: [{ events }],
     },
     connections: number('connections', 16, 1),
