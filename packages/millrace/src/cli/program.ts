@@ -11,6 +11,11 @@ import type { ResetGroupOptions } from '../commands/groups.ts'
 import type { ProduceOptions } from '../commands/produce.ts'
 import type { RepairOptions } from '../commands/repair.ts'
 import type {
+  DiffStreamOptions,
+  ListStreamsOptions,
+  ShowStreamOptions,
+} from '../commands/streams.ts'
+import type {
   AlterTopicOptions,
   CreateTopicsOptions,
   ListTopicsOptions,
@@ -72,6 +77,7 @@ export function buildProgram(runner: Runner, version: string): Command {
   addGroups(program, runner)
   addFiles(program, runner)
   addApplications(program, runner)
+  addStreams(program, runner)
   program
     .command('completion')
     .description('print a completion script; see its first lines for how to install it')
@@ -332,6 +338,48 @@ function addApplications(program: Command, runner: Runner): void {
         (await import('../commands/applications.ts')).replay(context, name, options),
       ),
     )
+}
+
+function addStreams(program: Command, runner: Runner): void {
+  const streams = program.command('streams').description('list, show, diff')
+  aboutStreams(streams.command('list').description('streams of a category, by id'))
+    .argument('<category>')
+    .option('--prefix <text>', 'only ids that begin with it')
+    .option('--after <id>', 'only ids after this one')
+    .option('-n, --limit <n>', 'at most so many (default: 100)', wholeNumber)
+    .action((category: string, options: ListStreamsOptions & LogFlags) =>
+      runner.withLog(options, async context =>
+        (await import('../commands/streams.ts')).listStreams(context, category, options),
+      ),
+    )
+  aboutStreams(streams.command('show').description('the events of a stream'))
+    .argument('<category>')
+    .argument('<id>')
+    .option('--from <version>', 'first version', wholeNumber)
+    .option('--to <version>', 'last version', wholeNumber)
+    .option('-n, --limit <n>', 'at most so many', wholeNumber)
+    .option('--backwards', 'the last one first')
+    .action((category: string, id: string, options: ShowStreamOptions & LogFlags) =>
+      runner.withLog(options, async context =>
+        (await import('../commands/streams.ts')).showStream(context, category, id, options),
+      ),
+    )
+  aboutStreams(streams.command('diff').description('what changed in the state of a stream'))
+    .argument('<category>')
+    .argument('<id>')
+    .option('--from <version>', 'before (default: the version before --to)', wholeNumber)
+    .option('--to <version>', 'after (default: the last)', wholeNumber)
+    .action((category: string, id: string, options: DiffStreamOptions & LogFlags) =>
+      runner.withLog(options, async context =>
+        (await import('../commands/streams.ts')).diffStream(context, category, id, options),
+      ),
+    )
+}
+
+function aboutStreams(command: Command): Command {
+  return withData(aboutLog(command))
+    .option('--app <application>', 'name or file of the application that knows the events')
+    .option('--tenant <name>', 'streams of this tenant')
 }
 
 /** Commands that can also work on a folder that no node has open. */

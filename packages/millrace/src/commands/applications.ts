@@ -2,9 +2,8 @@
  * Commands about an application of a file: `import` and `replay`. They work on a node that runs, over
  * the Kafka protocol, or with `--data` on a data folder that nobody has open.
  */
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { mkdir } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import { systemClientOutside } from '@millrace/log'
 import { categoriesOf, createProjectionProcessor, openSqlite } from '@millrace/model'
 import { openStore } from '@millrace/store'
@@ -14,6 +13,7 @@ import type { ApplicationDefinition, Figures } from '../application/define-appli
 import { Importer, type ImportProgress } from '../application/importer.ts'
 import { loadApplication } from '../application/load-application.ts'
 import { applicationFolder, indexFolder, runApplication } from '../application/run-application.ts'
+import { withTemporaryFolder } from '../application/temporary-folder.ts'
 import { type LogContext, printAnswer, printRows } from '../cli/context.ts'
 import { CommandError, EXIT, type ExitCode } from '../exit-codes.ts'
 import { LineSplitter } from '../text/line-splitter.ts'
@@ -169,10 +169,5 @@ async function withFolder<T>(
   body: (folder: string) => Promise<T>,
 ): Promise<T> {
   if (data !== undefined) return body(applicationFolder(resolve(data), definition.name))
-  const folder = await mkdtemp(join(tmpdir(), 'millrace-'))
-  try {
-    return await body(folder)
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
+  return withTemporaryFolder(body)
 }
