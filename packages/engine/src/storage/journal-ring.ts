@@ -5,6 +5,10 @@
  * metadata (4,100 to 5,400 syncs a second against 6,700 to 7,500). The ring starts with one file and
  * grows in the background up to `journal.max.bytes`; when every file still holds groups that no
  * checkpoint covers, `place` answers null and the journal waits (engine rules 4 and 6).
+ *
+ * What no recovery needs stays in the files until they are written over. `scrub` writes zeros there
+ * at once, for those who must know that a value is gone: over the free files, and in the current one
+ * over the groups that a checkpoint covers and over what lies ahead of the next group.
  */
 import type { Disk, DiskFile } from '../disk/disk.ts'
 
@@ -22,7 +26,25 @@ export const journalFileName = (n: number): string =>
 /** Where a group goes. */
 export type JournalPlace = { readonly file: DiskFile; readonly position: number }
 
-type RingFile = { readonly file: DiskFile; lastSeq: number }
+type RingFile = {
+  readonly file: DiskFile
+  lastSeq: number
+  /** Where the groups end that are not covered yet, in order. */
+  ends: { readonly seq: number; readonly end: number }[]
+  /** All groups up to here are covered by a durable checkpoint. */
+  coveredTo: number
+  /** Up to here there are zeros again. */
+  scrubbedTo: number
+  /** Old groups may lie between the next place and here. */
+  staleEnd: number
+}
+
+/** What scrubbing asks of others. */
+export type ScrubCalls = {
+  /** Called after each slice, with its bytes. */
+  readonly pause: (bytes: number) => Promise<unknown>
+  readonly sync: (file: DiskFile) => Promise<void>
+}
 
 /** The journal's files. */
 export class JournalRing {
@@ -33,6 +55,9 @@ export class JournalRing {
   /** In order of use: the first holds the oldest groups, the last is being filled. */
   #used: RingFile[] = []
   #free: DiskFile[] = []
+  /** Those of the free files that hold old groups, each with a number for every time it became so. */
+  readonly #stale = new Map<DiskFile, number>()
+  #laps = 0
   #nextName: number
   #position = 0
   #growing = false
@@ -54,6 +79,7 @@ export class JournalRing {
     this.fileBytes = options.fileBytes
     this.#filesMax = options.filesMax
     this.#free = existing
+    for (const file of existing) this.#stale.set(file, 0)
     this.#nextName = existing.reduce((next, file) => Math.max(next, numberOf(file.path) + 1), 0)
   }
 
@@ -91,18 +117,80 @@ export class JournalRing {
     const place = { file: current.file, position: this.#position }
     this.#position += bytes
     current.lastSeq = seq
+    current.ends.push({ seq, end: this.#position })
     return place
   }
 
   /** Frees the files whose groups are all covered by a durable checkpoint up to `seq`. */
   release(seq: number): void {
     this.#releasedSeq = Math.max(this.#releasedSeq, seq)
+    for (const used of this.#used) {
+      while ((used.ends[0]?.seq ?? Number.POSITIVE_INFINITY) <= seq) {
+        used.coveredTo = used.ends.shift()?.end ?? used.coveredTo
+      }
+    }
     while (this.#used.length > 1) {
       const oldest = this.#used[0]
       if (oldest === undefined || oldest.lastSeq > seq) return
       this.#used.shift()
       this.#free.push(oldest.file)
+      this.#laps += 1
+      this.#stale.set(oldest.file, this.#laps)
     }
+  }
+
+  /** Files that may hold groups which a checkpoint covers. */
+  get scrubbable(): Set<DiskFile> {
+    return new Set([...this.#stale.keys(), ...this.#used.map(({ file }) => file)])
+  }
+
+  /**
+   * Writes zeros over what no recovery needs in these files, in slices, and takes those that are done
+   * out of the set. Left are files in use behind the current one: the next checkpoint frees them.
+   * Free files are synced; the current one is synced by whoever calls. Rejects with what the calls
+   * reject, and with DiskError.
+   */
+  async scrub(files: Set<DiskFile>, calls: ScrubCalls): Promise<void> {
+    for (const file of files) {
+      const lap = this.#stale.get(file)
+      const isStale = (): boolean => lap !== undefined && this.#stale.get(file) === lap
+      let at = 0
+      while (at < this.fileBytes && isStale()) {
+        at += this.#zero(file, at, this.fileBytes)
+        await calls.pause(FILL_BYTES)
+      }
+      if (isStale()) await calls.sync(file)
+      if (isStale()) this.#stale.delete(file)
+      // One that was taken into use meanwhile is the current one, or will be free again.
+      if (this.#free.includes(file) && !this.#stale.has(file)) files.delete(file)
+    }
+    const current = this.#used.at(-1)
+    if (current === undefined || !files.has(current.file)) return
+    await this.#scrubCurrent(current, calls)
+    if (this.#used.at(-1) === current) files.delete(current.file)
+  }
+
+  /** Groups go on being placed meanwhile, so each slice looks where they are; it never meets one. */
+  async #scrubCurrent(current: RingFile, { pause }: ScrubCalls): Promise<void> {
+    const isCurrent = (): boolean => !this.#closed && this.#used.at(-1) === current
+    while (isCurrent() && current.scrubbedTo < current.coveredTo) {
+      current.scrubbedTo += this.#zero(current.file, current.scrubbedTo, current.coveredTo)
+      await pause(FILL_BYTES)
+    }
+    // From the end on, so that what is left to do lies between the next group and there.
+    while (isCurrent() && this.#position < current.staleEnd) {
+      const from = Math.max(this.#position, current.staleEnd - FILL_BYTES)
+      this.#zero(current.file, from, current.staleEnd)
+      current.staleEnd = from
+      await pause(FILL_BYTES)
+    }
+  }
+
+  /** Writes a slice of zeros within [from, to); answers its length. */
+  #zero(file: DiskFile, from: number, to: number): number {
+    const bytes = Math.min(FILL_BYTES, to - from)
+    file.write(from, [Buffer.alloc(bytes)])
+    return bytes
   }
 
   /**
@@ -136,6 +224,7 @@ export class JournalRing {
     for (const file of this.#free) file.close()
     this.#used = []
     this.#free = []
+    this.#stale.clear()
   }
 
   #advance(): boolean {
@@ -143,12 +232,19 @@ export class JournalRing {
     if (next === undefined) {
       const only = this.#used.length === 1 ? this.#used[0] : undefined
       if (only === undefined || only.lastSeq > this.#releasedSeq) return false
-      this.#position = 0 // everything in the only file is covered: begin it again
+      // Everything in the only file is covered: begin it again.
+      this.#used[0] = this.#begun(only.file, true)
+      this.#position = 0
       return true
     }
-    this.#used.push({ file: next, lastSeq: 0 })
+    this.#used.push(this.#begun(next, this.#stale.delete(next)))
     this.#position = 0
     return true
+  }
+
+  #begun(file: DiskFile, stale: boolean): RingFile {
+    const staleEnd = stale ? this.fileBytes : 0
+    return { file, lastSeq: 0, ends: [], coveredTo: 0, scrubbedTo: 0, staleEnd }
   }
 
   /** @param options.gently syncs and pauses on the way, so that groups being written are not held up */

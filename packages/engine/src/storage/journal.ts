@@ -11,9 +11,10 @@
  * nothing is repeated, and the way out is a restart (engine rule 15; Rebello et al., ATC 2020).
  */
 import { LogError } from '@millrace/log'
-import type { JournalWriter } from '../disk/disk.ts'
+import type { DiskFile, JournalWriter } from '../disk/disk.ts'
 import type { Outside, Timer } from '../outside.ts'
 import { CommitGroup, type GroupWaiter, type JournalTarget } from './commit-group.ts'
+import { inTime, NoAnswer } from './in-time.ts'
 import { type JournalSalt, sealGroup } from './journal-format.ts'
 import type { JournalPlace, JournalRing } from './journal-ring.ts'
 
@@ -194,6 +195,35 @@ export class Journal<T extends JournalTarget> {
   release(seq: number): void {
     this.#ring.release(seq)
     this.#schedule()
+  }
+
+  /** Files that may hold groups which a checkpoint covers. */
+  get scrubbable(): Set<DiskFile> {
+    return this.#ring.scrubbable
+  }
+
+  /**
+   * Writes zeros over what no recovery needs in these files, durably, and takes those that are done
+   * out of the set. Rejects with DiskError, NoAnswer, KAFKA_STORAGE_ERROR, and as `pause` does.
+   */
+  async scrub(files: Set<DiskFile>, pause: (bytes: number) => Promise<unknown>): Promise<void> {
+    await this.#ring.scrub(files, {
+      pause: async bytes => {
+        await pause(bytes)
+        // A journal that has failed keeps its evidence.
+        if (this.#fencedBy !== undefined) throw fencedError(this.#fencedBy)
+      },
+      sync: async file => {
+        try {
+          await inTime(this.#outside.timers, this.#limits.stallMaxMs, file.sync())
+        } catch (cause) {
+          this.#hung ||= cause instanceof NoAnswer
+          throw cause
+        }
+      },
+    })
+    // The current file by the writer, so that a sync that fails is known to be the journal's.
+    await this.sync()
   }
 
   /** Stops accepting; everything that waits is answered with an error. */

@@ -111,3 +111,85 @@ describe('the ring of journal files', () => {
     ring.close()
   })
 })
+
+describe('scrubbing', () => {
+  /** Fills a place with ones, as a group would. */
+  function fill(ring: JournalRing, bytes: number, seq: number): void {
+    const place = ring.place(bytes, seq)
+    place?.file.write(place.position, [Buffer.alloc(bytes, 1)])
+  }
+
+  /** Ranges of the files that are no zeros: "0:0-1024". */
+  function filled(disk: Disk): string[] {
+    return journalFiles(disk).flatMap((path, i) => {
+      const file = disk.open(path, 'read')
+      const bytes = Buffer.alloc(file.size())
+      file.read(0, bytes)
+      file.close()
+      const from = bytes.indexOf(1)
+      return from < 0 ? [] : [`${i}:${from}-${bytes.lastIndexOf(1) + 1}`]
+    })
+  }
+
+  const calls = { pause: async () => undefined, sync: (file: DiskFile) => file.sync() }
+
+  test('leaves zeros where a checkpoint covers, and every other group', async () => {
+    const { ring, disk } = await ringOf(3)
+    for (let seq = 1; seq <= 3; seq += 1) {
+      await ring.grow()
+      fill(ring, seq === 3 ? 1024 : FILE_BYTES, seq)
+    }
+    fill(ring, 1024, 4)
+    ring.release(1)
+    const files = ring.scrubbable
+    await ring.scrub(files, calls)
+    // The second file holds a group that no checkpoint covers: it waits for the next one.
+    expect(filled(disk)).toEqual(['1:0-4096', '2:0-2048'])
+    expect(files.size).toBe(1)
+    ring.release(3)
+    await ring.scrub(files, calls)
+    expect(files.size).toBe(0)
+    await ring.scrub(ring.scrubbable, calls)
+    expect(filled(disk)).toEqual(['2:1024-2048'])
+    ring.close()
+  })
+
+  test('reaches what an earlier lap, or an earlier run, has left ahead of the next group', async () => {
+    const { ring, disk } = await ringOf(1)
+    fill(ring, 3072, 1)
+    ring.release(1)
+    fill(ring, 2048, 2) // begins the only file again
+    await ring.scrub(ring.scrubbable, calls)
+    expect(filled(disk)).toEqual(['0:0-2048'])
+    ring.close()
+    const file = disk.open(journalFileName(0), 'write')
+    const again = new JournalRing(disk, { fileBytes: FILE_BYTES, filesMax: 1 }, [file])
+    await again.start()
+    fill(again, 1024, 1)
+    await again.scrub(again.scrubbable, calls)
+    expect(filled(disk)).toEqual(['0:0-1024'])
+    again.close()
+  })
+
+  test('never writes over a group that is placed meanwhile', async () => {
+    const { ring, disk } = await ringOf(2)
+    await ring.grow()
+    fill(ring, FILE_BYTES, 1)
+    ring.release(1)
+    fill(ring, 512, 2)
+    ring.release(2)
+    let seq = 2
+    const files = ring.scrubbable
+    await ring.scrub(files, {
+      ...calls,
+      pause: async () => {
+        seq += 1
+        fill(ring, 512, seq)
+      },
+    })
+    const kept = filled(disk)
+    expect(seq).toBeGreaterThan(2)
+    expect(kept.join()).toContain(`-${ring.head.position}`)
+    ring.close()
+  })
+})

@@ -25,6 +25,8 @@ import { type CleaningReport, PartitionCleaning } from './partition-cleaning.ts'
 const REPLACED_BYTES_MAX = 64 << 20
 /** A cleaning that somebody asked for begins again so often when retention gets in its way. */
 const ATTEMPTS_MAX = 3
+/** Under load the journal moves on while it is scrubbed; a checkpoint then frees what was in use. */
+const SCRUBS_MAX = 10
 
 /** What is told of a cleaning. */
 export type CleaningEvent = {
@@ -80,7 +82,8 @@ export class Cleaner {
 
   /**
    * Cleans these partitions at once: what is still written is closed, ratio and maximal lag do not
-   * count. When it resolves, the old files are unlinked. Rejects with LogError KAFKA_STORAGE_ERROR.
+   * count. When it resolves, the old files are unlinked, and what the journal held before the call is
+   * zeros. Rejects with LogError KAFKA_STORAGE_ERROR.
    */
   async compactNow(partitions: readonly PartitionLog[]): Promise<readonly CompactedPartition[]> {
     const now = this.#parts.store.outside.clock.now()
@@ -89,6 +92,7 @@ export class Cleaner {
     const reports: CompactedPartition[] = []
     for (const partition of partitions) reports.push(await this.#cleanAsked(partition))
     await this.#mustCheckpoint()
+    await this.#scrubJournal()
     return reports
   }
 
@@ -254,6 +258,23 @@ export class Cleaner {
     await this.#checkpoint()
     if (checkpointer.coveredSeq >= seq) return
     throw new LogError('KAFKA_STORAGE_ERROR', 'a checkpoint failed: old segments are still there')
+  }
+
+  /** Takes the copies of what was cleaned out of the journal. */
+  async #scrubJournal(): Promise<void> {
+    const { journal } = this.#parts.store
+    try {
+      const files = journal.scrubbable
+      for (let attempt = 0; attempt < SCRUBS_MAX; attempt += 1) {
+        await this.#exclusive(() => journal.scrub(files, bytes => this.#pace.spend(bytes)))
+        if (files.size === 0) return
+        await this.#mustCheckpoint() // frees the files that were still in use
+      }
+    } catch (cause) {
+      if (cause instanceof LogError) throw cause
+      throw new LogError('KAFKA_STORAGE_ERROR', `the journal: ${String(cause)}`, cause)
+    }
+    throw new LogError('KAFKA_STORAGE_ERROR', 'old copies are still in the journal: it is too busy')
   }
 
   /** One cleaning at a time, in the order in which they were asked for. */

@@ -11,7 +11,7 @@ import {
 import { verifyFolder } from '../../../../src/storage/verify.ts'
 import { batchesOf, Violation } from '../oracle.ts'
 import { type Life, World } from '../world.ts'
-import { markOf, readRecords } from './model.ts'
+import { markOf, readRecords, type TopicRules } from './model.ts'
 import { BACKOFF_MS, CHECKPOINT_MS, type CompactionPlan, drawCompactionPlan } from './plan.ts'
 import { CompactionClients } from './workload.ts'
 
@@ -156,8 +156,9 @@ class CompactionRun {
     const passMs = 2 * (BACKOFF_MS + CHECKPOINT_MS) + CLEANING_MS
     await life.outside.advance(lagMs + passMs)
     await this.#audit(life)
+    const overwritten = this.#overwritten(({ maxLagMs }) => maxLagMs !== null)
     for (const mark of this.#marksOnDisk(life)) {
-      const left = this.#overwritten().get(mark)
+      const left = overwritten.get(mark)
       if (left !== undefined) throw new Violation(`${left} is overwritten and still on the disk`)
     }
     await life.outside.advance(retentionMs + passMs)
@@ -165,6 +166,21 @@ class CompactionRun {
     for (const { name, partitions } of bounded) {
       for (let i = 0; i < partitions; i += 1) await this.#auditLast(life, name, i)
     }
+    await this.#auditErasure(life)
+  }
+
+  /** Whoever asks for a cleaning finds no copy of what was overwritten, in the journal neither. */
+  async #auditErasure(life: Life): Promise<void> {
+    for (const { name } of this.#plan.topics) {
+      await life.outside.drive(life.engine.compactNow(name))
+    }
+    // With a minimal lag what has just been closed is too young.
+    const overwritten = this.#overwritten(({ minLagMs }) => minLagMs === 0)
+    for (const mark of [...this.#marksOnDisk(life), ...marksIn(life, 'journal')]) {
+      const left = overwritten.get(mark)
+      if (left !== undefined) throw new Violation(`${left} was cleaned and is still on the disk`)
+    }
+    await this.#audit(life)
   }
 
   /** Reads hold the last value of each key and nothing else. */
@@ -186,10 +202,10 @@ class CompactionRun {
   }
 
   /** Values that a later record of their key has replaced, by the text that stands on the disk. */
-  #overwritten(): Map<string, string> {
+  #overwritten(of: (rules: TopicRules) => boolean): Map<string, string> {
     const overwritten = new Map<string, string>()
     for (const model of this.#clients.models.values()) {
-      if (model.rules.maxLagMs === null) continue
+      if (!of(model.rules)) continue
       for (const { id, value, compressed } of model.superfluous()) {
         if (value !== null && !compressed) overwritten.set(markOf(id), `${model.name} record ${id}`)
       }
@@ -198,17 +214,8 @@ class CompactionRun {
   }
 
   /** Marks of all values in all segments' files, listed or not. */
-  *#marksOnDisk({ disk }: Life): Generator<string> {
-    for (const folder of disk.list('partitions')) {
-      for (const name of disk.list(`partitions/${folder}`)) {
-        if (!name.endsWith('.log')) continue
-        const file = disk.open(`partitions/${folder}/${name}`, 'read')
-        const bytes = Buffer.alloc(file.size())
-        file.read(0, bytes)
-        file.close()
-        for (const [mark] of bytes.toString('latin1').matchAll(/<\d{8}>/g)) yield mark
-      }
-    }
+  *#marksOnDisk(life: Life): Generator<string> {
+    for (const folder of life.disk.list('partitions')) yield* marksIn(life, `partitions/${folder}`)
   }
 
   async #audit(life: Life): Promise<void> {
@@ -228,5 +235,16 @@ class CompactionRun {
     const { slowSyncs: _, slowestMs, ...rates } = climate
     const slow = slowestMs > (this.#plan.settings['journal.stall.max.ms'] ?? 0) / 4
     this.#clients.faulty = slow || Object.values(rates).some(rate => rate > 0)
+  }
+}
+
+function* marksIn({ disk }: Life, folder: string): Generator<string> {
+  for (const name of disk.list(folder)) {
+    if (!name.endsWith('.log') && !name.endsWith('.journal')) continue
+    const file = disk.open(`${folder}/${name}`, 'read')
+    const bytes = Buffer.alloc(file.size())
+    file.read(0, bytes)
+    file.close()
+    for (const [mark] of bytes.toString('latin1').matchAll(/<\d{8}>/g)) yield mark
   }
 }
