@@ -167,6 +167,6 @@ async function withStore(
       categories: { [category]: known[category] ?? {} },
       ...(definition?.keys === undefined ? {} : { keys: definition.keys }),
     })
-    return body(store)
+    return await body(store)
   })
 }
