@@ -53,13 +53,16 @@ export const storeTables: readonly Table[] = [
 
 /** What the figures are of, for the reader of the tables. */
 export const howMeasured = ({ connections, rounds }: StoreOptions): string => `\
-Events are about 200 bytes of JSON. Every append is durable before it is answered, and with Millrace and Emmett
-conditional on the version of its stream; each writer has a stream of its own and awaits an append before the next. Each
-measurement is a new process with empty data; medians of ${count(rounds, 'round')}. Millrace runs embedded, in the process of the
-application. PostgreSQL has fsync and synchronous_commit on, 1 GB of shared buffers and a client pool of
-${connections} connections. Emmett has no snapshots, so it loads the whole stream in both rows; its projection is a consumer with one
-upsert an event, in batches of 1,000 without a pause (its default of 100 with 50 ms between them would be slower), into
-PostgreSQL, and its processors are given one event at a time; Millrace's is one upsert an event into SQLite. Raw inserts check no version.`
+Events are about 200 bytes of JSON. Every append is durable before it is answered, and with Millrace
+and Emmett conditional on the version of its stream; each writer has a stream of its own and awaits
+an append before the next. Each measurement is a new process with empty data; figures are medians
+of ${count(rounds, 'round')}. Millrace runs embedded, in the process of the application. Its snapshot is in memory when it is
+loaded again, with 100 events after it. It projects into SQLite, whose commits are not synced one by
+one: what a power cut takes of a read model is made again from the log. PostgreSQL syncs every
+commit (fsync and synchronous_commit on) and has 1 GB of shared buffers; its clients have a pool of
+${connections} connections. Raw inserts check no version. Emmett has no snapshots, so it loads the whole stream
+in both rows. Its projection is a consumer that pulls 1,000 events at a time without a pause (its
+default, 100 with 50 ms between them, would be slower) and handles one after the other.`
 
 const count = (n: number, noun: string): string =>
   `${n.toLocaleString('en')} ${noun}${n === 1 ? '' : 's'}`
