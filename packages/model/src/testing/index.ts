@@ -7,4 +7,12 @@ export {
   type ScenarioOptions,
   scenario,
 } from './aggregate.ts'
+export { type GivenEvent, MemoryEvents } from './events.ts'
+export {
+  type ExpectedParked,
+  type ProjectedRows,
+  ProjectionScenario,
+  type ProjectionScenarioOptions,
+  projectionScenario,
+} from './projection.ts'
 export { SagaScenario, type SagaScenarioOptions, sagaScenario } from './saga.ts'
