@@ -86,9 +86,10 @@ export interface Engine extends Log {
 
   /**
    * Compacts a topic at once, whatever its dirty ratio: closes what is being written, cleans all that
-   * is older than `min.compaction.lag.ms`, and resolves when the old files are unlinked. Rejects with
-   * UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION (internal), POLICY_VIOLATION (no
-   * `cleanup.policy=compact`), KAFKA_STORAGE_ERROR.
+   * is older than `min.compaction.lag.ms`, and resolves when the old files are unlinked and the copies
+   * in the journal are zeros. For erasure, and for tests. Rejects with UNKNOWN_TOPIC_OR_PARTITION,
+   * INVALID_TOPIC_EXCEPTION (internal), POLICY_VIOLATION (no `cleanup.policy=compact`),
+   * KAFKA_STORAGE_ERROR, LOG_CLOSED.
    */
   compactNow(topic: string): Promise<readonly CompactedPartition[]>
 

@@ -10,7 +10,11 @@ import { ENGINE_SETTINGS, type EngineSettings } from './settings.ts'
 /** Kafka's broker name of a topic default, where it is not `log.` in front of the topic's name. */
 const BROKER_NAMES: Readonly<Record<string, string>> = {
   'compression.type': 'compression.type',
+  'delete.retention.ms': 'log.cleaner.delete.retention.ms',
+  'max.compaction.lag.ms': 'log.cleaner.max.compaction.lag.ms',
   'max.message.bytes': 'message.max.bytes',
+  'min.cleanable.dirty.ratio': 'log.cleaner.min.cleanable.ratio',
+  'min.compaction.lag.ms': 'log.cleaner.min.compaction.lag.ms',
   'min.insync.replicas': 'min.insync.replicas',
   'unclean.leader.election.enable': 'unclean.leader.election.enable',
   'segment.ms': 'log.roll.ms',
