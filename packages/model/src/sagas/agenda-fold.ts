@@ -52,7 +52,6 @@ export class AgendaFold {
 
   /** Reads what there is of these buckets; afterwards `follow` goes on. */
   async catchUp(buckets: readonly number[], from: Positions, signal: AbortSignal): Promise<void> {
-    for (const bucket of buckets) this.#agenda.clear(bucket)
     this.#position = from
     const pages = this.#context.store.readAll([this.#category], {
       ...this.#readOptions(buckets, signal),

@@ -135,9 +135,9 @@ export class Outbox {
         }),
       signal,
     )
-    if (signal.aborted) return
-    if (result.kind !== 'done') return this.#notSent(item, result)
-    await this.#answered(item, data, result.value)
+    // An answer is recorded also when the bucket is about to go: the next owner need not ask again.
+    if (result.kind === 'done') await this.#answered(item, data, result.value)
+    else if (!signal.aborted) await this.#notSent(item, result)
   }
 
   async #answered(

@@ -288,6 +288,9 @@ class RunningSaga implements SagaProcessor {
         begin: epoch => this.#begin(epoch),
         page: (page, epoch) => this.#page(page, epoch),
         end: () => this.#end(),
+        leave: ({ buckets }) => {
+          for (const bucket of buckets) this.#agenda.clear(bucket)
+        },
         note: bucket => this.#inbox.clockOf(bucket)?.toString() ?? '',
         position: bucket => this.#fold.lowWater(bucket),
         parked: () => this.#agenda.parked,

@@ -44,8 +44,10 @@ export type Worker = {
   readonly begin?: (epoch: Epoch) => Promise<void>
   /** Handles a page. What it throws ends the epoch; the page comes again. */
   readonly page: (page: EventPage, epoch: Epoch) => Promise<void>
-  /** The epoch is over; its signal has fired. */
+  /** The epoch is over: its signal has fired, its last positions are about to be committed. */
   readonly end?: (epoch: Epoch) => Promise<void>
+  /** They are committed. */
+  readonly leave?: (epoch: Epoch) => void
   /** Kept with the position of a bucket. */
   readonly note?: (bucket: number) => string
   /** Position of a category that the worker reads by itself, kept with the others. */
@@ -266,6 +268,7 @@ export class Follower implements Processor {
       end.abort()
       await worker.end?.(epoch)
       await this.#commitLast()
+      worker.leave?.(epoch)
     }
   }
 

@@ -17,7 +17,7 @@ import { DAY, eventually, movedClock, START } from './support/scene.ts'
 
 const BUCKETS = 2
 const SEED = Number(process.env['SEED'] ?? 20_261_121)
-const RUNS = Number(process.env['RUNS'] ?? 150)
+const RUNS = Number(process.env['RUNS'] ?? 60)
 
 /** Seeded: mulberry32. */
 function random(seed: number): () => number {
@@ -82,7 +82,7 @@ function fill(log: MemoryLog, next: () => number): void {
   const times = new Map<string, number>()
   for (let n = 0; n < 40; n += 1) {
     const id = `k${Math.floor(next() * 5)}${next() < 0.5 ? '' : '-b'}`
-    const time = Math.max(times.get(id) ?? 0, START + n * 6 * 3_600_000 + next() * 3 * DAY)
+    const time = Math.max(times.get(id) ?? 0, START + n * 6 * 3_600_000 + next() * 12 * DAY)
     times.set(id, time)
     const event = { type: next() < 0.6 ? 'OfferMade' : 'Accepted', data: { offerId: `${n}` }, time }
     log.append({ category: 'loan', id }, [event])

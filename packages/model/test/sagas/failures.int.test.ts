@@ -1,0 +1,316 @@
+import type { AppendResult, EventStore } from '@millrace/store'
+import { afterEach, expect, test } from 'vitest'
+import { createEffectRunner } from '../../src/effects/index.ts'
+import { after, aggregate, effect, end, saga, send, tell, type } from '../../src/index.ts'
+import type { CommandBus } from '../../src/runtime/context.ts'
+import { createSagaProcessor, sagaCategory } from '../../src/sagas/index.ts'
+import { soleOwnership } from '../../src/subscriptions/index.ts'
+import { loan, mailTo, reminderOf } from './support/bank.ts'
+import { DAY, eventually, openScene, running, type Scene } from './support/scene.ts'
+
+let scene: Scene
+afterEach(() => scene.close())
+
+const FOLLOWER = {
+  'follower.commit.interval.ms': 0,
+  'follower.restart.first.ms': 1,
+  'follower.heartbeat.interval.ms': 20,
+  'follower.session.timeout.ms': 1000,
+}
+const OPTIONS = { settings: { 'saga.alarm.longest.ms': 5 }, follower: FOLLOWER }
+// The wall clock stands: what is to be tried again is due at once.
+const RETRY = { 'retry.attempts.max': 3, 'retry.first.ms': 0, 'retry.longest.ms': 0 }
+
+const offer = async (id: string, offerId = 'x') => {
+  const message = { tenant: '', aggregate: 'loan', id, command: 'offer', data: { offerId } }
+  const done = await scene.context.commands.run(message)
+  if (!done.ok) throw new Error('refused')
+  return done.checkpoint
+}
+
+test('an effect that fails is tried again, parked, shown, and redriven with the same id', async () => {
+  let fails = true
+  const attempts: [string, number][] = []
+  const mail = effect('mail', type<{ loan: string }>(), async (_data, { id, attempt }) => {
+    attempts.push([id, attempt])
+    if (fails) throw new Error('post office closed')
+  })
+  const welcome = saga('welcome', {
+    from: [loan],
+    starts: ['loan.OfferMade'],
+    key: e => e.stream,
+    initial: () => 0,
+    on: { 'loan.OfferMade': (_state, e) => [send(mail, { loan: e.stream }), end()] },
+    timers: {},
+  })
+  scene = await openScene({ aggregates: [loan], categories: { welcome: sagaCategory(welcome) } })
+  const make = () =>
+    createSagaProcessor(welcome, scene.context, {
+      ...OPTIONS,
+      effects: createEffectRunner({ mail }, scene.context, { retry: RETRY }),
+    })
+  const parked = {
+    ...{ tenant: '', id: 'a', kind: 'effect', version: 3, attempts: 3 },
+    reason: 'post office closed',
+  }
+  await running(make(), async processor => {
+    await offer('a')
+    await eventually('it is parked', () => processor.parked().length === 1)
+    expect(processor.parked()).toEqual([parked])
+    expect(processor.status().parked).toBe(1)
+  })
+  expect(attempts).toEqual([1, 2, 3].map(attempt => ['welcome/a@3', attempt]))
+  expect(scene.events).toContainEqual({
+    ...{ kind: 'effect-parked', effect: 'mail', id: 'welcome/a@3', reason: 'post office closed' },
+  })
+  fails = false
+  await running(make(), async processor => {
+    await eventually('it is still parked', () => processor.parked().length === 1)
+    await processor.redriveSend({ id: 'a', version: 3 })
+    await eventually('it is sent', () => processor.status().effects === 0)
+    expect(attempts.at(-1)).toEqual(['welcome/a@3', 1])
+    expect(processor.parked()).toEqual([])
+  })
+})
+
+test('a handler that throws parks its instance; what comes waits, in order, until it is redriven', async () => {
+  let broken = true
+  const seen: string[] = []
+  const audit = saga('audit', {
+    from: [loan],
+    starts: ['loan.OfferMade'],
+    key: e => e.stream,
+    initial: () => 0,
+    on: {
+      'loan.OfferMade': (_state, e) => {
+        if (broken && e.stream === 'bad' && e.version === 2) throw new Error('cannot')
+        seen.push(`${e.stream}:${e.version}`)
+        return [after('late', { days: 1 })]
+      },
+    },
+    timers: { late: () => [end()] },
+  })
+  scene = await openScene({ aggregates: [loan], categories: { audit: sagaCategory(audit) } })
+  const make = () => createSagaProcessor(audit, scene.context, OPTIONS)
+  await running(make(), async processor => {
+    for (let n = 1; n <= 4; n += 1) await offer('bad')
+    await processor.reached(await offer('good'))
+    await eventually('it is shown', () => processor.parked().length === 1)
+    expect(processor.parked()[0]).toMatchObject({ kind: 'instance', id: 'bad', reason: 'cannot' })
+    expect(seen.filter(each => each.startsWith('bad'))).toEqual(['bad:1'])
+    scene.outside.advance(2 * DAY)
+    await eventually(
+      'the other ends',
+      async () => (await processor.instance({ id: 'good' })).status === 'ended',
+    )
+    expect((await processor.instance({ id: 'bad' })).status).toBe('parked')
+    expect(await processor.redrive({ id: 'bad' })).toEqual({
+      handled: 0,
+      left: 3,
+      reason: 'cannot',
+    })
+  })
+  broken = false
+  await running(make(), async processor => {
+    await eventually('it is shown', () => processor.parked().length === 1)
+    expect(await processor.redrive({ id: 'bad' })).toEqual({ handled: 3, left: 0, reason: null })
+    expect(new Set(seen.slice(2))).toEqual(new Set(['bad:2', 'bad:3', 'bad:4']))
+    // Its timer had become due meanwhile.
+    await eventually(
+      'it ends',
+      async () => (await processor.instance({ id: 'bad' })).status === 'ended',
+    )
+    await eventually('nothing is parked', () => processor.parked().length === 0)
+  })
+})
+
+test('the first event of an instance can be redriven, too', async () => {
+  let broken = true
+  const first = saga('first', {
+    from: [loan],
+    starts: ['loan.OfferMade'],
+    key: e => e.stream,
+    initial: () => {
+      if (broken) throw new Error('no state')
+      return { offers: 0 }
+    },
+    on: { 'loan.OfferMade': state => [{ become: { offers: state.offers + 1 } }] },
+    timers: {},
+  })
+  scene = await openScene({ aggregates: [loan], categories: { first: sagaCategory(first) } })
+  await running(createSagaProcessor(first, scene.context, OPTIONS), async processor => {
+    await offer('a')
+    await processor.reached(await offer('a'))
+    expect(await processor.instance({ id: 'a' })).toMatchObject({
+      ...{ status: 'parked', reason: 'no state' },
+    })
+    broken = false
+    expect(await processor.redrive({ id: 'a' })).toEqual({ handled: 2, left: 0, reason: null })
+    expect(await processor.instance({ id: 'a' })).toMatchObject({
+      ...{ status: 'running', state: { offers: 2 } },
+    })
+  })
+})
+
+test('a command that fails for good is parked, and later ones of its instance wait behind it', async () => {
+  const other = aggregate('other', {
+    events: { Done: type<{ n: number }>() },
+    initial: () => 0,
+    evolve: { Done: n => n + 1 },
+    commands: { do: type<{ n: number }>() },
+    decide: { do: ({ n }, _state, { Done }) => Done({ n }) },
+  })
+  const teller = saga('teller', {
+    from: [loan],
+    starts: ['loan.OfferMade'],
+    key: e => e.stream,
+    initial: () => 0,
+    on: { 'loan.OfferMade': () => [1, 2, 3].map(n => tell(other, 'x', 'do', { n })) },
+    timers: {},
+  })
+  scene = await openScene({
+    aggregates: [loan, other],
+    categories: { teller: sagaCategory(teller) },
+  })
+  let refuses = 2
+  const bus: CommandBus = {
+    run: message => {
+      if ((message.data as { n: number }).n === refuses)
+        throw Object.assign(new Error('unknown'), { retriable: false })
+      return scene.context.commands.run(message)
+    },
+  }
+  const context = scene.contextWith({ commands: bus })
+  await running(createSagaProcessor(teller, context, OPTIONS), async processor => {
+    await offer('a')
+    await eventually('the second is parked', () => processor.parked().length === 1)
+    expect(processor.parked()[0]).toMatchObject({ kind: 'command', version: 4, reason: 'unknown' })
+    expect((await scene.all('other')).map(({ data }) => data)).toEqual([{ n: 1 }])
+    refuses = 0
+    await processor.redriveSend({ id: 'a', version: 4 })
+    await eventually('all are done', () => processor.status().commands === 0)
+    expect((await scene.all('other')).map(({ data }) => data)).toEqual([
+      { n: 1 },
+      { n: 2 },
+      { n: 3 },
+    ])
+  })
+})
+
+test('a node that slept through its dismissal does no harm', async () => {
+  const mail = mailTo([])
+  const reminder = reminderOf(mail)
+  scene = await openScene({ aggregates: [loan], categories: { reminder: sagaCategory(reminder) } })
+  // It loads the instance and sleeps before its append; meanwhile another one takes over.
+  const asleep = Promise.withResolvers<void>()
+  const awake = Promise.withResolvers<void>()
+  const slept: AppendResult[] = []
+  let naps = 1
+  const append: EventStore['append'] = async (...args) => {
+    if (naps-- <= 0) return scene.store.append(...args)
+    asleep.resolve()
+    await awake.promise
+    const result = await scene.store.append(...args)
+    slept.push(result)
+    return result
+  }
+  const sleepy = new Proxy(scene.store, {
+    get: (store, name) => {
+      if (name === 'append') return append
+      const value: unknown = Reflect.get(store, name, store)
+      return typeof value === 'function' ? value.bind(store) : value
+    },
+  })
+  const buckets = [0, 1, 2]
+  const make = (store: EventStore) =>
+    createSagaProcessor(reminder, scene.contextWith({ store }), {
+      ...OPTIONS,
+      ownership: soleOwnership(buckets),
+    })
+  const sleeper = make(sleepy)
+  await running(sleeper, async () => {
+    const last = await offer('a')
+    await asleep.promise
+    await running(make(scene.store), async heir => {
+      await heir.reached(last)
+      awake.resolve()
+      await sleeper.reached(last)
+    })
+  })
+  expect(slept).toMatchObject([{ ok: false, conflict: 'version' }])
+  const types = (await scene.streamsOf('reminder'))['a']?.map(([each]) => each)
+  expect(types).toEqual(['Started', 'Took', 'TimerSet'])
+})
+
+test('two nodes share a saga; each timer fires and each mail is sent once', async () => {
+  const sent: { loan: string; id: string; attempt: number }[] = []
+  const mail = mailTo(sent)
+  const reminder = reminderOf(mail)
+  scene = await openScene({
+    aggregates: [loan],
+    categories: { reminder: sagaCategory(reminder) },
+    buckets: 6,
+  })
+  const make = () =>
+    createSagaProcessor(reminder, scene.context, {
+      ...OPTIONS,
+      effects: createEffectRunner({ mail }, scene.context),
+    })
+  const [one, two] = [make(), make()]
+  await running(one, async () => {
+    for (let n = 0; n < 20; n += 1) await offer(`l${n}`)
+    await running(two, async () => {
+      let last = ''
+      for (let n = 20; n < 40; n += 1) last = await offer(`l${n}`)
+      await Promise.all([one.reached(last), two.reached(last)])
+      await eventually('both have timers', () => {
+        const [a, b] = [one.status().timers, two.status().timers]
+        return a > 0 && b > 0 && a + b === 40
+      })
+      scene.outside.advance(8 * DAY)
+      await eventually('all mails', () => sent.length >= 40)
+    })
+    scene.outside.advance(8 * DAY)
+    await eventually('all second mails', () => sent.length >= 80)
+  })
+  expect(new Set(sent.map(({ id }) => id)).size).toBe(80)
+  expect(sent).toHaveLength(80)
+})
+
+test('a saga by the replay clock needs its sources in the same bucket, and says so', async () => {
+  const mail = mailTo([])
+  const reminder = { ...reminderOf(mail, 'replay'), key: () => 'another' } as never
+  scene = await openScene({
+    aggregates: [loan],
+    categories: { reminder: {} },
+    buckets: 8,
+  })
+  await running(createSagaProcessor(reminder, scene.context, OPTIONS), async processor => {
+    for (let n = 0; n < 8; n += 1) await offer(`l${n}`)
+    await eventually('it stops', () => processor.status().state === 'stopped')
+    expect(processor.status().reason).toContain('give both an equal boundary')
+  })
+})
+
+test('a key that cannot be found stops the saga at that event, visibly, until it is mended', async () => {
+  const keyless = saga('keyless', {
+    from: [loan],
+    starts: ['loan.OfferMade'],
+    key: e => (e.data.offerId === 'none' ? '' : e.stream),
+    initial: () => 0,
+    on: { 'loan.OfferMade': () => [] },
+    timers: {},
+  })
+  scene = await openScene({ aggregates: [loan], categories: { keyless: {} } })
+  await running(createSagaProcessor(keyless, scene.context, OPTIONS), async processor => {
+    await offer('a', 'none')
+    await eventually('it restarts', () => processor.status().restarts > 1)
+    expect(scene.events).toContainEqual(
+      expect.objectContaining({
+        kind: 'processor-restarted',
+        processor: 'keyless',
+        reason: expect.stringContaining('must be a text that is not empty'),
+      }),
+    )
+  })
+})
