@@ -217,9 +217,8 @@ class Check {
     for (const { answer, operation } of steps) {
       const { process } = operation
       if (answer) {
-        const high = highs.get(operation) ?? 0
-        known = Math.max(known, high)
-        knownTo.set(process, Math.max(knownTo.get(process) ?? 0, high))
+        known = Math.max(known, highs.get(operation) ?? 0)
+        knownTo.set(process, Math.max(knownTo.get(process) ?? 0, toldVersion(operation)))
         continue
       }
       const lagging = this.#readsOwn && operation.kind === 'read'
@@ -258,6 +257,13 @@ class Check {
         return undefined
     }
   }
+}
+
+/** The version that an answer names. */
+function toldVersion(operation: Operation): number {
+  if (operation.kind === 'read') return operation.events.length
+  const { outcome } = operation
+  return outcome.kind === 'appended' || outcome.kind === 'conflict' ? outcome.version : 0
 }
 
 const at = (version: number): Effect => ({ low: version, high: version })

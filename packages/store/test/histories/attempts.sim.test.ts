@@ -1,0 +1,109 @@
+// Attempts of one append that overlap with what else goes on: each test is a history that went wrong
+// once, cut down to its calls.
+import type { Engine } from '@millrace/engine'
+import { Prng } from '@millrace/engine/simulation'
+import { type AppendResult, type Log, LogError } from '@millrace/log'
+import { expect, it } from 'vitest'
+import { type EventStore, openStore } from '../../src/index.ts'
+import { Machine } from './machine.ts'
+import { CATEGORY, nameOf, streamOf } from './writers.ts'
+
+/** What happens to a call of `append`, by its number. */
+type Turn = {
+  /** Before it is written, ms. */
+  readonly before?: number
+  /** Afterwards, before it is answered, ms. */
+  readonly after?: number
+  /** It is written, and the answer is an error. */
+  readonly fails?: boolean
+}
+
+const machine = new Machine(new Prng(1))
+
+/** The log, with a script for its appends. */
+function scripted(engine: Engine, turns: readonly Turn[]): Log {
+  let calls = 0
+  const append: Log['append'] = async (entries, options) => {
+    const turn = turns[calls]
+    calls += 1
+    const copies = entries.map(entry => ({ ...entry, batch: Buffer.from(entry.batch) }))
+    await machine.outside.sleep(turn?.before ?? 0)
+    const results = await engine.append(copies, options)
+    await machine.outside.sleep(turn?.after ?? 0)
+    const error = new LogError('REQUEST_TIMED_OUT')
+    return turn?.fails ? results.map((result): AppendResult => ({ ...result, error })) : results
+  }
+  return new Proxy(engine as Log, {
+    get: (target, name) => {
+      if (name === 'append') return append
+      const value: unknown = Reflect.get(target, name)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+}
+
+const happened = (name: string) => [{ type: 'Happened', data: { name } }]
+
+/** Runs under virtual time with two stores on one log; the first one's appends follow the script. */
+async function withStores(
+  turns: readonly Turn[],
+  body: (scriptedStore: EventStore, other: EventStore) => Promise<void>,
+): Promise<void> {
+  const { outside } = machine
+  const engine = machine.engine ?? (await machine.boot())
+  const work = async (): Promise<void> => {
+    await engine.deleteTopics([CATEGORY])
+    const options = { folder: null, categories: { [CATEGORY]: { buckets: 1 } }, outside }
+    await using first = await openStore({ ...options, log: scripted(engine, turns) })
+    await using other = await openStore({ ...options, log: engine })
+    await body(first, other)
+  }
+  await outside.drive(work())
+}
+
+async function names(store: EventStore, stream: string): Promise<string[]> {
+  await store.catchUp()
+  return (await store.read(streamOf(stream)).all()).events.map(nameOf)
+}
+
+it('the same append id on two streams at once: each is answered with its own result', () =>
+  withStores([], async store => {
+    const [one, two] = await Promise.all([
+      store.append(streamOf('a'), happened('a'), { appendId: 'same' }),
+      store.append(streamOf('b'), [...happened('b1'), ...happened('b2')], { appendId: 'same' }),
+    ])
+    expect(one).toMatchObject({ ok: true, version: 1 })
+    expect(two).toMatchObject({ ok: true, version: 2 })
+  }))
+
+it('an attempt that was settled late does not end the next one', () =>
+  withStores(
+    // The first attempt, whose answer is lost; its settle record; the second attempt; and what is
+    // written if that one is given up while it is on its way.
+    [{ fails: true, before: 50 }, { before: 500 }, { before: 700 }, { before: 400 }],
+    async (store, other) => {
+      const asked = store.append(streamOf('a'), happened('wanted once'))
+      await other.append(streamOf('a'), happened('other'))
+      expect(await asked).toMatchObject({ ok: true, version: 2 })
+      await machine.outside.sleep(5000)
+      expect(await names(other, 'a')).toEqual(['other', 'wanted once'])
+    },
+  ))
+
+it('a batch whose answer is lost counts once, without a command id', () =>
+  withStores([{ fails: true }], async (store, other) => {
+    const answer = await store.append(streamOf('a'), happened('once'))
+    expect(answer).toMatchObject({ ok: true, version: 1 })
+    expect(await names(other, 'a')).toEqual(['once'])
+  }))
+
+it('a copy that comes when its append was given up is void', () =>
+  withStores([{ before: 3000, fails: true }], async (store, other) => {
+    const [late, told] = await Promise.all([
+      store.append(streamOf('a'), happened('late'), { expectedVersion: 0 }),
+      machine.outside.sleep(100).then(() => other.append(streamOf('a'), happened('first'))),
+    ])
+    expect(told).toMatchObject({ ok: true, version: 1 })
+    expect(late).toMatchObject({ ok: false, conflict: 'version', version: 1 })
+    expect(await names(other, 'a')).toEqual(['first'])
+  }))

@@ -1,0 +1,191 @@
+// Writers of a simulated run: they append, read and repeat through whatever store instance there is,
+// and write down what they asked and what they were told. Every event has a name of its own.
+import type { Prng } from '@millrace/engine/simulation'
+import type { AppendOperation, Operation } from '../../src/conformance/linearizability.ts'
+import type { EventStore, ExpectedVersion, RecordedEvent, StreamRef } from '../../src/index.ts'
+import { StoreError } from '../../src/index.ts'
+import type { Link } from './machine.ts'
+
+/** A store instance that is open. */
+export type Instance = { readonly link: Link; readonly store: EventStore }
+
+/** Errors of an append that say that it never takes effect. */
+const REFUSED: ReadonlySet<string> = new Set(['OVERLOADED', 'STALE_CONDITION', 'APPEND_TOO_LARGE'])
+
+type Wish = Pick<AppendOperation, 'command' | 'expected' | 'events'> & {
+  readonly stream: string
+  /** How the store is told of it: without a name, as a command, or as an append of this id. */
+  readonly identity: { readonly commandId?: string; readonly appendId?: string }
+}
+
+export const CATEGORY = 'things'
+
+export const streamOf = (id: string): StreamRef => ({ category: CATEGORY, id })
+
+/** The name of an event, as its writer gave it. */
+export const nameOf = (event: RecordedEvent): string => (event.data as { name: string }).name
+
+/** All calls by stream, in one time. */
+export class Histories {
+  readonly operations = new Map<string, Operation[]>()
+  readonly #numbers = new Map<string, number>()
+  #now = 0
+
+  /** A moment after all before it. */
+  tick(): number {
+    this.#now += 1
+    return this.#now
+  }
+
+  /** A number that no other append of the stream has; those of other streams have the same. */
+  numberOf(stream: string): number {
+    const number = (this.#numbers.get(stream) ?? 0) + 1
+    this.#numbers.set(stream, number)
+    return number
+  }
+
+  add(stream: string, operation: Operation): void {
+    const operations = this.operations.get(stream) ?? []
+    operations.push(operation)
+    this.operations.set(stream, operations)
+  }
+}
+
+/** One writer; it goes on over deaths and crashes until it has done its calls. */
+export class Writer {
+  left: number
+  readonly #name: string
+  readonly #prng: Prng
+  readonly #histories: Histories
+  readonly #streams: readonly string[]
+  /** Versions as this writer saw them last. */
+  readonly #versions = new Map<string, number>()
+  /** Asked for, with an outcome that is unknown; may be repeated. */
+  #open: Wish[] = []
+  #calls = 0
+
+  constructor(
+    name: string,
+    prng: Prng,
+    histories: Histories,
+    streams: readonly string[],
+    calls: number,
+  ) {
+    this.#name = name
+    this.#prng = prng
+    this.#histories = histories
+    this.#streams = streams
+    this.left = calls
+  }
+
+  /** Works until its calls are done or the instances are gone. */
+  async work(instances: () => readonly Instance[], pause: () => Promise<void>): Promise<void> {
+    while (this.left > 0) {
+      const alive = instances().filter(({ link }) => !link.dead)
+      if (alive.length > 0) {
+        this.left -= 1
+        await this.#step(this.#prng.pick(alive))
+      }
+      await pause()
+    }
+  }
+
+  async #step(instance: Instance): Promise<void> {
+    const again = this.#open.length > 0 && this.#prng.chance(0.6)
+    if (again) {
+      const wish = this.#open[0] as Wish
+      this.#open = this.#open.slice(1)
+      await this.#append(instance, wish)
+    } else if (this.#prng.chance(0.2)) {
+      await this.#read(instance, this.#prng.pick(this.#streams))
+    } else {
+      await this.#append(instance, this.#wish())
+    }
+  }
+
+  #wish(): Wish {
+    const prng = this.#prng
+    const stream = prng.pick(this.#streams)
+    this.#calls += 1
+    const command = `${this.#name}.${this.#calls}`
+    const version = this.#versions.get(stream) ?? 0
+    const expected = prng.pick<ExpectedVersion>([
+      'any',
+      'any',
+      'exists',
+      'absent',
+      version,
+      version,
+    ])
+    // Without events it is the expectation that is asked about.
+    const count = expected === 'any' ? prng.between(1, 3) : prng.pick([0, 1, 1, 2, 3])
+    return {
+      stream,
+      command,
+      expected,
+      events: Array.from({ length: count }, (_, i) => `${command}/${i}`),
+      identity: prng.pick([
+        {},
+        { commandId: command },
+        { appendId: `append ${this.#histories.numberOf(stream)}` },
+      ]),
+    }
+  }
+
+  async #append({ link, store }: Instance, wish: Wish): Promise<void> {
+    const { stream, command, expected, events, identity } = wish
+    const call = this.#histories.tick()
+    const timeoutMs = this.#prng.pick([20, 1000, 30_000])
+    const options = { expectedVersion: expected, timeoutMs, ...identity }
+    const asked = store.append(
+      streamOf(stream),
+      events.map(name => ({ type: 'Happened', data: { name } })),
+      options,
+    )
+    const outcome = await Promise.race([this.#outcome(asked), link.died])
+    const told = outcome ?? { kind: 'unknown' }
+    this.#histories.add(stream, {
+      kind: 'append',
+      process: link.name,
+      call,
+      return: this.#histories.tick(),
+      command,
+      expected,
+      events,
+      outcome: told,
+    })
+    if (told.kind === 'appended' || told.kind === 'conflict') {
+      this.#versions.set(stream, told.version)
+    } else if (told.kind === 'unknown' && Object.keys(identity).length > 0 && events.length > 0) {
+      this.#open.push(wish)
+    }
+  }
+
+  async #outcome(asked: ReturnType<EventStore['append']>): Promise<AppendOperation['outcome']> {
+    try {
+      const answer = await asked
+      if (!answer.ok) return { kind: 'conflict', version: answer.version }
+      const { firstVersion, version, duplicate } = answer
+      return { kind: 'appended', firstVersion, version, duplicate }
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error
+      return { kind: REFUSED.has(error.code) ? 'refused' : 'unknown' }
+    }
+  }
+
+  async #read({ link, store }: Instance, stream: string): Promise<void> {
+    const call = this.#histories.tick()
+    const answer = await Promise.race([store.read(streamOf(stream)).all(), link.died])
+    if (answer === undefined) return
+    const { events, version } = answer
+    if (events.length !== version) throw new Error(`read ${events.length} events of ${version}`)
+    this.#versions.set(stream, version)
+    this.#histories.add(stream, {
+      kind: 'read',
+      process: link.name,
+      call,
+      return: this.#histories.tick(),
+      events: events.map(nameOf),
+    })
+  }
+}
