@@ -48,6 +48,7 @@ import {
 } from './compiled.ts'
 import { Ids } from './ids.ts'
 import { Lanes } from './lanes.ts'
+import { type Loaded, Loader, nameOf, stateAfter } from './loader.ts'
 import { COMMAND_SETTINGS } from './settings.ts'
 
 /** What commands are run with. */
@@ -81,16 +82,11 @@ type Run = {
   readonly command: CompiledCommand
   readonly data: unknown
   readonly stream: StreamRef
+  /** Names the stream within this process. */
+  readonly key: string
   /** The id was made just now, so it is in no stream. */
   readonly isFresh: boolean
   readonly span: Span | undefined
-}
-
-/** A state with the version that it is of. */
-type Loaded = {
-  readonly state: unknown
-  readonly version: number
-  readonly checkpoint: Checkpoint
 }
 
 export class CommandRunner implements CommandBus {
@@ -101,6 +97,7 @@ export class CommandRunner implements CommandBus {
   readonly #outside: ClientOutside
   readonly #policy: Policy
   readonly #lanes: Lanes
+  readonly #loader: Loader
   readonly #ids: Ids
   #accepted = 0
   #rejected = 0
@@ -120,6 +117,7 @@ export class CommandRunner implements CommandBus {
       retryIf: isPassing,
     })
     this.#lanes = new Lanes(this.#settings['command.waiting.max'])
+    this.#loader = new Loader(options.store, this.#settings['command.states.max'])
     this.#ids = new Ids(this.#outside.random)
   }
 
@@ -178,11 +176,12 @@ export class CommandRunner implements CommandBus {
       command,
       data: command.validate(message.data),
       stream: { tenant, category: aggregate.name, id },
+      key: `${tenant}\0${aggregate.name}\0${id}`,
       isFresh: commandId === freshId,
       span,
     }
-    const lane = `${tenant}\0${aggregate.name}\0${id}`
-    const outcome = await this.#policy.run(() => this.#lanes.run(lane, () => this.#execute(run)))
+    const turn = (): Promise<Outcome<unknown>> => this.#lanes.run(run.key, () => this.#execute(run))
+    const outcome = await this.#policy.run(turn)
     this.#count(outcome, span)
     return outcome
   }
@@ -225,12 +224,8 @@ export class CommandRunner implements CommandBus {
     }
   }
 
-  async #load({ stream, aggregate }: Run): Promise<Loaded> {
-    const loaded = await this.#store.aggregate(stream, aggregate.fold)
-    if (loaded.tombstoned)
-      throw new StoreError('STREAM_TOMBSTONED', `${nameOf(stream)} was deleted`)
-    if (loaded.archived) throw new StoreError('STREAM_ARCHIVED', `${nameOf(stream)} is archived`)
-    return loaded
+  #load({ key, stream, aggregate }: Run): Promise<Loaded> {
+    return this.#loader.load(key, stream, aggregate)
   }
 
   #append(
@@ -294,20 +289,13 @@ export class CommandRunner implements CommandBus {
 
 /** The state after what came in between; undefined where the conflict does not bring all of it. */
 function evolvedBy(
-  { fold }: CompiledAggregate,
+  aggregate: CompiledAggregate,
   before: Loaded,
-  conflict: Conflict,
+  { conflict, events, version, checkpoint }: Conflict,
 ): Loaded | undefined {
-  if (conflict.conflict !== 'version') return undefined
-  const { events, version, checkpoint } = conflict
-  let state = before.state
-  let reached = before.version
-  for (const event of events) {
-    if (event.version !== reached + 1) return undefined
-    state = fold.evolve(state, event)
-    reached = event.version
-  }
-  return reached === version ? { state, version, checkpoint } : undefined
+  if (conflict !== 'version') return undefined
+  const after = stateAfter(aggregate, before, events, version)
+  return after && { state: after.state, version, checkpoint }
 }
 
 const outcomeOf = ({
@@ -325,8 +313,6 @@ const PASSING: ReadonlySet<string> = new Set(['OVERLOADED', 'STALE_CONDITION', '
 
 const isPassing = (error: unknown): boolean =>
   error instanceof StoreError && PASSING.has(error.code)
-
-const nameOf = ({ category, id }: StreamRef): string => `${category} ${id}`
 
 const attributesOf = (message: CommandMessage): Attributes => ({
   'millrace.aggregate': message.aggregate,

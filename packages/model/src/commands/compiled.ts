@@ -38,6 +38,8 @@ export type CompiledCommand = {
 export type CompiledAggregate = {
   readonly name: string
   readonly fold: Fold<unknown>
+  /** Whether states may be kept in memory: plain data, without personal fields in it. */
+  readonly isKept: boolean
   readonly commands: ReadonlyMap<string, CompiledCommand>
 }
 
@@ -67,7 +69,10 @@ export function compileAggregate(aggregate: Aggregate): CompiledAggregate {
       `the state of ${name} is kept as JSON in snapshots, but begins with ${problem}; use plain data, or snapshotEvery: 0`,
     )
   }
-  return Object.freeze({ name, fold, commands })
+  const isPersonal = Object.values(aggregate.options.on ?? {}).some(
+    one => one.personal !== undefined,
+  )
+  return Object.freeze({ name, fold, commands, isKept: fold.snapshot !== undefined && !isPersonal })
 }
 
 /**

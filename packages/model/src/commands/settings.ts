@@ -17,6 +17,7 @@ export const COMMAND_SETTINGS: {
   readonly 'command.conflict.first.ms': IntegerSetting
   readonly 'command.conflict.longest.ms': IntegerSetting
   readonly 'command.waiting.max': IntegerSetting
+  readonly 'command.states.max': IntegerSetting
 } = {
   'command.conflicts.max': integer(
     20,
@@ -36,5 +37,11 @@ export const COMMAND_SETTINGS: {
     1,
     10_000_000,
     'Most commands that wait for another one of their stream; beyond it OVERLOADED.',
+  ),
+  'command.states.max': integer(
+    10_000,
+    0,
+    10_000_000,
+    'States kept in memory, so that a load reads only what came since; 0: none.',
   ),
 }

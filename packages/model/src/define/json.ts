@@ -1,4 +1,4 @@
-/** Finds what JSON would not give back as it was. */
+/** Plain data: what JSON would not give back as it was, and freezing. */
 
 /**
  * Where a value is not plain JSON (".seen: a Map"), or undefined. A property that is undefined may
@@ -37,4 +37,15 @@ function firstOf<K>(
     if (found !== undefined) return found
   }
   return undefined
+}
+
+/**
+ * Freezes a value and everything in it, so that code which changes what it was given throws. What is
+ * frozen already is not looked into again, so a state that shares its parts with the one before
+ * costs what is new in it.
+ */
+export function frozen<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
+  for (const part of Object.values(value)) frozen(part)
+  return Object.freeze(value)
 }

@@ -14,10 +14,11 @@ import { AssertionError } from 'node:assert'
 import type { RecordedEvent } from '@millrace/store'
 import { type CompiledAggregate, compileAggregate, type Made } from '../commands/compiled.ts'
 import type { Aggregate, Upcast } from '../define/aggregate.ts'
+import { frozen } from '../define/json.ts'
 import type { In, Out } from '../define/schema.ts'
 import { ModelError, type ModelErrorCode, reasonOf } from '../errors.ts'
 import type { Reason } from '../runtime/handles.ts'
-import { asJson, assertEqual, assertJson, difference, frozen } from './json.ts'
+import { asJson, assertEqual, assertJson, difference } from './json.ts'
 
 type Events<A> = A extends Aggregate<string, infer E> ? E : never
 // biome-ignore lint/suspicious/noExplicitAny: only the commands are looked at

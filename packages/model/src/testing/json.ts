@@ -9,13 +9,6 @@ export function asJson<T>(value: T): T {
   return text === undefined ? value : (JSON.parse(text) as T)
 }
 
-/** Freezes a value and everything in it, so that code which changes what it was given throws. */
-export function frozen<T>(value: T): T {
-  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
-  for (const part of Object.values(value)) frozen(part)
-  return Object.freeze(value)
-}
-
 /** Throws an AssertionError with a diff, unless both are equal. */
 export function assertEqual(actual: unknown, expected: unknown, what: string): void {
   if (!isDeepStrictEqual(actual, expected)) throw difference(actual, expected, what)

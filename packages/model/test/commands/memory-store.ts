@@ -6,13 +6,17 @@ import {
   type EventStore,
   type Fold,
   type NewEvent,
+  type ReadOptions,
   type RecordedEvent,
   StoreError,
+  type StreamReader,
   type StreamRef,
+  type StreamState,
 } from '@millrace/store'
 
 type Stream = {
   events: RecordedEvent[]
+  firstVersion: number
   commands: Map<string, AppendResult>
   archived: boolean
   tombstoned: boolean
@@ -25,7 +29,9 @@ export class MemoryStore {
   /** Runs before each append of events; may append itself, or throw. */
   beforeAppend: (stream: StreamRef, events: readonly NewEvent[]) => Promise<void> | void = () => {}
   conflictEventsMax = 100
+  /** Calls of `aggregate`, and events that went through it and `read`. */
   loads = 0
+  eventsRead = 0
   appends = 0
   #appendIds = 0
 
@@ -37,7 +43,13 @@ export class MemoryStore {
     const key = `${tenant}/${category}/${id}`
     const known = this.streams.get(key)
     if (known !== undefined) return known
-    const fresh = { events: [], commands: new Map(), archived: false, tombstoned: false }
+    const fresh = {
+      events: [],
+      firstVersion: 1,
+      commands: new Map(),
+      archived: false,
+      tombstoned: false,
+    }
     this.streams.set(key, fresh)
     return fresh
   }
@@ -101,10 +113,12 @@ export class MemoryStore {
   aggregate<State>(ref: StreamRef, fold: Fold<State>): Promise<Aggregated<State>> {
     this.loads += 1
     return asPromised(() => {
-      const { events, archived, tombstoned } = this.stream(ref)
+      const { events, firstVersion, archived, tombstoned } = this.stream(ref)
       const version = events.length
+      const readable = events.slice(firstVersion - 1)
+      this.eventsRead += readable.length
       return {
-        state: events.reduce(fold.evolve, fold.initial()),
+        state: readable.reduce(fold.evolve, fold.initial()),
         version,
         stateVersion: version,
         snapshotVersion: 0,
@@ -113,6 +127,35 @@ export class MemoryStore {
         tombstoned,
       }
     })
+  }
+
+  state(ref: StreamRef): Promise<StreamState> {
+    return asPromised(() => {
+      const { events, firstVersion, archived, tombstoned } = this.stream(ref)
+      return {
+        stream: ref,
+        version: events.length,
+        firstVersion,
+        createdAt: events[0]?.time ?? -1,
+        updatedAt: events.at(-1)?.time ?? -1,
+        archived,
+        tombstoned,
+        bucket: 0,
+        checkpoint: `at ${events.length}`,
+      }
+    })
+  }
+
+  read(ref: StreamRef, { from = 1 }: ReadOptions = {}): Pick<StreamReader, 'all'> {
+    return {
+      all: () =>
+        asPromised(() => {
+          const { events } = this.stream(ref)
+          this.eventsRead += events.length - from + 1
+          const version = events.length
+          return { events: events.slice(from - 1), version, checkpoint: `at ${version}` }
+        }),
+    }
   }
 
   #record(

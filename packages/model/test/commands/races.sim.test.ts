@@ -8,6 +8,7 @@ import {
   type NewEvent,
   StoreError,
   type StreamRef,
+  type StreamState,
 } from '@millrace/store'
 import { expect, test } from 'vitest'
 import { CommandRunner } from '../../src/commands/command-runner.ts'
@@ -62,6 +63,12 @@ class RoughStore extends MemoryStore {
     const loaded = await super.aggregate(ref, fold)
     await this.#outside.sleep(this.#prng.below(5))
     return loaded
+  }
+
+  override async state(ref: StreamRef): Promise<StreamState> {
+    const state = await super.state(ref)
+    await this.#outside.sleep(this.#prng.below(5))
+    return state
   }
 }
 
