@@ -45,17 +45,25 @@ type Values = SettingValues<typeof STORE_SETTINGS>
  * @throws StoreError BAD_ARGUMENT, BAD_TOPIC, BUCKETS_DIFFER, INDEX_DAMAGED, RULE_TOO_NEW; RangeError
  *   for a setting out of its bounds
  */
-export async function openStore(options: StoreOptions): Promise<EventStore> {
+export function openStore(options: StoreOptions): Promise<EventStore> {
+  const { folder } = options
+  return openStoreOver(options, async cacheBytes =>
+    folder === null ? memoryKeyValue() : openLevel(folder, cacheBytes),
+  )
+}
+
+/** The same over an index that is opened by the caller: a simulation keeps one over deaths. */
+export async function openStoreOver(
+  options: StoreOptions,
+  openIndex: (cacheBytes: number) => Promise<KeyValue>,
+): Promise<EventStore> {
   const values: Values = resolveSettings(STORE_SETTINGS, options.settings)
   const categories = await openCategories(
     options.log,
     options.categories,
     values['category.buckets'],
   )
-  const kv =
-    options.folder === null
-      ? memoryKeyValue()
-      : await openLevel(options.folder, values['index.cache.bytes'])
+  const kv = await openIndex(values['index.cache.bytes'])
   let store: EventStore
   try {
     store = await new Opening(options, values, kv, categories).open()
