@@ -223,7 +223,7 @@ describe('a start that fails', () => {
       create: () => {
         throw new Error('no table')
       },
-      on: {},
+      on: { 'account.Opened': () => [] },
     })
     await expect(
       startApplication({

@@ -13,7 +13,8 @@ const textOf = (path: string): string =>
 const readme = textOf('README.md')
 
 test('names everything that is public', () => {
-  const exported = [...textOf('src/index.ts').matchAll(/export (?:type )?\{([^}]*)\}/g)]
+  const indexes = textOf('src/index.ts') + textOf('src/testing/index.ts')
+  const exported = [...indexes.matchAll(/export (?:type )?\{([^}]*)\}/g)]
     .flatMap(([, names = '']) => names.split(','))
     .map(name =>
       name
