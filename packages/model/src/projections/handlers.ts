@@ -32,22 +32,24 @@ export class Handlers {
   readonly types: readonly string[] | undefined
   readonly #definition: Projection
   readonly #queries: BoundQueries
-  readonly #names: ReadonlySet<string>
+  readonly #names: ReadonlySet<string> | undefined
 
   constructor(definition: Projection, sql: SqlDatabase, build: Build) {
     this.#definition = definition
     this.#queries = sql.queries()
     this.#queries.rename(new Map(build.tables), buildSuffix(build.version, build.build))
     this.isBatch = definition.batch !== undefined
-    this.#names = new Set(Object.keys(definition.on))
-    this.types = this.isBatch
-      ? undefined
-      : [...new Set([...this.#names].map(name => name.slice(name.indexOf('.') + 1)))]
+    const names = this.isBatch ? definition.types : Object.keys(definition.on)
+    this.#names = names === undefined ? undefined : new Set(names)
+    this.types =
+      names === undefined
+        ? undefined
+        : [...new Set(names.map(name => name.slice(name.indexOf('.') + 1)))]
   }
 
   /** Whether there is something to do for an event. */
   takes(event: RecordedEvent): boolean {
-    return this.isBatch || this.#names.has(`${event.category}.${event.type}`)
+    return this.#names === undefined || this.#names.has(`${event.category}.${event.type}`)
   }
 
   /** The session of handlers that run queries themselves; undefined: they are refused. */

@@ -26,12 +26,13 @@ import { ModelError, reasonOf } from '../errors.ts'
 import { waitMs } from '../policy/wait.ts'
 import type { SqlDatabase } from '../sql/port.ts'
 import { Builds } from './builds.ts'
+import { checkDefinition } from './check-definition.ts'
 import type { Build } from './ledger.ts'
 import type { PageOutcome } from './page.ts'
 import type { ParkedRow } from './parking.ts'
 import type { Part } from './part.ts'
 import { covers, isPassed, mergePositions, type Positions, positionsOf } from './positions.ts'
-import { checkPublishable, Publisher } from './publisher.ts'
+import { Publisher } from './publisher.ts'
 import { Rate } from './rate.ts'
 import { Runner } from './runner.ts'
 import { PROJECTION_SETTINGS } from './settings.ts'
@@ -91,7 +92,7 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
     sql: SqlDatabase,
     options: ProjectionOptions = {},
   ) {
-    checkPublishable(definition)
+    checkDefinition(definition as Projection)
     this.name = definition.name
     this.db = sql.db
     this.#definition = definition as Projection

@@ -5,7 +5,6 @@
  * and the producer keeps the order of a key. Failures are waited out: the outbox keeps what waits.
  */
 import { type ClientOutside, createProducer, type Log, type Producer } from '@millrace/log'
-import { ModelError } from '../errors.ts'
 import { waitMs } from '../policy/wait.ts'
 import type { SqlDatabase } from '../sql/port.ts'
 import { Ledger } from './ledger.ts'
@@ -135,17 +134,4 @@ export class Publisher {
       }
     })
   }
-}
-
-/** Refuses what cannot be published. */
-export function checkPublishable(definition: {
-  readonly name: string
-  readonly batch: unknown
-  readonly options: { readonly publish?: string }
-}): void {
-  if (definition.options.publish === undefined || definition.batch === undefined) return
-  throw new ModelError(
-    'BAD_DEFINITION',
-    `projection ${definition.name}: changes are published by stream, and a batch has many; use on`,
-  )
 }

@@ -12,6 +12,7 @@ import {
 } from '../../../../scripts/peers/postgresql.ts'
 import { usePeer } from '../../../../test/support/peers.ts'
 import { openPostgres } from '../../src/sql/index.ts'
+import { keyValueCases } from '../views/support/key-value-cases.ts'
 import { followingCases } from './support/following-cases.ts'
 import { parkingCases } from './support/parking-cases.ts'
 import { publishingCases } from './support/publishing-cases.ts'
@@ -66,3 +67,4 @@ describe('following', () => followingCases(open, STRIDE))
 describe('parking', () => parkingCases(open, STRIDE))
 describe('versions and rebuilds', () => rebuildCases(open))
 describe('publishing', () => publishingCases(open, openLog, STRIDE))
+describe('key-value views', () => keyValueCases(open))
