@@ -7,7 +7,13 @@
  */
 import type { RecordedEvent } from '@millrace/store'
 import type { RuntimeContext } from '../runtime/context.ts'
-import { checkpointOf, offsetIn, type Positions, positionsIn } from '../subscriptions/index.ts'
+import {
+  checkpointOf,
+  NO_POSITIONS,
+  offsetIn,
+  type Positions,
+  positionsIn,
+} from '../subscriptions/index.ts'
 import {
   type Agenda,
   COMMANDS,
@@ -30,7 +36,7 @@ export class AgendaFold {
   readonly #laneOf: (effect: string) => number
   readonly #changed: () => void
   readonly #pageEvents: number
-  #position: Positions = new Map()
+  #position: Positions = NO_POSITIONS
   #waiting: { readonly target: Positions; readonly resolve: () => void }[] = []
 
   /** @param changed told after each page */
@@ -58,6 +64,12 @@ export class AgendaFold {
       follow: false,
     })
     for await (const page of pages) this.#take(page, buckets)
+  }
+
+  /** Forgets everything: the buckets may go to other nodes. */
+  leave(buckets: readonly number[]): void {
+    for (const bucket of buckets) this.#agenda.clear(bucket)
+    this.#position = NO_POSITIONS
   }
 
   /** Reads on until the signal fires. */

@@ -288,9 +288,7 @@ class RunningSaga implements SagaProcessor {
         begin: epoch => this.#begin(epoch),
         page: (page, epoch) => this.#page(page, epoch),
         end: () => this.#end(),
-        leave: ({ buckets }) => {
-          for (const bucket of buckets) this.#agenda.clear(bucket)
-        },
+        leave: ({ buckets }) => this.#fold.leave(buckets),
         note: bucket => this.#inbox.clockOf(bucket)?.toString() ?? '',
         position: bucket => this.#fold.lowWater(bucket),
         parked: () => this.#agenda.parked,

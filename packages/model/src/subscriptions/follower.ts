@@ -21,14 +21,19 @@ import type { Processor, ProcessorStatus, RuntimeContext } from '../runtime/cont
 import { Meter } from './meter.ts'
 import type { BucketPosition, Ownership } from './ownership.ts'
 import {
+  bucketsOf,
   checkpointOf,
+  covers,
   NO_POSITIONS,
   offsetIn,
+  onlyOf,
   type Positions,
+  positionAt,
   positionsIn,
   positionsOf,
   withPositions,
 } from './positions.ts'
+import { type Beside, Progress } from './progress.ts'
 import type { FollowerSettings } from './settings.ts'
 
 /** Where a bucket without a position begins. `time`: ms since the epoch. */
@@ -39,7 +44,7 @@ export type StartPlace =
   | { readonly time: number }
 
 /** What follows. Its calls never overlap. */
-export type Worker = {
+export type Worker = Beside & {
   /** A new epoch begins with these buckets, before any of its pages. */
   readonly begin?: (epoch: Epoch) => Promise<void>
   /** Handles a page. What it throws ends the epoch; the page comes again. */
@@ -48,10 +53,6 @@ export type Worker = {
   readonly end?: (epoch: Epoch) => Promise<void>
   /** They are committed. */
   readonly leave?: (epoch: Epoch) => void
-  /** Kept with the position of a bucket. */
-  readonly note?: (bucket: number) => string
-  /** Position of a category that the worker reads by itself, kept with the others. */
-  readonly position?: (bucket: number) => Positions
   readonly parked?: () => number
 }
 
@@ -92,6 +93,8 @@ const FINAL: ReadonlySet<string> = new Set([
   'APPLICATION_CLOSED',
 ])
 
+const MS_PER_SECOND = 1000
+
 /** See the head of the file. */
 export class Follower implements Processor {
   readonly name: string
@@ -99,24 +102,18 @@ export class Follower implements Processor {
   readonly #context: RuntimeContext
   readonly #settings: FollowerSettings
   readonly #meter: Meter
+  readonly #progress: Progress
   readonly #owned = new Set<number>()
   readonly #stopping = new AbortController()
   readonly #started = Promise.withResolvers<void>()
-  /** Handled, and committed, of the buckets of this epoch. */
-  #handled: Positions = NO_POSITIONS
-  #uncommitted = new Set<number>()
-  #committing: Promise<void> = Promise.resolve()
-  #commitTimer: { cancel(): void } | null = null
-  #epoch: { readonly end: AbortController; readonly over: Promise<void> } | null = null
+  /** What goes on now: an epoch, or the wait after one that failed. */
+  #now: { readonly end: AbortController; readonly over: Promise<void> } | null = null
+  /** Places to go on from, by bucket, for the next epoch. */
   #rewound: ReadonlyMap<number, Positions> = new Map()
-  /** Wake those that wait for progress. */
-  #waiters = new Set<() => void>()
   #state: ProcessorStatus['state'] = 'starting'
   #reason: string | undefined
   #restarts = 0
   #failures = 0
-  #lag = 0
-  #lagAt = Number.NEGATIVE_INFINITY
   #running: Promise<void> | null = null
 
   constructor(options: FollowerOptions) {
@@ -125,79 +122,85 @@ export class Follower implements Processor {
     this.#context = options.context
     this.#settings = options.settings
     this.#meter = new Meter(() => options.context.outside.clock.monotonic())
+    this.#progress = new Progress({ ...options, beside: options.worker })
   }
 
   /** Resolves when it follows, or when the others of its group have left it no bucket. */
   async start(): Promise<void> {
     if (this.#running !== null) return this.#started.promise
     this.#running = this.#run()
-    const { ownership, context } = this.#options
-    await ownership.start({
-      assigned: buckets => {
-        for (const bucket of buckets) this.#owned.add(bucket)
-        this.#epoch?.end.abort()
-      },
-      revoked: async buckets => {
-        for (const bucket of buckets) this.#owned.delete(bucket)
-        const epoch = this.#epoch
-        epoch?.end.abort()
-        await epoch?.over
-      },
-      failed: error => this.#restarting(error),
-    })
     const enough = new AbortController()
-    const wait = waitMs(
-      context.outside.timers,
-      this.#settings['follower.start.wait.ms'],
-      enough.signal,
-    )
-    await Promise.race([this.#started.promise, wait])
-    enough.abort()
+    try {
+      await this.#options.ownership.start({
+        assigned: buckets => {
+          for (const bucket of buckets) this.#owned.add(bucket)
+          this.#now?.end.abort()
+        },
+        revoked: async buckets => {
+          for (const bucket of buckets) this.#owned.delete(bucket)
+          await this.#endEpoch()
+        },
+        failed: error => this.#restarting(error),
+      })
+      const { timers } = this.#context.outside
+      const wait = waitMs(timers, this.#settings['follower.start.wait.ms'], enough.signal)
+      await Promise.race([this.#started.promise, wait])
+    } catch (error) {
+      await this.stop()
+      throw error
+    } finally {
+      enough.abort()
+    }
     if (this.#state === 'stopped') throw this.#stopped()
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort()
-    this.#epoch?.end.abort()
+    this.#now?.end.abort()
     await this.#running
     await this.#options.ownership.stop()
-    if (this.#state !== 'stopped') this.#state = 'stopped'
+    this.#state = 'stopped'
+    this.#progress.wake()
   }
 
   status(): ProcessorStatus {
-    const { rate } = this.#meter
-    const { kind, worker, context } = this.#options
+    const { rate, total } = this.#meter
+    const { lag, checkpoint } = this.#progress
+    const { kind, worker } = this.#options
     return {
       name: this.name,
       kind,
       state: this.#state,
       ...(this.#reason === undefined ? {} : { reason: this.#reason }),
       restarts: this.#restarts,
-      checkpoint: this.#handled.size === 0 ? null : checkpointOf(context.store.id, this.#handled),
-      handled: this.#meter.total,
+      checkpoint,
+      handled: total,
       rate,
-      lag: this.#lag,
-      timeLeftMs: this.#lag === 0 ? 0 : rate > 0 ? (this.#lag / rate) * 1000 : null,
+      lag,
+      timeLeftMs: lag === 0 ? 0 : rate > 0 ? (lag / rate) * MS_PER_SECOND : null,
       parked: worker.parked?.() ?? 0,
     }
   }
 
+  /** Buckets of other nodes are looked up where they commit, now and then. */
   async reached(
     checkpoint: Checkpoint,
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<void> {
     const { signal } = options
     const { categories, ownership } = this.#options
-    const all = positionsOf(checkpoint, categories)
+    const target = positionsOf(checkpoint, categories)
+    const ends = [this.#stopping.signal, ...(signal === undefined ? [] : [signal])]
+    const pollMs = this.#settings['follower.reached.poll.ms']
     for (;;) {
       signal?.throwIfAborted()
       if (this.#stopping.signal.aborted || this.#state === 'stopped') throw this.#stopped()
-      const elsewhere = bucketsOf(all).filter(bucket => !this.#owned.has(bucket))
+      const elsewhere = bucketsOf(target).filter(bucket => !this.#owned.has(bucket))
       const others = await ownership.load(elsewhere)
-      let known = this.#handled
+      let known = this.#progress.handled
       for (const { positions } of others.values()) known = withPositions(known, positions)
-      if (covers(known, all)) return
-      await this.#nextProgress(signal, elsewhere.length > 0)
+      if (covers(known, target)) return
+      await this.#progress.next(AbortSignal.any(ends), elsewhere.length > 0 ? pollMs : null)
     }
   }
 
@@ -206,54 +209,68 @@ export class Follower implements Processor {
    * not (and no other node runs it either). Returns the buckets that were moved.
    */
   async rewind(place: StartPlace): Promise<readonly number[]> {
+    const { categories, ownership } = this.#options
     const isRunning = this.#running !== null && !this.#stopping.signal.aborted
     const buckets = isRunning ? [...this.#owned].sort((a, b) => a - b) : await this.#allBuckets()
-    const moved = new Map<number, Positions>()
     const target = await this.#placed(place, buckets)
-    for (const bucket of buckets)
-      moved.set(bucket, onlyOf(target, this.#options.categories, bucket))
+    const moved = new Map(buckets.map(bucket => [bucket, onlyOf(target, categories, bucket)]))
     if (isRunning) {
       this.#rewound = moved
-      const epoch = this.#epoch
-      epoch?.end.abort()
-      await epoch?.over
+      await this.#endEpoch()
     } else {
-      await this.#options.ownership.commit(
-        new Map([...moved].map(([bucket, positions]) => [bucket, { positions, note: '' }])),
+      const positions = [...moved].map(
+        ([bucket, at]) => [bucket, { positions: at, note: '' }] as const,
       )
+      await ownership.commit(new Map(positions))
     }
     return buckets
   }
 
   async #run(): Promise<void> {
     while (!this.#stopping.signal.aborted && this.#state !== 'stopped') {
-      const end = new AbortController()
-      const over = Promise.withResolvers<void>()
-      this.#epoch = { end, over: over.promise }
-      try {
-        await this.#one(end)
-      } catch (error) {
-        await this.#failed(error, end)
-      } finally {
-        over.resolve()
-      }
+      const failure = await this.#during(end => this.#epoch(end))
+      if (failure !== null && this.#isToRestart(failure.error))
+        await this.#during(({ signal }) => this.#backOff(signal))
     }
     this.#started.resolve()
   }
 
+  /** Does what can be ended by whoever needs the buckets; gives back what it threw. */
+  async #during(
+    work: (end: AbortController) => Promise<void>,
+  ): Promise<{ readonly error: unknown } | null> {
+    const end = new AbortController()
+    const over = Promise.withResolvers<void>()
+    this.#now = { end, over: over.promise }
+    try {
+      await work(end)
+      return null
+    } catch (error) {
+      return { error }
+    } finally {
+      over.resolve()
+    }
+  }
+
+  async #endEpoch(): Promise<void> {
+    const now = this.#now
+    now?.end.abort()
+    await now?.over
+  }
+
   /** One epoch. */
-  async #one(end: AbortController): Promise<void> {
+  async #epoch(end: AbortController): Promise<void> {
     const buckets = [...this.#owned].sort((a, b) => a - b)
     if (buckets.length === 0) return untilAborted(end.signal, this.#stopping.signal)
     const { worker, ownership } = this.#options
-    let failure: { readonly error: unknown } | null = null
+    const beside: { failure?: { readonly error: unknown } } = {}
     const kept = await ownership.load(buckets)
     const epoch: Epoch = {
       buckets,
       kept,
       signal: end.signal,
       fail: error => {
-        failure ??= { error }
+        beside.failure ??= { error }
         end.abort()
       },
     }
@@ -263,11 +280,11 @@ export class Follower implements Processor {
       this.#state = 'rebuilding'
       this.#started.resolve()
       await this.#read(epoch)
-      failed(failure)
+      if (beside.failure !== undefined) throw beside.failure.error
     } finally {
       end.abort()
       await worker.end?.(epoch)
-      await this.#commitLast()
+      await this.#progress.end()
       worker.leave?.(epoch)
     }
   }
@@ -278,30 +295,29 @@ export class Follower implements Processor {
     kept: ReadonlyMap<number, BucketPosition>,
   ): Promise<void> {
     const { categories, start } = this.#options
-    const fresh = buckets.filter(bucket => !kept.has(bucket) && !this.#rewound.has(bucket))
+    const rewound = this.#rewound
+    const fresh = buckets.filter(bucket => !kept.has(bucket) && !rewound.has(bucket))
     let positions = fresh.length === 0 ? NO_POSITIONS : await this.#placed(start, fresh)
     for (const [bucket, { positions: known }] of kept)
       positions = withPositions(positions, onlyOf(known, categories, bucket))
-    for (const bucket of buckets) {
-      const rewound = this.#rewound.get(bucket)
-      if (rewound === undefined) continue
-      for (const category of categories)
-        positions = withPositions(
-          positions,
-          place(category, bucket, offsetIn(rewound, category, bucket)),
-        )
+    const moved = buckets.filter(bucket => rewound.has(bucket))
+    for (const bucket of moved) {
+      for (const category of categories) {
+        const offset = offsetIn(rewound.get(bucket) ?? NO_POSITIONS, category, bucket)
+        positions = withPositions(positions, positionAt(category, bucket, offset))
+      }
     }
-    this.#handled = positions
-    this.#uncommitted = new Set([...fresh, ...this.#rewound.keys()])
-    if (this.#rewound.size > 0) await this.#commit()
+    this.#progress.begin(positions, buckets, [...fresh, ...moved])
+    if (moved.length > 0) await this.#progress.commit()
     this.#rewound = new Map()
   }
 
   async #read(epoch: Epoch): Promise<void> {
     const { buckets, signal } = epoch
-    const { worker, categories, context, filter } = this.#options
-    const pages = context.store.readAll(categories, {
-      after: checkpointOf(context.store.id, this.#handled),
+    const { worker, categories, filter } = this.#options
+    const { store } = this.#context
+    const pages = store.readAll(categories, {
+      after: checkpointOf(store.id, this.#progress.handled),
       ...(filter === undefined ? {} : { filter }),
       buckets,
       tenant: null,
@@ -312,94 +328,33 @@ export class Follower implements Processor {
     for await (const page of pages) {
       if (signal.aborted) return
       await worker.page(page, epoch)
-      this.#advance(page, buckets)
-      await this.#afterPage(page)
+      await this.#handled(page, epoch)
     }
     if (!signal.aborted) throw new Error('the store ended a read that follows')
   }
 
-  #advance(page: EventPage, buckets: readonly number[]): void {
-    const { categories } = this.#options
-    this.#handled = withPositions(this.#handled, positionsIn(page.checkpoint, categories, buckets))
-    for (const bucket of buckets) this.#uncommitted.add(bucket)
+  async #handled(page: EventPage, epoch: Epoch): Promise<void> {
     this.#meter.add(page.events.length)
     this.#failures = 0
-    for (const wake of this.#waiters) wake()
     if (page.caughtUp) {
       this.#state = 'running'
       this.#reason = undefined
-      this.#lag = 0
     }
+    await this.#progress.advance(page, epoch.fail)
   }
 
-  async #afterPage(page: EventPage): Promise<void> {
-    const { clock, timers } = this.#context.outside
-    const interval = this.#settings['follower.commit.interval.ms']
-    if (interval === 0) await this.#commit()
-    else
-      this.#commitTimer ??= timers.after(interval, () => {
-        this.#commitTimer = null
-        // A failure shows with the next commit, or as a page that comes again.
-        this.#commit().catch(error => this.#restarting(error))
-      })
-    const isAsked = clock.monotonic() - this.#lagAt >= this.#settings['follower.lag.interval.ms']
-    if (!page.caughtUp && isAsked) await this.#measureLag()
-  }
-
-  /** One commit after the other; each commits what is handled when its turn comes. */
-  #commit(): Promise<void> {
-    const turn = this.#committing.then(async () => {
-      const { worker, categories, ownership } = this.#options
-      const positions = new Map<number, BucketPosition>()
-      for (const bucket of this.#uncommitted) {
-        const own = onlyOf(this.#handled, categories, bucket)
-        const more = worker.position?.(bucket) ?? NO_POSITIONS
-        positions.set(bucket, {
-          positions: withPositions(own, more),
-          note: worker.note?.(bucket) ?? '',
-        })
-      }
-      if (positions.size === 0) return
-      this.#uncommitted.clear()
-      await ownership.commit(positions)
-    })
-    this.#committing = turn.catch(() => {})
-    return turn
-  }
-
-  async #commitLast(): Promise<void> {
-    this.#commitTimer?.cancel()
-    this.#commitTimer = null
-    // The pages that are not committed come again, here or on the node that has the buckets now.
-    await this.#commit().catch(error => this.#restarting(error))
-  }
-
-  async #failed(error: unknown, end: AbortController): Promise<void> {
+  /** Says why; false when no waiting mends it. */
+  #isToRestart(error: unknown): boolean {
     const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-    if (FINAL.has(code)) {
-      this.#state = 'stopped'
-      this.#reason = reasonOf(error)
-      this.#context.onEvent({
-        kind: 'processor-stopped',
-        processor: this.name,
-        reason: this.#reason,
-      })
-      for (const wake of this.#waiters) wake()
-      return
+    if (!FINAL.has(code)) {
+      this.#restarting(error)
+      return true
     }
-    this.#restarting(error)
-    this.#failures += 1
-    const bounds = {
-      firstMs: this.#settings['follower.restart.first.ms'],
-      maxMs: this.#settings['follower.restart.longest.ms'],
-    }
-    const { outside } = this.#context
-    end.abort()
-    await waitMs(
-      outside.timers,
-      backoffMs(bounds, this.#failures, outside.random),
-      this.#stopping.signal,
-    )
+    this.#state = 'stopped'
+    this.#reason = reasonOf(error)
+    this.#context.onEvent({ kind: 'processor-stopped', processor: this.name, reason: this.#reason })
+    this.#progress.wake()
+    return false
   }
 
   #restarting(error: unknown): void {
@@ -415,28 +370,23 @@ export class Follower implements Processor {
     })
   }
 
-  async #measureLag(): Promise<void> {
-    this.#lagAt = this.#context.outside.clock.monotonic()
-    const described = await this.#context.store.describe()
-    let lag = 0
-    for (const { category, buckets } of described) {
-      if (!this.#options.categories.includes(category)) continue
-      for (const { bucket, decided } of buckets)
-        if (this.#owned.has(bucket))
-          lag += Math.max(0, decided - offsetIn(this.#handled, category, bucket))
+  async #backOff(signal: AbortSignal): Promise<void> {
+    this.#failures += 1
+    const bounds = {
+      firstMs: this.#settings['follower.restart.first.ms'],
+      maxMs: this.#settings['follower.restart.longest.ms'],
     }
-    this.#lag = lag
+    const { timers, random } = this.#context.outside
+    const ended = AbortSignal.any([signal, this.#stopping.signal])
+    await waitMs(timers, backoffMs(bounds, this.#failures, random), ended)
   }
 
   async #placed(at: StartPlace, buckets: readonly number[]): Promise<Positions> {
-    const { categories, context } = this.#options
+    const { categories } = this.#options
+    const { store } = this.#context
     if (at === 'beginning') return NO_POSITIONS
-    const checkpoint =
-      at === 'now'
-        ? await context.store.now(categories, null)
-        : 'after' in at
-          ? at.after
-          : await context.store.at(categories, at.time, null)
+    if (at === 'now') return positionsIn(await store.now(categories, null), categories, buckets)
+    const checkpoint = 'after' in at ? at.after : await store.at(categories, at.time, null)
     return positionsIn(checkpoint, categories, buckets)
   }
 
@@ -447,59 +397,10 @@ export class Follower implements Processor {
     return (found?.buckets ?? []).map(({ bucket }) => bucket)
   }
 
-  /** Resolves when a page was handled, or it is time to look at the positions of others. */
-  async #nextProgress(signal: AbortSignal | undefined, poll: boolean): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const ended = AbortSignal.any([
-      this.#stopping.signal,
-      ...(signal === undefined ? [] : [signal]),
-    ])
-    const { timers } = this.#context.outside
-    const timer = poll ? timers.after(this.#settings['follower.reached.poll.ms'], resolve) : null
-    const wake = (): void => resolve()
-    this.#waiters.add(wake)
-    ended.addEventListener('abort', wake, { once: true })
-    await promise
-    ended.removeEventListener('abort', wake)
-    this.#waiters.delete(wake)
-    timer?.cancel()
-  }
-
   #stopped(): ModelError {
-    return new ModelError(
-      'PROCESSOR_STOPPED',
-      `${this.name} is stopped: ${this.#reason ?? 'by stop()'}`,
-    )
+    const why = this.#reason ?? 'by stop()'
+    return new ModelError('PROCESSOR_STOPPED', `${this.name} is stopped: ${why}`)
   }
-}
-
-const place = (category: string, bucket: number, offset: number): Positions =>
-  new Map([[category, new Map([[bucket, offset]])]])
-
-/** The positions of one bucket. */
-function onlyOf(positions: Positions, categories: readonly string[], bucket: number): Positions {
-  let only: Positions = NO_POSITIONS
-  for (const category of categories) {
-    const offset = positions.get(category)?.get(bucket)
-    if (offset !== undefined) only = withPositions(only, place(category, bucket, offset))
-  }
-  return only
-}
-
-const bucketsOf = (positions: Positions): number[] => [
-  ...new Set([...positions.values()].flatMap(places => [...places.keys()])),
-]
-
-function covers(known: Positions, target: Positions): boolean {
-  for (const [category, places] of target)
-    for (const [bucket, offset] of places)
-      if (offsetIn(known, category, bucket) < offset) return false
-  return true
-}
-
-/** Throws what happened beside the pages, if anything did. */
-function failed(failure: { readonly error: unknown } | null): void {
-  if (failure !== null) throw failure.error
 }
 
 function untilAborted(...signals: readonly AbortSignal[]): Promise<void> {

@@ -55,3 +55,34 @@ export const checkpointOf = (log: string, positions: Positions): Checkpoint =>
 /** The offset in a bucket; 0 where there is none. */
 export const offsetIn = (positions: Positions, category: string, bucket: number): number =>
   positions.get(category)?.get(bucket) ?? 0
+
+/** One position. */
+export const positionAt = (category: string, bucket: number, offset: number): Positions =>
+  new Map([[category, new Map([[bucket, offset]])]])
+
+/** The positions of one bucket. */
+export function onlyOf(
+  positions: Positions,
+  categories: readonly string[],
+  bucket: number,
+): Positions {
+  let only: Positions = NO_POSITIONS
+  for (const category of categories) {
+    const offset = positions.get(category)?.get(bucket)
+    if (offset !== undefined) only = withPositions(only, positionAt(category, bucket, offset))
+  }
+  return only
+}
+
+/** The buckets that are named. */
+export const bucketsOf = (positions: Positions): number[] => [
+  ...new Set([...positions.values()].flatMap(places => [...places.keys()])),
+]
+
+/** Whether the first is at or past the second everywhere. */
+export function covers(known: Positions, target: Positions): boolean {
+  for (const [category, places] of target)
+    for (const [bucket, offset] of places)
+      if (offsetIn(known, category, bucket) < offset) return false
+  return true
+}
