@@ -54,6 +54,7 @@ export function checkDefinitions(definitions: Definitions): void {
   for (const one of namesOf('sagas', sagas).values()) {
     checkSources(`saga ${one.name}`, one.from, known)
     checkTypes(`saga ${one.name}`, [...one.starts, ...Object.keys(one.on)], one.from)
+    checkCommands(`saga ${one.name}`, Object.keys(one.rejected), known)
     if (known.has(one.name)) bad(`saga ${one.name} has the name of an aggregate`)
   }
   for (const one of namesOf('subscriptions', subscriptions).values()) {
@@ -107,6 +108,20 @@ function checkTypes(what: string, types: readonly string[], from: readonly Aggre
   )
   for (const type of types) {
     if (!known.has(type)) bad(`${what}: none of its aggregates has an event ${type}`)
+  }
+}
+
+/** A saga may send commands to any aggregate, and hears by full name of those that were refused. */
+function checkCommands(
+  what: string,
+  commands: readonly string[],
+  known: ReadonlyMap<string, Aggregate>,
+): void {
+  for (const full of commands) {
+    const [name = '', command = ''] = full.split('.', 2)
+    if (!Object.hasOwn((known.get(name)?.commands ?? {}) as Schemas, command)) {
+      bad(`${what}: no aggregate has a command ${full}`)
+    }
   }
 }
 

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { aggregate, reject } from '../../src/define/aggregate.ts'
 import { type } from '../../src/define/schema.ts'
+import { RESERVED } from '../../src/runtime/definitions.ts'
 import { startApplication } from '../../src/runtime/start-application.ts'
 import { MemoryStore } from '../commands/memory-store.ts'
 
@@ -60,6 +61,12 @@ describe('handles', () => {
     expect((await north.state(loan, '7')).state).toEqual({ amount: 3 })
     expect((await app.state(loan, '7')).state).toEqual({ amount: 0 })
   })
+})
+
+test('an application has no names beyond those that aggregates cannot have', async () => {
+  const { app } = await start()
+  expect(Object.keys(app).filter(name => !RESERVED.includes(name))).toEqual(['loans'])
+  expect('then' in app).toBe(false)
 })
 
 test('commands by name come with data that nobody has looked at', async () => {

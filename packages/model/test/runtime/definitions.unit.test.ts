@@ -4,15 +4,21 @@ import { type AggregateSettings, aggregate } from '../../src/define/aggregate.ts
 import { projection } from '../../src/define/projection.ts'
 import { effect, saga } from '../../src/define/saga.ts'
 import { type } from '../../src/define/schema.ts'
-import { categoriesOf, checkDefinitions, type Definitions } from '../../src/runtime/definitions.ts'
+import {
+  categoriesOf,
+  categoriesOfApplication,
+  checkDefinitions,
+  type Definitions,
+} from '../../src/runtime/definitions.ts'
+import { subscription } from '../../src/subscriptions/index.ts'
 
 const thing = (name: string, options: AggregateSettings = {}) =>
   aggregate(name, {
     events: { Made: type<{ who: string }>(), Gone: type<null>() },
     initial: () => ({}),
     evolve: { Made: s => s, Gone: s => s },
-    commands: {},
-    decide: {},
+    commands: { paint: type<string>() },
+    decide: { paint: () => [] },
     options: options as { readonly snapshotEvery?: number },
   })
 const car = thing('car')
@@ -24,7 +30,7 @@ const view = (name: string, from = car) =>
     create: () => [],
     on: { 'car.Made': () => [] },
   })
-const watcher = (name: string, starts = 'car.Made') =>
+const watcher = (name: string, starts = 'car.Made', rejected: string[] = []) =>
   saga(name, {
     from: [car],
     starts: [starts as 'car.Made'],
@@ -32,6 +38,7 @@ const watcher = (name: string, starts = 'car.Made') =>
     initial: () => ({}),
     on: {},
     timers: {},
+    rejected: Object.fromEntries(rejected.map(command => [command, () => []])),
   })
 const mail = (name: string) => effect(name, type<string>(), async () => {})
 
@@ -56,7 +63,8 @@ test('definitions that fit pass', () => {
   const whole = {
     aggregates: { car, truck: thing('truck') },
     projections: { a: view('a'), b: view('b') },
-    sagas: { w: watcher('w') },
+    sagas: { w: watcher('w', 'car.Made', ['truck.paint']) },
+    subscriptions: { s: subscription('s', { from: [car], batch: () => {} }) },
     effects: { mail: mail('mail') },
   }
   expect(problemOf(whole)).toBe('')
@@ -99,6 +107,35 @@ describe('refused', () => {
       'saga w: none of its aggregates has an event car.Maid',
     ],
     [
+      'a saga that hears of a command that there is not',
+      { aggregates: { car }, sagas: { w: watcher('w', 'car.Made', ['car.paint', 'car.pant']) } },
+      'saga w: no aggregate has a command car.pant',
+    ],
+    [
+      'a saga that hears of an aggregate that there is not',
+      { aggregates: { car }, sagas: { w: watcher('w', 'car.Made', ['cat.paint']) } },
+      'saga w: no aggregate has a command cat.paint',
+    ],
+    [
+      'a saga and a subscription of one name',
+      {
+        aggregates: { car },
+        sagas: { w: watcher('w') },
+        subscriptions: { w: subscription('w', { from: [car], batch: () => {} }) },
+      },
+      'two sagas and subscriptions are called w',
+    ],
+    [
+      'a subscription to no event',
+      {
+        aggregates: { car },
+        subscriptions: {
+          w: subscription('w', { from: [car], types: ['car.Maid' as 'car.Made'], batch: () => {} }),
+        },
+      },
+      'subscription w: none of its aggregates has an event car.Maid',
+    ],
+    [
       'a saga with the name of an aggregate',
       { aggregates: { car }, sagas: { w: watcher('car') } },
       'saga car has the name of an aggregate',
@@ -129,4 +166,23 @@ test('categories are closed, and carry what the store must know of each type', (
     },
     car: { closed: true, events: { Made: {}, Gone: {} } },
   })
+})
+
+test('sagas and what subscriptions park have categories of their own', () => {
+  const fixed = thing('fixed', { buckets: 3 })
+  const follow = saga('follow', {
+    from: [fixed],
+    starts: ['fixed.Made'],
+    key: event => event.stream,
+    initial: () => ({}),
+    on: {},
+    timers: {},
+  })
+  const definitions = { projections: {}, effects: {}, sagas: { follow }, aggregates: { fixed } }
+  const categories = categoriesOfApplication('app', { ...definitions, subscriptions: {} })
+  expect(categories['follow']).toMatchObject({ buckets: 3 })
+  expect(Object.keys(categories)).toEqual(['fixed', 'follow'])
+  const heard = { s: subscription('s', { from: [fixed], batch: () => {} }) }
+  const more = categoriesOfApplication('app', { ...definitions, subscriptions: heard })
+  expect(Object.keys(more)).toHaveLength(3)
 })

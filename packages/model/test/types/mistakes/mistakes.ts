@@ -14,6 +14,7 @@ import {
   startApplication,
   type,
 } from '../../../src/index.ts'
+import { scenario } from '../../../src/testing/index.ts'
 
 type Loan = { status: 'new' | 'open' | 'closed'; offers: string[] }
 const events = {
@@ -233,3 +234,10 @@ export const personalFieldOfNoEvent = aggregate('loan', {
     },
   },
 })
+
+export const scenarios = [
+  scenario(loan).when('submti', { amount: 1 }), // mistake 20
+  scenario(loan).given([{ type: 'Submitted', data: { amuont: 1 } }]), // mistake 21
+  scenario(loan).when('submit', { amount: 1 }).expectRejection('on'), // mistake 22
+  scenario(loan).when('submit'), // mistake 23
+]
