@@ -31,6 +31,7 @@ export class Violation extends Error {
 export class KeysOracle {
   readonly #keys = new Map<string, Use>()
   readonly #forgettings = new Map<string, Forgetting[]>()
+  readonly #hashes = new Map<string, string>()
   #now = 0
   opened = 0
   erased = 0
@@ -59,6 +60,10 @@ export class KeysOracle {
 
   /** A key was handed out to seal with. */
   handedOut(subject: string, from: number, id: string, bytes: Buffer): void {
+    const hash = id.slice(0, id.indexOf('.'))
+    if ((this.#hashes.get(subject) ?? hash) !== hash)
+      throw new Violation(`${subject} has two names`)
+    this.#hashes.set(subject, hash)
     const known = this.#keys.get(id)
     if (known === undefined) {
       const use = { subject, bytes: bytes.toString('hex'), from, to: this.tick() }

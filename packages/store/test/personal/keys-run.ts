@@ -101,9 +101,17 @@ class Run {
   async #up(): Promise<void> {
     while (this.#engine === undefined || this.#nodes.length < NODES) {
       this.#engine ??= await this.#boot()
-      const node = this.#engine && (await this.#open(this.#left.shift() ?? new LossyKeyValue()))
-      if (node === undefined) await this.#crash()
-      else this.#nodes.push(node)
+      if (this.#engine === undefined) {
+        await this.#crash()
+        continue
+      }
+      // At the same time: they may find an empty topic, and each make what the other makes.
+      const missing = Array.from({ length: NODES - this.#nodes.length }, () =>
+        this.#open(this.#left.shift() ?? new LossyKeyValue()),
+      )
+      const nodes = await this.#drive(Promise.all(missing))
+      if (nodes === undefined) await this.#crash()
+      else this.#nodes.push(...nodes)
     }
   }
 
@@ -113,11 +121,11 @@ class Run {
     return this.#drive(openEngine({ folder: '', disk, outside, settings: SMALL }))
   }
 
-  async #open(kv: LossyKeyValue): Promise<Node | undefined> {
+  async #open(kv: LossyKeyValue): Promise<Node> {
     const first = this.#prng.chance(0.5)
     const masters = first ? { a: MASTER_A, b: MASTER_B } : { b: MASTER_B, a: MASTER_A }
     const openedAt = this.#oracle.tick()
-    const opening = SubjectKeys.open({
+    const keys = await SubjectKeys.open({
       log: this.#far(this.#engine as Engine),
       topic: KEYS_TOPIC,
       kv,
@@ -129,8 +137,7 @@ class Run {
       tailWaitMs: 500,
       tailFetchBytes: this.#prng.pick([1000, 1 << 20]),
     })
-    const keys = await this.#drive(opening)
-    return keys && { keys, kv, viewer: { openedAt, gone: new Set() } }
+    return { keys, kv, viewer: { openedAt, gone: new Set() } }
   }
 
   /** The log as a node far away has it: what it fetches is old when it arrives. */
@@ -155,7 +162,7 @@ class Run {
   async #restart(node: Node): Promise<void> {
     await this.#drive(node.keys.close())
     if (this.#disk.crashed) return
-    const again = await this.#open(await node.kv.afterCrash(this.#share()))
+    const again = await this.#drive(this.#open(await node.kv.afterCrash(this.#share())))
     if (again === undefined) return
     node.viewer.openedAt = again.viewer.openedAt
     Object.assign(node, { keys: again.keys, kv: again.kv })
@@ -226,7 +233,9 @@ class Run {
   async #askEverything(): Promise<void> {
     await this.#drive(this.#outside.sleep(300_000))
     for (const share of [0, 1]) {
-      const fresh = await this.#open(await (this.#nodes[0] as Node).kv.afterCrash(share))
+      const fresh = await this.#drive(
+        this.#open(await (this.#nodes[0] as Node).kv.afterCrash(share)),
+      )
       if (fresh === undefined) throw new Violation('it does not open in calm weather')
       // Minutes have passed: all that was said has reached everybody.
       for (const { keys, viewer } of [...this.#nodes, fresh]) {

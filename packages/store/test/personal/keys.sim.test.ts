@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 import { type KeysReport, runKeysSeed } from './keys-run.ts'
 
 const one = process.env['SIM_SEED']
-const count = Number(process.env['SIM_SEEDS'] ?? 150)
+const count = Number(process.env['SIM_SEEDS'] ?? 200)
 
 const replay = (seed: number): string =>
   `seed ${seed}; replay: SIM_SEED=${seed} npx vitest run --project sim packages/store/test/personal/keys`
