@@ -235,6 +235,7 @@ export interface StreamReader extends AsyncIterable<RecordedEvent> {
 /** How a stream's events become a state. */
 export type Fold<State> = {
   readonly initial: () => State
+  /** Gives another state and leaves the one that it is given as it is: that may be kept and shared. */
   readonly evolve: (state: State, event: RecordedEvent) => State
   /** Keeps states, so that a load folds only what came since. Absent: no snapshots. */
   readonly snapshot?: {
@@ -342,13 +343,21 @@ export type ForgetReport = {
   readonly subject: string
   /** False: there was no key, so nothing could have been read before either. */
   readonly known: boolean
-  /** Streams that have fields of the subject: unreadable from now on. */
+  /**
+   * Streams that have fields of the subject: unreadable from now on by this store, and by others as
+   * soon as they have read that the key is gone.
+   */
   readonly streams: readonly StreamRef[]
   /** Events whose fields cannot be read any more. */
   readonly events: number
   /** Snapshots that were removed. */
   readonly snapshots: number
-  /** When the key's bytes are gone from the medium at the latest, ms since the epoch. */
+  /**
+   * When the key, which is kept wrapped by the master key, is gone from the segments of the log at
+   * the latest, ms since the epoch. A copy may lie in the engine's journal until it is overwritten
+   * (`compactNow` of the keys topic takes it at once), and in blocks that a disk has not reused or
+   * in backups: those are worthless once the master key was rotated and the old one destroyed.
+   */
   readonly keyGoneBy: number
 }
 

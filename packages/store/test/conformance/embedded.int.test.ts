@@ -5,7 +5,7 @@ import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Engine, openEngine } from '@millrace/engine'
-import { afterAll, describe, test } from 'vitest'
+import { afterAll, beforeAll, describe, test } from 'vitest'
 import { type StorePlace, storeConformance } from '../../src/conformance/index.ts'
 import { openStore } from '../../src/index.ts'
 
@@ -15,10 +15,11 @@ let places = 0
 afterAll(() => rmSync(root, { recursive: true, force: true }))
 
 /** An engine in a folder of its own, and the indexes of its stores beside it. */
-async function placeIn(folder: string, indexes: string | null): Promise<StorePlace> {
+async function ownPlace(): Promise<StorePlace> {
+  const folder = join(root, String(places++))
+  const indexOf = (index: number) => join(folder, `index-${index}`)
   const open = (): Promise<Engine> => openEngine({ folder: join(folder, 'log') })
   let engine = await open()
-  const indexOf = (index: number) => (indexes === null ? null : join(indexes, String(index)))
   return {
     open: (options, index) => openStore({ ...options, log: engine, folder: indexOf(index) }),
     log: () => engine,
@@ -26,10 +27,7 @@ async function placeIn(folder: string, indexes: string | null): Promise<StorePla
       await engine.close()
       engine = await open()
     },
-    discard: async index => {
-      const indexFolder = indexOf(index)
-      if (indexFolder !== null) await rm(indexFolder, { recursive: true })
-    },
+    discard: index => rm(indexOf(index), { recursive: true }),
     end: async () => {
       await engine.close()
       await rm(folder, { recursive: true, force: true })
@@ -37,23 +35,39 @@ async function placeIn(folder: string, indexes: string | null): Promise<StorePla
   }
 }
 
-const features = {
-  onLog: true,
-  restarts: true,
-  discards: true,
-  severalStores: true,
-  ownLogs: true,
-}
-
 describe('over the embedded engine', () => {
-  const place = () => {
-    const folder = join(root, String(places++))
-    return placeIn(folder, join(folder, 'index'))
+  const features = {
+    onLog: true,
+    restarts: true,
+    discards: true,
+    severalStores: true,
+    ownLogs: true,
   }
-  for (const { name, run } of storeConformance({ place, features })) test.concurrent(name, run)
+  for (const { name, run } of storeConformance({ place: ownPlace, features })) {
+    test.concurrent(name, run)
+  }
 })
 
-describe('over the embedded engine, with its index in memory', () => {
-  const place = () => placeIn(join(root, String(places++)), null)
+describe('over one embedded engine for all, with indexes in memory', () => {
+  let engine: Engine
+  beforeAll(async () => {
+    engine = await openEngine({ folder: join(root, 'shared') })
+  })
+  afterAll(() => engine.close())
+
+  const place = async (): Promise<StorePlace> => ({
+    open: options => openStore({ ...options, log: engine, folder: null }),
+    log: () => engine,
+    // What is in memory went with the store that was closed.
+    discard: async () => {},
+    end: async () => {},
+  })
+  const features = {
+    onLog: true,
+    restarts: false,
+    discards: true,
+    severalStores: true,
+    ownLogs: false,
+  }
   for (const { name, run } of storeConformance({ place, features })) test.concurrent(name, run)
 })
