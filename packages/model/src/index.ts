@@ -51,6 +51,7 @@ export type { CircuitState } from './policy/circuit.ts'
 export { type Attempt, Policy, type PolicyOptions, type PolicyState } from './policy/policy.ts'
 export { POLICY_SETTINGS } from './policy/settings.ts'
 export {
+  type Change,
   createProjectionProcessor,
   type ParkedStream,
   PROJECTION_SETTINGS,
@@ -112,3 +113,15 @@ export {
   type TraceCarrier,
   traced,
 } from './tracing/tracing.ts'
+export {
+  KeyValueReader,
+  type KeyValueTables,
+  type KeyValueView,
+  keyValueView,
+  type LiveView,
+  LiveViewProcessor,
+  liveView,
+  memoryCache,
+  VIEW_SETTINGS,
+  type ViewCache,
+} from './views/index.ts'
