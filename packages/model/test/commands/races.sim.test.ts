@@ -1,40 +1,25 @@
 // Several nodes run commands on few streams while the store is slow, loses answers and refuses work.
 // Whatever happens, each stream must be what the accepted commands, one after another, come to.
-import { Prng, VirtualOutside } from '@millrace/engine/simulation'
+import { openEngine } from '@millrace/engine'
+import { Prng, SimDisk, VirtualOutside } from '@millrace/engine/simulation'
 import {
   type Aggregated,
   type AppendOptions,
+  type EventStore,
   type Fold,
   type NewEvent,
+  openStore,
   StoreError,
   type StreamRef,
   type StreamState,
 } from '@millrace/store'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { CommandRunner } from '../../src/commands/command-runner.ts'
-import { aggregate, reject } from '../../src/define/aggregate.ts'
-import { type } from '../../src/define/schema.ts'
-import type { Outcome } from '../../src/runtime/context.ts'
+import { categoriesOf } from '../../src/runtime/definitions.ts'
+import { bus, judge, type Sold, STREAMS, type Tally, traffic } from './bus.ts'
 import { MemoryStore } from './memory-store.ts'
 
-const SEEDS = 300
 const NODES = 4
-const STREAMS = 3
-const SEATS = 12
-
-/** A bus with few seats: a decision on an old state would sell one twice. */
-const bus = aggregate('bus', {
-  events: { Sold: type<{ seat: number; to: string }>() },
-  initial: () => ({ sold: [] as string[] }),
-  evolve: { Sold: (state, { to }) => ({ sold: [...state.sold, to] }) },
-  commands: { buy: type<{ to: string; seats: number }>() },
-  decide: {
-    buy: ({ to, seats }, { sold }, { Sold }) =>
-      sold.length + seats > SEATS
-        ? reject('full')
-        : Array.from({ length: seats }, (_, i) => Sold({ seat: sold.length + i, to })),
-  },
-})
 
 /** Slow, and unreliable in each way that a store may be. */
 class RoughStore extends MemoryStore {
@@ -72,7 +57,7 @@ class RoughStore extends MemoryStore {
   }
 }
 
-async function run(seed: number): Promise<{ accepted: number; duplicates: number; full: number }> {
+async function overRoughStore(seed: number): Promise<Tally> {
   const outside = new VirtualOutside(seed)
   const prng = new Prng(seed + 1)
   const store = new RoughStore(outside, prng)
@@ -80,88 +65,65 @@ async function run(seed: number): Promise<{ accepted: number; duplicates: number
     { length: NODES },
     () => new CommandRunner({ store: store.port, aggregates: [bus], outside }),
   )
-  const outcomes: { id: string; commandId: string; seats: number; outcome: Outcome<unknown> }[] = []
-  // Clients repeat a command, at any node, until it is answered; sometimes once more after that.
-  const client = async (name: number): Promise<void> => {
-    for (let n = 0; n < 4; n += 1) {
-      const id = `${prng.below(STREAMS)}`
-      const commandId = `${name}-${n}`
-      const seats = 1 + prng.below(3)
-      for (let answers = 0; answers < 1 + Math.floor(prng.below(4) / 3); ) {
-        const data = { to: commandId, seats }
-        const ask = (): Promise<Outcome<unknown>> => {
-          const node = nodes[prng.below(NODES)] as CommandRunner
-          return node.run({ tenant: '', aggregate: 'bus', id, command: 'buy', data, commandId })
-        }
-        // An impatient client asks two nodes at once.
-        const asked = prng.below(3) === 0 ? [ask(), ask()] : [ask()]
-        for (const one of await Promise.allSettled(asked)) {
-          if (one.status === 'fulfilled') {
-            outcomes.push({ id, commandId, seats, outcome: one.value })
-            answers += 1
-          } else if (one.reason?.retriable !== true) throw one.reason
-        }
-      }
-    }
-  }
-  await outside.drive(Promise.all(Array.from({ length: 8 }, (_, name) => client(name))))
-  return judge(store, outcomes)
+  const answers = await outside.drive(traffic(nodes, prng))
+  const soldOf = (id: number): Sold[] =>
+    store.eventsOf('bus', `${id}`).map(([, data]) => data as Sold)
+  return judge(
+    Array.from({ length: STREAMS }, (_, id) => soldOf(id)),
+    answers ?? [],
+  )
 }
 
-function judge(
-  store: MemoryStore,
-  outcomes: readonly {
-    id: string
-    commandId: string
-    seats: number
-    outcome: Outcome<unknown>
-  }[],
-): { accepted: number; duplicates: number; full: number } {
-  for (let id = 0; id < STREAMS; id += 1) {
-    const sold = store
-      .eventsOf('bus', `${id}`)
-      .map(([, data]) => data as { seat: number; to: string })
-    expect(sold.length).toBeLessThanOrEqual(SEATS)
-    expect(sold.map(({ seat }) => seat)).toEqual(sold.map((_, i) => i))
-    // What was answered is what is recorded: whole, once, at the version that was told.
-    const answered = outcomes.filter(one => one.id === `${id}` && one.outcome.ok)
-    for (const { commandId, seats, outcome } of answered) {
-      const places = sold.flatMap(({ to }, i) => (to === commandId ? [i + 1] : []))
-      expect(places).toHaveLength(seats)
-      expect(outcome.ok && outcome.version).toBe(places.at(-1))
-      expect((places[0] ?? 0) + seats - 1).toBe(places.at(-1))
+/** Nodes with a store each, over one log. */
+async function overStores(seed: number): Promise<Tally> {
+  const outside = new VirtualOutside(seed)
+  const prng = new Prng(seed + 1)
+  const latencyMs = () => prng.below(4)
+  const disk = new SimDisk({ timers: outside.timers, latencyMs })
+  const work = async (): Promise<Tally> => {
+    const log = await openEngine({ folder: '', disk, outside })
+    const categories = categoriesOf([{ ...bus, options: { buckets: 2 } }])
+    const open = () => openStore({ log, folder: null, categories, outside })
+    const stores = [await open(), await open(), await open()]
+    const nodes = stores.map(store => new CommandRunner({ store, aggregates: [bus], outside }))
+    const answers = await traffic(nodes, prng)
+    const reader = stores[prng.below(stores.length)] as EventStore
+    await reader.catchUp()
+    const buses: Sold[][] = []
+    for (let id = 0; id < STREAMS; id += 1) {
+      const { events } = await reader.read({ category: 'bus', id: `${id}` }).all()
+      buses.push(events.map(({ data }) => data as Sold))
     }
-    // A command that is answered more than once is answered the same each time.
-    const refused = outcomes.filter(one => one.id === `${id}` && !one.outcome.ok)
-    for (const { commandId } of refused) {
-      expect(answered.map(one => one.commandId)).not.toContain(commandId)
-    }
-    const buyers = new Set(sold.map(({ to }) => to))
-    expect(new Set(answered.map(({ commandId }) => commandId))).toEqual(buyers)
+    for (const store of stores) await store.close()
+    await log.close()
+    return judge(buses, answers)
   }
-  return {
-    accepted: outcomes.filter(({ outcome }) => outcome.ok && !outcome.duplicate).length,
-    duplicates: outcomes.filter(({ outcome }) => outcome.ok && outcome.duplicate).length,
-    full: outcomes.filter(({ outcome }) => !outcome.ok).length,
-  }
+  return (await outside.drive(work())) as Tally
 }
 
-test('nodes that race, lose answers and are asked again never sell a seat twice', async () => {
-  const seen = { accepted: 0, duplicates: 0, full: 0 }
+/** Runs all seeds, or the one of the environment; the climate must be rough enough to say something. */
+async function sweep(seeds: number, name: string, run: (seed: number) => Promise<Tally>) {
+  const seen: Tally = { accepted: 0, duplicates: 0, full: 0 }
   const only = process.env['SEED']
-  const seeds = only === undefined ? Array.from({ length: SEEDS }, (_, i) => i + 1) : [Number(only)]
-  for (const seed of seeds) {
+  const all = only === undefined ? Array.from({ length: seeds }, (_, i) => i + 1) : [Number(only)]
+  for (const seed of all) {
     try {
       const { accepted, duplicates, full } = await run(seed)
       seen.accepted += accepted
       seen.duplicates += duplicates
       seen.full += full
     } catch (cause) {
-      const replay = `SEED=${seed} npx vitest run --project sim packages/model/test/commands/races`
+      const file = 'packages/model/test/commands/races'
+      const replay = `SEED=${seed} npx vitest run --project sim ${file} -t '${name}'`
       throw new Error(`seed ${seed}; replay: ${replay}`, { cause })
     }
   }
-  if (only !== undefined) return
-  // The climate is rough enough to say something.
-  expect(Math.min(seen.accepted, seen.duplicates, seen.full)).toBeGreaterThan(SEEDS)
+  if (only === undefined) expect(Math.min(...Object.values(seen))).toBeGreaterThan(seeds)
+}
+
+describe('nodes that race and are asked again never sell a seat twice', () => {
+  test('over a store that is slow, refuses, and loses answers', () =>
+    sweep(300, 'refuses', overRoughStore))
+
+  test('over stores of their own on one log', () => sweep(12, 'on one log', overStores))
 })
