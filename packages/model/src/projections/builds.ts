@@ -9,7 +9,7 @@
  */
 import type { Projection, Query } from '../define/projection.ts'
 import { ModelError, reasonOf } from '../errors.ts'
-import type { MadeQuery, SqlDatabase, SqlSession } from '../sql/port.ts'
+import { type MadeQuery, type SqlDatabase, SqlQueryError, type SqlSession } from '../sql/port.ts'
 import { buildSuffix, madeQueries } from './handlers.ts'
 import { type Build, Ledger } from './ledger.ts'
 
@@ -38,6 +38,10 @@ type CreateTable = {
 
 /** The new build has to catch up further. */
 class NotAhead extends Error {}
+
+/** Whether a build is of no use once readers see `seen`: an earlier one, or of an older version. */
+const isReplacedBy = (seen: Build, other: Build): boolean =>
+  other.build < seen.build || other.version < seen.version
 
 const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`
 
@@ -140,7 +144,10 @@ export class Builds {
         const checkpoints = await ledger.fence(seen)
         if (!isAhead(checkpoints)) throw new NotAhead()
         for (const build of await ledger.builds(name)) {
-          if (build.build < next.build) await ledger.fence(build)
+          if (!isReplacedBy(next, build)) continue
+          await ledger.fence(build)
+          // What a build would have published, had it ever been live, is published by this one.
+          if (build.build !== seen.build) await ledger.outbox.discard(build)
         }
         await this.#moveViews(session, seen, next)
       })
@@ -226,16 +233,36 @@ export class Builds {
 
   async #moveViews(session: SqlSession, from: Build | undefined, to: Build): Promise<void> {
     const run = (sql: string) => session.execute({ sql, parameters: [] })
-    for (const [plain] of from?.tables ?? []) await run(`drop view if exists ${quoted(plain)}`)
+    const old = new Set(from?.tables.map(([plain]) => plain))
     for (const [plain, physical] of to.tables) {
-      await run(`create view ${quoted(plain)} as select * from ${quoted(physical)}`)
+      const create = `view ${quoted(plain)} as select * from ${quoted(physical)}`
+      const isThere = old.delete(plain)
+      if (isThere && (await this.#replaceView(session, `create or replace ${create}`))) continue
+      if (isThere) await run(`drop view ${quoted(plain)}`)
+      await run(`create ${create}`)
+    }
+    for (const plain of old) await run(`drop view if exists ${quoted(plain)}`)
+  }
+
+  /** PostgreSQL keeps who may read a view that is replaced; it refuses where columns changed. */
+  async #replaceView(session: SqlSession, sql: string): Promise<boolean> {
+    if (this.#sql.dialect === 'sqlite') return false
+    const run = (command: string) => session.execute({ sql: command, parameters: [] })
+    await run('savepoint millrace_view')
+    try {
+      await run(sql)
+      return true
+    } catch (error) {
+      if (!(error instanceof SqlQueryError)) throw error
+      await run('rollback to savepoint millrace_view')
+      return false
     }
   }
 
   /** Drops what builds that were replaced left, a transaction each. */
   async #dropReplaced(seen: Build): Promise<void> {
     const builds = await this.within(ledger => ledger.builds(seen.projection))
-    for (const build of builds.filter(({ build }) => build < seen.build)) {
+    for (const build of builds.filter(build => isReplacedBy(seen, build))) {
       try {
         await this.within(async (ledger, session) => {
           if (this.#sql.dialect === 'postgresql') {

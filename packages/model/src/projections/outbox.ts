@@ -60,6 +60,15 @@ export class Outbox {
     }
   }
 
+  /** Removes what a build wrote. */
+  async discard({ projection, build }: BuildId): Promise<void> {
+    await this.#db
+      .deleteFrom('millrace_outbox')
+      .where('projection', '=', projection)
+      .where('build', '=', build)
+      .execute()
+  }
+
   /** Rows that wait, held back or not. */
   async count(projection: string): Promise<number> {
     const row = await this.#db

@@ -36,6 +36,8 @@ export type PageTools = {
   readonly now: () => number
   /** Waits before the next attempt; throws when the processor is stopped. */
   readonly backOff: (attempt: number) => Promise<void>
+  /** To be awaited between events, if it is a promise: others have their turn. */
+  readonly turn: () => Promise<void> | undefined
   /** Whether the changes of an event are to be published, or were by an earlier build. */
   readonly publishes: (event: RecordedEvent) => boolean
 }
@@ -54,6 +56,9 @@ export type PageOutcome = {
   /** Changes that wait to be published. */
   readonly changes: number
 }
+
+/** How many events are handled between looks at the clock. */
+const TURN_EVENTS = 32
 
 /** Not the handler's fault: the database's, or another instance's. */
 const FOREIGN: ReadonlySet<string> = new Set<ModelError['code']>([
@@ -189,6 +194,10 @@ export class PageHandler {
         topic === undefined ? handlers.one(pass.session, event) : this.#captured(pass, event)
       if (waits !== undefined) await waits
       pass.handled += 1
+      if (pass.handled % TURN_EVENTS === 0) {
+        const turn = this.#tools.turn()
+        if (turn !== undefined) await turn
+      }
     }
     return []
   }

@@ -128,7 +128,7 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
     try {
       await this.#supervisor.start()
     } catch (error) {
-      if (!(error instanceof ModelError && error.code === 'PROCESSOR_STOPPED')) throw error
+      if (!isModelError(error, 'PROCESSOR_STOPPED')) throw error
     }
   }
 
@@ -229,6 +229,7 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
     this.#live = liveRunner
     this.#next = nextRunner
     this.#refusal = undefined
+    this.#isSwitching = false
     for (const [build, takeover] of this.#takeovers) {
       if (build > seen.build) continue
       this.#takeovers.delete(build)
@@ -246,6 +247,9 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
         signal,
         runners.map(runner => either => runner.run(either)),
       )
+    } catch (error) {
+      // The build that was just replaced had a page under way: planned, and no failure.
+      if (!(this.#isSwitching && isModelError(error, 'CHECKPOINT_MOVED'))) throw error
     } finally {
       stopTicking()
     }
@@ -310,8 +314,9 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
     const seen = this.#seen
     if (next === undefined || seen === undefined || this.#isSwitching || !next.isCaughtUp) return
     this.#isSwitching = true
+    let isDone = false
     try {
-      const isDone = await this.#builds.switchTo(next.build, seen, checkpoints => {
+      isDone = await this.#builds.switchTo(next.build, seen, checkpoints => {
         const old = mergePositions(checkpoints.map(positionsOf))
         return covers(next.positions, old, this.#categories)
       })
@@ -322,10 +327,11 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
       this.#context.onEvent({ kind: 'projection-switched', projection: name, from, to })
       this.#supervisor.again()
     } catch (error) {
-      if (!(error instanceof ModelError) || error.code !== 'SWITCH_REFUSED') throw error
+      if (!isModelError(error, 'SWITCH_REFUSED')) throw error
       this.#refusal = reasonOf(error)
     } finally {
-      this.#isSwitching = false
+      // Once it is done, the next plan ends the switch.
+      if (!isDone) this.#isSwitching = false
     }
   }
 
@@ -379,6 +385,7 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
       parkedMax: values['projection.parked.max'],
       pageSize: this.#pageSize,
       idleMs: values['projection.idle.ms'],
+      turn: turnsOf(outside, values['projection.turn.ms']),
       now: () => outside.clock.now(),
       publishes: event =>
         isFirst || build.build === this.#seen?.build || !isPassed(this.#published, event),
@@ -433,6 +440,27 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
     this.#takeovers.clear()
     if (reason === undefined) return
     this.#context.onEvent({ kind: 'processor-stopped', processor: this.name, reason })
+  }
+}
+
+const isModelError = (error: unknown, code: ModelError['code']): boolean =>
+  error instanceof ModelError && error.code === code
+
+/**
+ * Lets others of this process have their turn once the time is up: handlers on SQLite never wait
+ * for anything, and a page of a thousand events would hold commands up for as long as it takes.
+ */
+function turnsOf(outside: ProjectionContext['outside'], turnMs: number) {
+  const { clock, timers } = outside
+  let beganAt = clock.monotonic()
+  return (): Promise<void> | undefined => {
+    if (clock.monotonic() - beganAt < turnMs) return undefined
+    return new Promise(resolve => {
+      timers.soon(() => {
+        beganAt = clock.monotonic()
+        resolve()
+      })
+    })
   }
 }
 

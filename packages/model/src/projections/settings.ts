@@ -22,6 +22,7 @@ export const PROJECTION_SETTINGS: {
   readonly 'projection.parked.max': IntegerSetting
   readonly 'projection.idle.ms': IntegerSetting
   readonly 'projection.lag.ms': IntegerSetting
+  readonly 'projection.turn.ms': IntegerSetting
   readonly 'projection.waiters.max': IntegerSetting
   readonly 'projection.outbox.max': IntegerSetting
   readonly 'projection.outbox.page': IntegerSetting
@@ -75,6 +76,12 @@ export const PROJECTION_SETTINGS: {
     10,
     600_000,
     'How often the end of the log is looked at, for lag and time left.',
+  ),
+  'projection.turn.ms': integer(
+    5,
+    0,
+    60_000,
+    'How long handlers that wait for nothing may run before commands and others have their turn.',
   ),
   'projection.waiters.max': integer(
     10_000,
