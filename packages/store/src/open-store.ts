@@ -6,6 +6,7 @@ import {
   type ClientOutside,
   resolveSettings,
   type SettingValues,
+  sleep,
   systemClientOutside,
 } from '@millrace/log'
 import { AuditLog } from './audit/audit-log.ts'
@@ -30,12 +31,15 @@ import { Settler } from './on-log/settler.ts'
 import { ChangeSignal } from './on-log/signal.ts'
 import type { ReaderParts } from './on-log/stream-reader.ts'
 import { Tail } from './on-log/tail.ts'
-import { openPersonal } from './open-personal.ts'
+import { type OpenPersonal, openPersonal } from './open-personal.ts'
 import type { StoreEvent, StoreOptions } from './options.ts'
 import { OWN_PREFIX } from './own-topics/own-topic.ts'
 import { touch } from './personal/key-index.ts'
 import type { EventStore } from './port.ts'
 import { STORE_SETTINGS } from './settings.ts'
+
+/** Between reads of a log that brought nothing. */
+const READ_AGAIN_MS = 10
 
 type Values = SettingValues<typeof STORE_SETTINGS>
 
@@ -64,10 +68,12 @@ export async function openStoreOver(
     values['category.buckets'],
   )
   const kv = await openIndex(values['index.cache.bytes'])
+  const opening = new Opening(options, values, kv, categories)
   let store: EventStore
   try {
-    store = await new Opening(options, values, kv, categories).open()
+    store = await opening.open()
   } catch (error) {
+    await opening.abandon()
     await kv.close()
     throw error
   }
@@ -102,6 +108,7 @@ class Opening {
   readonly #buckets = new Map<string, readonly Bucket[]>()
   readonly #all: Bucket[] = []
   #appender: Appender | undefined
+  #personal: OpenPersonal | undefined
 
   constructor(
     options: StoreOptions,
@@ -139,6 +146,7 @@ class Opening {
       () => this.#advanced.changed(),
     )
     const personal = await openPersonal(this.#options, this.#kv, values, this.#outside)
+    this.#personal = personal
     const opener = new EventOpener(personal.data)
     const reader = { log: log.id, kv: this.#kv, opener, states: personal.states }
     const controls = new ControlWriter(
@@ -169,6 +177,7 @@ class Opening {
         advanced: this.#advanced,
         closing: this.#closing.signal,
         pageBytes: values['read.page.bytes'],
+        pause: () => sleep(this.#outside.timers, READ_AGAIN_MS, this.#closing.signal),
       },
       appender: this.#appender,
       controls,
@@ -191,6 +200,12 @@ class Opening {
         await this.#kv.close()
       },
     })
+  }
+
+  /** Ends what had begun when opening failed. */
+  async abandon(): Promise<void> {
+    this.#closing.abort()
+    await this.#personal?.close()
   }
 
   #openAppender(

@@ -23,6 +23,8 @@ export type AllReaderParts = {
   readonly advanced: ChangeSignal
   readonly closing: AbortSignal
   readonly pageBytes: number
+  /** Between reads that brought nothing. */
+  readonly pause: () => Promise<void>
 }
 
 /** What is read. */
@@ -61,6 +63,7 @@ export async function* readAllEvents(
       await parts.advanced.wait(read.signal)
       continue
     }
+    const before = behind.map(bucket => positions.get(bucket))
     const results = await fetchBehind(parts, behind, positions, read.signal)
     for await (const page of pagesOf(parts, read, results, positions)) {
       const events = page.awaited ? await Promise.all(page.events) : page.events
@@ -74,6 +77,8 @@ export async function* readAllEvents(
       }
       if (read.signal?.aborted) return
     }
+    // A log that fails for a moment is not asked again at once.
+    if (behind.every((bucket, i) => positions.get(bucket) === before[i])) await parts.pause()
   }
 }
 

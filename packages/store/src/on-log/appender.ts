@@ -178,15 +178,28 @@ export class Appender {
     return id
   }
 
-  /** Takes no more, waits for what is under way until its deadline, then gives up. */
+  /**
+   * Takes no more, and resolves when everybody is answered, at the latest at his deadline. An outcome
+   * that is still unknown then is settled by whoever opens the store next.
+   */
   async close(): Promise<void> {
     this.#closing.abort()
-    if (this.#work > 0) {
+    if (this.#unanswered() > 0) {
       await new Promise<void>(resolve => {
         this.#idle = resolve
       })
     }
     this.#sweep?.cancel()
+  }
+
+  #unanswered(): number {
+    let count = 0
+    for (const lanes of this.#lanes.values()) {
+      for (const { current, waiting } of lanes.values()) {
+        for (const pending of [current, ...waiting]) if (!pending.answered) count += 1
+      }
+    }
+    return count
   }
 
   // --- judging ---------------------------------------------------------------------------------
@@ -336,7 +349,7 @@ export class Appender {
         this.#judge(next)
       }
     }
-    if (this.#work === 0) this.#idle?.()
+    if (this.#idle !== null && this.#unanswered() === 0) this.#idle()
   }
 
   // --- writing ---------------------------------------------------------------------------------
@@ -559,18 +572,22 @@ export class Appender {
     })
   }
 
-  /** Answers those whose time is over. A stream stays blocked until its outcome is known. */
+  /**
+   * Answers those whose time is over or whose bucket has stopped. A stream stays blocked until its
+   * outcome is known.
+   */
   #expire(): void {
     const now = this.#outside.clock.monotonic()
-    const late = (pending: PendingAppend): boolean =>
-      !pending.answered && pending.request.deadline <= now
-    for (const lanes of this.#lanes.values()) {
-      for (const lane of lanes.values()) {
-        const { current, waiting } = lane
-        if (late(current)) current.reject(timedOut(current))
-        for (const pending of waiting) if (late(pending)) pending.reject(timedOut(pending))
+    for (const [bucket, lanes] of this.#lanes) {
+      for (const { current, waiting } of lanes.values()) {
+        for (const pending of [current, ...waiting]) {
+          if (pending.answered) continue
+          if (bucket.failure !== null) pending.reject(bucket.failure)
+          else if (pending.request.deadline <= now) pending.reject(timedOut(pending))
+        }
       }
     }
+    if (this.#idle !== null && this.#unanswered() === 0) this.#idle()
   }
 }
 
