@@ -39,6 +39,10 @@ export async function hostApplication(
     folder: applicationFolder(node.data, name),
     onEvent: event => logger.info({ part: 'application', ...event }, event.kind),
   })
+  node.applications.add(name, {
+    processors: () => application.processors(),
+    projections: Object.values(application.projections),
+  })
   const closing = new AbortController()
   let traffic: Promise<void> = Promise.resolve()
   if (options.demo && demo !== undefined) {
@@ -58,6 +62,7 @@ export async function hostApplication(
   return {
     close: async () => {
       shown?.end()
+      node.applications.remove(name)
       closing.abort()
       await traffic
       await application.close()

@@ -1,10 +1,15 @@
 /**
  * Runs the lines of a file as commands: lines of one stream one after the other, those of different
  * streams side by side, at most `concurrency` under way. A refused command stops the import: what
- * the file says happened, and the aggregate says it cannot have.
+ * the file says happened, and the aggregate says it cannot have. The same file may be imported again
+ * at any time, and after a stop at any moment: what is there already is passed over.
  */
+import type { CommandMessage, Outcome } from '@millrace/model'
+import { CommandError, EXIT } from '../exit-codes.ts'
 import type { ImportedCommand } from './define-application.ts'
 import type { RunningApplication } from './run-application.ts'
+
+const ADVICE = 'What was imported stays. Correct the file and import it again.'
 
 /** How far an import is. */
 export type ImportProgress = {
@@ -15,9 +20,15 @@ export type ImportProgress = {
   known: number
 }
 
+type Accepted = Extract<Outcome<unknown>, { ok: true }>
+
 /** A line that did not go in. */
-export class ImportFailure extends Error {
-  override readonly name = 'ImportFailure'
+export class ImportFailure extends CommandError {
+  override readonly name: string = 'ImportFailure'
+
+  constructor(line: number, message: string, cause?: unknown) {
+    super(`line ${line}: ${message}`, EXIT.failed, ADVICE, cause)
+  }
 }
 
 /** See the head of the file. */
@@ -45,9 +56,13 @@ export class Importer {
   /** Takes a line; resolves when there is room for another. @throws ImportFailure of an earlier one */
   async line(text: string): Promise<void> {
     this.progress.lines += 1
-    const command = this.#parse(text, this.progress.lines)
-    const stream = `${command.tenant ?? ''}\0${command.aggregate}\0${command.id}`
     const number = this.progress.lines
+    const command = this.#parse(text, number)
+    const stream = `${command.tenant ?? ''}\0${command.aggregate}\0${command.id}`
+    if (command.version !== undefined && command.version < (this.#versions.get(stream) ?? 0)) {
+      this.progress.known += 1
+      return
+    }
     const before = this.#streams.get(stream) ?? Promise.resolve()
     this.#underWay += 1
     const run = before
@@ -82,27 +97,41 @@ export class Importer {
     try {
       return this.#importLine(JSON.parse(text))
     } catch (cause) {
-      const message = cause instanceof Error ? cause.message : String(cause)
-      throw new ImportFailure(`line ${line}: ${message}`, { cause })
+      throw new ImportFailure(line, reasonsOf(cause), cause)
     }
   }
 
   async #run(command: ImportedCommand, stream: string, line: number): Promise<void> {
     const { version, tenant = '', ...message } = command
-    if (version !== undefined && version < (await this.#versionOf(command, stream))) {
-      this.progress.known += 1
-      return
+    if (version !== undefined) {
+      const known = await this.#versionOf(command, stream)
+      if (version < known) {
+        this.progress.known += 1
+        return
+      }
+      if (version > known) {
+        throw new ImportFailure(
+          line,
+          `${command.aggregate} ${command.id} has ${known} events, and this is number ${version + 1}: there are lines missing before it`,
+        )
+      }
     }
-    const outcome = await this.#application.commands.run({ ...message, tenant })
-    if (!outcome.ok) {
-      const reason = JSON.stringify(outcome.reason)
-      throw new ImportFailure(
-        `line ${line}: ${command.aggregate} ${command.id} refuses ${command.command}: ${reason}`,
-      )
-    }
+    const outcome = await this.#command({ ...message, tenant }, line)
     if (version !== undefined) this.#versions.set(stream, outcome.version)
     if (outcome.duplicate) this.progress.known += 1
     else this.progress.imported += 1
+  }
+
+  async #command(message: CommandMessage, line: number): Promise<Accepted> {
+    const outcome = await this.#application.commands.run(message).catch((cause: unknown) => {
+      throw new ImportFailure(line, reasonsOf(cause), cause)
+    })
+    if (outcome.ok) return outcome
+    const reason = JSON.stringify(outcome.reason)
+    throw new ImportFailure(
+      line,
+      `${message.aggregate} ${message.id} refuses ${message.command}: ${reason}`,
+    )
   }
 
   /** The version of a stream, asked once and then known from what is imported. */
@@ -114,4 +143,24 @@ export class Importer {
     this.#versions.set(stream, version)
     return version
   }
+}
+
+/** A failed validation: Standard Schema, and zod's own errors, have issues with paths. */
+type Issues = {
+  readonly issues: readonly {
+    readonly message: string
+    readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[]
+  }[]
+}
+
+/** What is wrong with a line, by field where that is known: `amount: expected number`. */
+function reasonsOf(cause: unknown): string {
+  const { issues } = cause as Partial<Issues>
+  if (!Array.isArray(issues)) return cause instanceof Error ? cause.message : String(cause)
+  return (cause as Issues).issues
+    .map(({ path = [], message }) => {
+      const keys = path.map(part => String(typeof part === 'object' ? part.key : part))
+      return keys.length === 0 ? message : `${keys.join('.')}: ${message}`
+    })
+    .join('; ')
 }

@@ -23,8 +23,8 @@ export type RunOptions = {
   readonly log: Log
   /** `null`: indexes and read models in memory. */
   readonly folder: string | null
-  /** Commands alone, without projections, sagas and effects. Default false. */
-  readonly commandsOnly?: boolean
+  /** What runs beside commands: nothing; projections; sagas and effects, too. Default all. */
+  readonly parts?: 'commands' | 'projections' | 'all'
   readonly onEvent?: (event: ModelEvent | StoreEvent) => void
 }
 
@@ -40,13 +40,14 @@ export async function runApplication(
   options: RunOptions,
 ): Promise<RunningApplication> {
   const { name, aggregates, projections, sagas, effects, middleware, keys, settings } = definition
-  const all = options.commandsOnly !== true
+  const { parts = 'all' } = options
+  const all = parts === 'all'
   const application = await startApplication({
     name,
     log: options.log,
     folder: options.folder,
     aggregates,
-    ...(all && projections !== undefined ? { projections } : {}),
+    ...(parts !== 'commands' && projections !== undefined ? { projections } : {}),
     ...(all && sagas !== undefined ? { sagas } : {}),
     ...(all && effects !== undefined ? { effects } : {}),
     ...(middleware === undefined ? {} : { middleware }),

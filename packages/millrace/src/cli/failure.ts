@@ -25,19 +25,26 @@ export function failureText(error: unknown, debug: boolean): string {
 }
 
 function messageOf(error: unknown): string {
-  if (error instanceof LogError) return `${error.message} (${error.code})`
+  if (isOfAList(error)) return `${error.message} (${error.code})`
   return error instanceof Error ? error.message : String(error)
 }
 
 function adviceOf(error: unknown): string | undefined {
-  if (error instanceof LogError) return error.operator
+  if (isOfAList(error)) return error.operator
   return error instanceof CommandError ? error.advice : undefined
+}
+
+/** Errors of closed lists, of the log, the store and the model: read the same way. */
+function isOfAList(
+  error: unknown,
+): error is Error & { readonly code: string; readonly operator: string } {
+  return error instanceof Error && 'code' in error && 'operator' in error
 }
 
 /** Whether the message alone is for users. */
 function isExpected(error: unknown): boolean {
   return (
-    error instanceof LogError ||
+    isOfAList(error) ||
     error instanceof CommandError ||
     error instanceof ConfigError ||
     error instanceof RangeError

@@ -9,6 +9,7 @@ import type { ConsumeOptions } from '../commands/consume.ts'
 import type { DumpOptions } from '../commands/dump.ts'
 import type { ResetGroupOptions } from '../commands/groups.ts'
 import type { ProduceOptions } from '../commands/produce.ts'
+import type { ProjectionFlags, Projections, RedriveOptions } from '../commands/projections.ts'
 import type { RepairOptions } from '../commands/repair.ts'
 import type {
   DiffStreamOptions,
@@ -78,6 +79,7 @@ export function buildProgram(runner: Runner, version: string): Command {
   addFiles(program, runner)
   addApplications(program, runner)
   addStreams(program, runner)
+  addProjections(program, runner)
   program
     .command('completion')
     .description('print a completion script; see its first lines for how to install it')
@@ -372,6 +374,71 @@ function addStreams(program: Command, runner: Runner): void {
     .action((category: string, id: string, options: DiffStreamOptions & LogFlags) =>
       runner.withLog(options, async context =>
         (await import('../commands/streams.ts')).diffStream(context, category, id, options),
+      ),
+    )
+}
+
+function addProjections(program: Command, runner: Runner): void {
+  const projections = program.command('projections').description('list, rebuild, parked, redrive')
+  const about = (command: Command): Command =>
+    withData(aboutFiles(command)).option(
+      '--http <HOST:PORT>',
+      'HTTP side of the node that runs it (MILLRACE_HTTP; 127.0.0.1:8080)',
+    )
+  type Flags = ProjectionFlags & CommandFlags
+  const run = async (
+    name: string,
+    flags: Flags,
+    body: (context: CommandContext, projections: Projections) => Promise<ExitCode>,
+  ): Promise<void> => {
+    const { inFolder, onNode } = await import('../commands/projections.ts')
+    const { data } = flags
+    if (data === undefined) {
+      return runner.alone(flags, context => body(context, onNode(name, flags)))
+    }
+    return runner.withLog({ ...flags, data }, context =>
+      inFolder(context, name, data, own => body(context, own)),
+    )
+  }
+  about(projections.command('list').description('the read models of an application'))
+    .argument('<application>')
+    .action((name: string, flags: Flags) =>
+      run(name, flags, async (context, all) =>
+        (await import('../commands/projections.ts')).listProjections(context, all),
+      ),
+    )
+  about(
+    projections.command('rebuild').description('make a read model anew, beside the present one'),
+  )
+    .argument('<application>')
+    .argument('<projection>')
+    .action((name: string, projection: string, flags: Flags) =>
+      run(name, flags, async (context, all) =>
+        (await import('../commands/projections.ts')).rebuildProjection(context, all, projection),
+      ),
+    )
+  about(projections.command('parked').description('streams that are passed over, and why'))
+    .argument('<application>')
+    .argument('[projection]')
+    .action((name: string, projection: string | undefined, flags: Flags) =>
+      run(name, flags, async (context, all) =>
+        (await import('../commands/projections.ts')).listParked(context, all, projection),
+      ),
+    )
+  about(projections.command('redrive').description('handle parked streams after all'))
+    .argument('<application>')
+    .argument('<projection>')
+    .option('-n, --limit <n>', 'at most so many, the oldest first (default: 100)', wholeNumber)
+    .option('--stream <CATEGORY/ID>', 'only this one')
+    .option('--tenant <name>', 'with --stream: its tenant')
+    .action((name: string, projection: string, flags: Flags & RedriveOptions) =>
+      run(name, flags, async (context, all) =>
+        (await import('../commands/projections.ts')).redriveProjection(
+          context,
+          all,
+          projection,
+          flags,
+        ),
       ),
     )
 }

@@ -18,6 +18,7 @@ import { type LogContext, printAnswer, printRows } from '../cli/context.ts'
 import { CommandError, EXIT, type ExitCode } from '../exit-codes.ts'
 import { LineSplitter } from '../text/line-splitter.ts'
 import { count, span } from '../text/quantity.ts'
+import { unzipped } from '../text/unzipped.ts'
 import { openInput } from './input.ts'
 import { ProduceProgress } from './produce-progress.ts'
 
@@ -50,7 +51,7 @@ export async function importFile(
     await using application = await runApplication(definition, {
       log: context.log,
       folder,
-      commandsOnly: true,
+      parts: 'commands',
     })
     const importer = new Importer(application, importLine, options.concurrency)
     const { progress } = importer
@@ -63,7 +64,7 @@ export async function importFile(
         : undefined
     const from = performance.now()
     try {
-      await feed(importer, input.chunks)
+      await feed(importer, unzipped(input.chunks, context.signal))
     } finally {
       shown?.end()
     }

@@ -121,7 +121,7 @@ export async function diffStream(
     await using application = await runApplication(definition, {
       log: context.log,
       folder,
-      commandsOnly: true,
+      parts: 'commands',
     })
     const { version } = await application.store.state({ tenant, category, id })
     if (version === 0) throw noStream(category, id)

@@ -1,12 +1,14 @@
 /**
  * The node's HTTP side: `/healthz` (the process answers), `/readyz` (it takes records, or 503 with
- * the reason) and `/metrics`. Nothing else, and nothing that changes anything.
+ * the reason), `/metrics`, and `/applications` (see applications-api, which also says who may change
+ * something). Nothing else.
  *
  * Bounds: connections, size of headers, time for a request to arrive, idle time of a connection;
- * bodies are never read.
+ * bodies are read under `/applications` only, up to their bound.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { ApplicationsApi } from './applications-api.ts'
 import { type Address, formatAddress } from './listen-address.ts'
 import type { Page } from './metrics-page.ts'
 
@@ -29,6 +31,8 @@ export type HttpServerOptions = {
   readonly headersBytesMax: number
   readiness(): Readiness
   metrics(): Promise<Page>
+  /** Applications that run within the node. */
+  readonly applications?: ApplicationsApi
 }
 
 /** A listening HTTP side. */
@@ -62,12 +66,16 @@ async function answer(
   response: ServerResponse,
   options: HttpServerOptions,
 ): Promise<void> {
+  const path = request.url?.split('?', 1)[0] ?? ''
+  if (options.applications !== undefined && /^\/applications(\/|$)/.test(path)) {
+    return answerApplications(request, response, path.replace(/\/$/, ''), options.applications)
+  }
   request.resume()
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.setHeader('allow', 'GET, HEAD')
     return send(response, 405, { error: 'only GET is answered here' })
   }
-  switch (request.url?.split('?', 1)[0]) {
+  switch (path) {
     case '/healthz':
       return send(response, 200, { status: 'alive' })
     case '/readyz': {
@@ -78,7 +86,25 @@ async function answer(
     case '/metrics':
       return sendMetrics(response, options)
     default:
-      return send(response, 404, { error: 'there are /healthz, /readyz and /metrics' })
+      return send(response, 404, {
+        error: 'there are /healthz, /readyz, /metrics and /applications',
+      })
+  }
+}
+
+async function answerApplications(
+  request: IncomingMessage,
+  response: ServerResponse,
+  path: string,
+  applications: ApplicationsApi,
+): Promise<void> {
+  try {
+    const { status, body } = await applications.answer(request, path)
+    send(response, status, body)
+  } catch (error) {
+    send(response, 500, { error: error instanceof Error ? error.message : String(error) })
+  } finally {
+    request.resume()
   }
 }
 

@@ -23,10 +23,12 @@ import { type Config, ConfigError } from '../config/resolve-config.ts'
 import { settingsOf } from '../config/tables.ts'
 import { topicDefaultsOf } from '../config/topic-defaults.ts'
 import { CommandError, EXIT } from '../exit-codes.ts'
+import { ApplicationsApi } from './applications-api.ts'
 import type { HttpServer, Readiness } from './http-server.ts'
 import { type Address, formatAddress, isLoopback, parseAddress } from './listen-address.ts'
 import type { Logger } from './logger.ts'
 import { MetricsPage } from './metrics-page.ts'
+import { processorMetrics } from './processor-metrics.ts'
 import { readinessOf } from './readiness.ts'
 
 const DRAIN_MS_MAX = 10_000
@@ -42,6 +44,8 @@ export interface RunningNode extends AsyncDisposable {
   readonly data: string
   /** The log itself, for use in the same process. */
   readonly log: Engine
+  /** What runs within the node: shown and administered on the HTTP side. */
+  readonly applications: ApplicationsApi
   /** Sends the answers in flight, syncs everything, closes. */
   stop(): Promise<void>
 }
@@ -76,6 +80,7 @@ class StartingNode {
   #listener: Listener | null = null
   #http: HttpServer | null = null
   #stopping: Promise<void> | null = null
+  readonly #applications = new ApplicationsApi()
 
   constructor(settings: NodeSettings, addresses: Addresses, logger: Logger) {
     this.#settings = settings
@@ -106,6 +111,7 @@ class StartingNode {
       http: this.#http?.address ?? null,
       data,
       log: engine,
+      applications: this.#applications,
       stop,
       [Symbol.asyncDispose]: stop,
     }
@@ -159,7 +165,11 @@ class StartingNode {
         requestTimeoutMs: this.#settings['http.request.timeout.ms'],
         headersBytesMax: this.#settings['http.headers.max.bytes'],
         readiness: () => this.#readiness(),
-        metrics: () => page.render(),
+        metrics: async () => {
+          const { contentType, body } = await page.render()
+          return { contentType, body: body + processorMetrics(this.#applications) }
+        },
+        applications: this.#applications,
       }),
     )
   }
