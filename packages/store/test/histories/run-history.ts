@@ -4,6 +4,9 @@ import type { Engine } from '@millrace/engine'
 import { Prng } from '@millrace/engine/simulation'
 import { linearizabilityProblems } from '../../src/conformance/linearizability.ts'
 import { openStore } from '../../src/index.ts'
+import type { KeyValueChange } from '../../src/kv/key-value.ts'
+import { openStoreOver } from '../../src/open-store.ts'
+import { KeptIndex } from './kept-index.ts'
 import { FAIR, Link, Machine, type Weather } from './machine.ts'
 import { type Following, Reader } from './reader.ts'
 import { CATEGORY, Histories, type Instance, nameOf, streamOf, Writer } from './writers.ts'
@@ -36,8 +39,9 @@ export class Violation extends Error {
 
 export type HistoryOptions = {
   readonly plan?: (plan: HistoryPlan) => HistoryPlan
-  /** Puts something broken in a store's way. */
+  /** Puts something broken in place of a store's log, or of what is left of its index. */
   readonly harm?: (link: Link) => Link['log']
+  readonly keeps?: (change: KeyValueChange) => boolean
 }
 
 /** After the last call: late copies have come by then, and stores have settled what stood open. */
@@ -83,6 +87,7 @@ class Run {
   readonly #writers: readonly Writer[]
   readonly #readers: readonly Reader[]
   readonly #streams: readonly string[]
+  readonly #indexes: readonly KeptIndex[]
   readonly #harm: HistoryOptions['harm']
   #instances: Instance[] = []
   #opened = 0
@@ -100,6 +105,10 @@ class Run {
       const { calls } = this.#plan
       return new Writer(`w${i}`, this.#prng.fork(), this.#histories, this.#streams, calls)
     })
+    this.#indexes = Array.from(
+      { length: this.#plan.instances },
+      () => new KeptIndex(this.#prng.fork(), options.keeps),
+    )
     this.#readers = Array.from({ length: this.#plan.readers }, () => new Reader(this.#prng.fork()))
   }
 
@@ -120,7 +129,7 @@ class Run {
     }
     let over = false
     const life = async (): Promise<void> => {
-      for (let i = 0; i < this.#plan.instances; i += 1) await this.#open(engine)
+      for (let i = 0; i < this.#plan.instances; i += 1) await this.#open(engine, i)
       const instances = (): readonly Instance[] => this.#instances
       const pause = (): Promise<void> => outside.sleep(this.#prng.below(20))
       const reading = this.#readers.map(reader => reader.work(instances, pause, () => over))
@@ -138,30 +147,41 @@ class Run {
     machine.crash(this.#prng.pick(['kill', 'power']))
   }
 
-  async #open(engine: Engine): Promise<void> {
+  /** Opens an instance on one of the places, with what is left of the index there. */
+  async #open(engine: Engine, place: number): Promise<void> {
     const name = `store ${this.#opened}`
     this.#opened += 1
-    const link = new Link(name, this.#machine, engine, this.#prng.fork(), this.#plan.weather)
-    const store = openStore({
-      log: this.#harm?.(link) ?? link.log,
-      folder: null,
-      categories: { [CATEGORY]: { buckets: this.#plan.buckets } },
-      outside: link.outside,
-      settings: { 'append.attempts.max': this.#prng.pick([2, 16]) },
-    })
-    this.#instances.push({ link, store: await store })
+    const prng = this.#prng.fork()
+    const link = new Link(name, this.#machine, engine, prng.fork(), this.#plan.weather)
+    const index = this.#indexes[place] as KeptIndex
+    const store = openStoreOver(
+      {
+        log: this.#harm?.(link) ?? link.log,
+        folder: null,
+        categories: { [CATEGORY]: { buckets: this.#plan.buckets } },
+        outside: link.outside,
+        settings: {
+          'append.attempts.max': prng.pick([2, 16]),
+          'append.rounds.max': prng.pick([1, 2, 8]),
+          'index.flush.ms': prng.pick([1, 20, 250]),
+          'index.page.bytes': 1024,
+          'streams.cache': 100,
+        },
+      },
+      () => index.open(link),
+    )
+    this.#instances[place] = { link, store: await store }
   }
 
   /** Instances die now and then, and others open in their place. */
   async #dying(engine: Engine, over: () => boolean): Promise<void> {
     while (!over()) {
-      await this.#machine.outside.sleep(this.#prng.between(50, 2000))
+      await this.#machine.outside.sleep(this.#prng.between(5, 200))
       if (over() || !this.#prng.chance(0.5)) continue
-      const victim = this.#prng.pick(this.#instances)
-      victim.link.kill()
+      const place = this.#prng.below(this.#plan.instances)
+      this.#instances[place]?.link.kill()
       this.#deaths += 1
-      this.#instances = this.#instances.filter(instance => instance !== victim)
-      await this.#open(engine)
+      await this.#open(engine, place)
     }
   }
 
@@ -207,8 +227,8 @@ class Run {
     let [appended, unknown, conflicts, events] = [0, 0, 0, 0]
     for (const [stream, content] of contents) {
       const operations = this.#histories.operations.get(stream) ?? []
-      // An instance may lag behind what others have written.
-      const reads = this.#plan.instances === 1 && this.#deaths === 0 ? 'all' : 'own'
+      // An instance may lag behind what others have written; a new one has read it all.
+      const reads = this.#plan.instances === 1 ? 'all' : 'own'
       const problems = linearizabilityProblems({ operations, content }, { reads })
       if (problems.length > 0) throw new Violation(`stream ${stream}: ${problems.join('\n')}`)
       events += content.length
