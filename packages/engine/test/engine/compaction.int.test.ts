@@ -261,6 +261,27 @@ describe('a cleaning that the disk does not let end', () => {
   })
 })
 
+test('an old file that the disk does not let go is told of, and goes later', async () => {
+  const folder = temporaryFolder()
+  const events: EngineEvent[] = []
+  let stuck = true
+  const disk = new WrappedDisk(nodeDisk(folder), {
+    onUnlink: path => {
+      if (stuck && path.endsWith('.log')) throw new DiskError('EIO', path, 'no unlink')
+    },
+  })
+  const engine = await open({ folder, disk, onEvent: event => events.push(event) })
+  await createTopic(engine, 't', COMPACT)
+  const last = await fill(engine, 't', 10, 5)
+  expect(await codeOf(engine.compactNow('t'))).toBe('KAFKA_STORAGE_ERROR')
+  expect(events.some(({ message }) => message.includes('an old segment stays'))).toBe(true)
+  expect(await read(engine, 't')).toEqual(last)
+  stuck = false
+  await engine.compactNow('t')
+  const names = readdirSync(join(folder, 'partitions', '16')).filter(name => name.endsWith('.log'))
+  expect(names).toEqual([`${FIRST_SEGMENT}-1.log`])
+})
+
 describe('a cleaned segment', () => {
   async function cleaned() {
     const folder = temporaryFolder()

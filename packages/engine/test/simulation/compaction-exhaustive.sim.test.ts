@@ -158,7 +158,7 @@ describe.each(Object.entries(SCRIPTS))('%s', (_, steps) => {
 
   test('recovery can be crashed anywhere', async () => {
     let runs = 0
-    for (let n = 3; ; n += 5) {
+    for (let n = 3; ; n += 8) {
       const dead = await dieAt(steps, n, 'before')
       if (dead === undefined) break
       for (let m = 1; ; m += 1) {

@@ -15,7 +15,7 @@ import type { Checkpointer } from '../checkpointer.ts'
 import { DamageError } from '../damage.ts'
 import type { LogStore } from '../log-store.ts'
 import type { PartitionLog, PartitionRecord } from '../partition-log.ts'
-import { isSparse, segmentName } from '../segment.ts'
+import { isSparse, type Segment, segmentName } from '../segment.ts'
 import { CleaningObsolete } from './cleaning-output.ts'
 import { type CleaningPlan, type PlannedSegment, planCleaning } from './cleaning-plan.ts'
 import { Pace, Stopped } from './pace.ts'
@@ -64,6 +64,14 @@ export class Cleaner {
 
   /** One pass over all compacted partitions; failures are told as events. */
   async run(): Promise<void> {
+    try {
+      await this.#pass()
+    } catch (cause) {
+      this.#parts.onEvent({ level: 'error', message: `cleaning has failed: ${String(cause)}` })
+    }
+  }
+
+  async #pass(): Promise<void> {
     const { store } = this.#parts
     const now = store.outside.clock.now()
     const idle = this.#partitions().filter(partition => mayRoll(partition, now))
@@ -91,12 +99,18 @@ export class Cleaner {
     await this.#mustCheckpoint()
     const reports: CompactedPartition[] = []
     for (const partition of partitions) reports.push(await this.#cleanAsked(partition))
+    const old = partitions.flatMap(({ replacedSegments }) => replacedSegments)
     await this.#mustCheckpoint()
+    const left = partitions.flatMap(({ replacedSegments }) => replacedSegments)
+    const first = left.find(replaced => old.includes(replaced))?.segment
+    if (first !== undefined) {
+      throw new LogError('KAFKA_STORAGE_ERROR', `${first.path} could not be taken away yet`)
+    }
     await this.#scrubJournal()
     return reports
   }
 
-  /** A checkpoint is durable: files that neither it nor a later one lists go. Throws DiskError. */
+  /** A checkpoint is durable: files that neither it nor a later one lists go. */
   afterCheckpoint(): void {
     const { store, checkpointer } = this.#parts
     const covered = checkpointer.coveredSeq
@@ -107,10 +121,19 @@ export class Cleaner {
       const record = checkpointer.partitions.find(({ id }) => id === partition.id)
       const listed = new Set(record?.segments.map(segmentName))
       for (const { segment } of due) {
-        if (listed.has(segmentName(segment))) continue
-        segment.unlink()
-        partition.forgetReplaced([segment])
+        if (!listed.has(segmentName(segment))) this.#unlink(partition, segment)
       }
+    }
+  }
+
+  /** One that the disk does not let go is tried again behind the next checkpoint. */
+  #unlink(partition: PartitionLog, segment: Segment): void {
+    try {
+      segment.unlink()
+      partition.forgetReplaced([segment])
+    } catch (cause) {
+      if (!(cause instanceof DiskError)) throw cause
+      this.#parts.onEvent({ level: 'warn', message: `an old segment stays: ${cause.message}` })
     }
   }
 
