@@ -25,6 +25,7 @@ import type {
   Subscription,
   SubscriptionProcessor,
 } from '../subscriptions/index.ts'
+import type { LiveView, LiveViewProcessor, VIEW_SETTINGS } from '../views/index.ts'
 import type { CommandBus, Middleware, ModelEvent, ProcessorStatus } from './context.ts'
 import type { Handles } from './handles.ts'
 
@@ -32,6 +33,8 @@ export type Aggregates = Readonly<Record<string, Aggregate>>
 export type Projections = Readonly<Record<string, Projection>>
 export type Sagas = Readonly<Record<string, Saga>>
 export type Subscriptions = Readonly<Record<string, Subscription>>
+// biome-ignore lint/suspicious/noExplicitAny: a bound for inference; unknown would refuse every view
+export type Views = Readonly<Record<string, LiveView<any>>>
 
 /** Settings by their dotted keys, for each part. */
 export type ApplicationSettings = {
@@ -39,6 +42,7 @@ export type ApplicationSettings = {
   /** Of commands, for what the store reports as passing. */
   readonly policy?: Partial<SettingValues<typeof POLICY_SETTINGS>>
   readonly projections?: Partial<SettingValues<typeof PROJECTION_SETTINGS>>
+  readonly views?: Partial<SettingValues<typeof VIEW_SETTINGS>>
   readonly sagas?: Partial<SagaSettings>
   /** Of subscriptions, and of how sagas follow their sources. */
   readonly followers?: Partial<FollowerSettings>
@@ -58,6 +62,7 @@ export type ApplicationOptions<
   P extends Projections,
   G extends Sagas,
   U extends Subscriptions,
+  V extends Views,
 > = {
   /** Prefix of the application's own topics and groups. */
   readonly name: string
@@ -78,6 +83,8 @@ export type ApplicationOptions<
   /** What sagas may send. */
   readonly effects?: Readonly<Record<string, Effect>>
   readonly subscriptions?: U
+  /** Live views: states in memory. */
+  readonly views?: V
   /** Around each command, the first outermost. */
   readonly middleware?: readonly Middleware[]
   /** Master keys; needed once an aggregate has personal fields. */
@@ -108,6 +115,7 @@ export type Application<
   P extends Projections = {},
   G extends Sagas = {},
   U extends Subscriptions = {},
+  V extends Views = {},
 > = TenantView<A> &
   AsyncDisposable & {
     readonly projections: {
@@ -115,6 +123,9 @@ export type Application<
     }
     readonly sagas: { readonly [K in keyof G]: SagaProcessor }
     readonly subscriptions: { readonly [K in keyof U]: SubscriptionProcessor }
+    readonly views: {
+      readonly [K in keyof V]: V[K] extends LiveView<infer S> ? LiveViewProcessor<S> : never
+    }
     readonly store: EventStore
     /** For wires: commands by name, with data that nobody has looked at. */
     readonly commands: CommandBus & { readonly status: CommandStatus }

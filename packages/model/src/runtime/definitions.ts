@@ -10,6 +10,7 @@ import type { Schemas } from '../define/schema.ts'
 import { ModelError } from '../errors.ts'
 import { sagaCategory } from '../sagas/index.ts'
 import { parkedCategory, type Subscription } from '../subscriptions/index.ts'
+import type { LiveView } from '../views/index.ts'
 
 /** What an application is made of, by the names that the program gives. */
 export type Definitions = {
@@ -18,6 +19,8 @@ export type Definitions = {
   readonly sagas: Readonly<Record<string, Saga>>
   readonly effects: Readonly<Record<string, Effect>>
   readonly subscriptions: Readonly<Record<string, Subscription>>
+  // biome-ignore lint/suspicious/noExplicitAny: views of any state
+  readonly views: Readonly<Record<string, LiveView<any>>>
 }
 
 /** Names that a handle or an application needs for itself; `then` would make it thenable. */
@@ -28,6 +31,7 @@ export const RESERVED: readonly string[] = [
   'sagas',
   'subscriptions',
   'effects',
+  'views',
   'processors',
   'commands',
   'state',
@@ -40,7 +44,7 @@ const NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$/
 
 /** Throws BAD_DEFINITION, naming what contradicts. */
 export function checkDefinitions(definitions: Definitions): void {
-  const { aggregates, projections, sagas, effects, subscriptions } = definitions
+  const { aggregates, projections, sagas, effects, subscriptions, views } = definitions
   for (const key of Object.keys(aggregates)) {
     if (RESERVED.includes(key)) bad(`no aggregate may be called ${key}: the name is reserved`)
   }
@@ -50,6 +54,10 @@ export function checkDefinitions(definitions: Definitions): void {
   for (const one of namesOf('projections', projections).values()) {
     checkSources(`projection ${one.name}`, one.from, known)
     checkTypes(`projection ${one.name}`, Object.keys(one.on), one.from)
+  }
+  for (const one of namesOf('views', views).values()) {
+    checkSources(`view ${one.name}`, one.from, known)
+    checkTypes(`view ${one.name}`, Object.keys(one.on), one.from)
   }
   for (const one of namesOf('sagas', sagas).values()) {
     checkSources(`saga ${one.name}`, one.from, known)

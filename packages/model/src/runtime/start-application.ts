@@ -22,6 +22,7 @@ import { createSagaProcessor, type SagaProcessor } from '../sagas/index.ts'
 import type { SqlDatabase } from '../sql/port.ts'
 import { openSqlite } from '../sql/sqlite.ts'
 import { createSubscription, type SubscriptionProcessor } from '../subscriptions/index.ts'
+import { LiveViewProcessor } from '../views/index.ts'
 import type {
   Aggregates,
   Application,
@@ -30,6 +31,7 @@ import type {
   Sagas,
   Subscriptions,
   TenantView,
+  Views,
 } from './application.ts'
 import { Closing } from './closing.ts'
 import type { Processor, RuntimeContext } from './context.ts'
@@ -37,14 +39,15 @@ import { categoriesOfApplication, checkDefinitions, type Definitions } from './d
 import { Gate } from './gate.ts'
 import { handlesOf } from './handles.ts'
 
-type AnyOptions = ApplicationOptions<Aggregates, Projections, Sagas, Subscriptions>
-type AnyApplication = Application<Aggregates, Projections, Sagas, Subscriptions>
+type AnyOptions = ApplicationOptions<Aggregates, Projections, Sagas, Subscriptions, Views>
+type AnyApplication = Application<Aggregates, Projections, Sagas, Subscriptions, Views>
 
 /** What follows events, by the names that the program gives. */
 type Processors = {
   readonly projections: ReadonlyMap<string, ProjectionProcessor<unknown>>
   readonly sagas: ReadonlyMap<string, SagaProcessor>
   readonly subscriptions: ReadonlyMap<string, SubscriptionProcessor>
+  readonly views: ReadonlyMap<string, LiveViewProcessor<unknown>>
 }
 
 /** Within an application's folder: the store's index. */
@@ -63,10 +66,11 @@ export async function startApplication<
   const P extends Projections = {},
   const G extends Sagas = {},
   const U extends Subscriptions = {},
->(options: ApplicationOptions<A, P, G, U>): Promise<Application<A, P, G, U>> {
+  const V extends Views = {},
+>(options: ApplicationOptions<A, P, G, U, V>): Promise<Application<A, P, G, U, V>> {
   const starting = new Starting(options as unknown as AnyOptions)
   try {
-    return (await starting.start()) as unknown as Application<A, P, G, U>
+    return (await starting.start()) as unknown as Application<A, P, G, U, V>
   } catch (error) {
     await starting.closing.close().catch(() => {
       // The failure of the start says more.
@@ -92,6 +96,7 @@ class Starting {
       sagas: options.sagas ?? {},
       effects: options.effects ?? {},
       subscriptions: options.subscriptions ?? {},
+      views: options.views ?? {},
     }
   }
 
@@ -113,6 +118,7 @@ class Starting {
       projections: await this.#projections(context),
       sagas: this.#sagas(context, effects),
       subscriptions: this.#subscriptions(context),
+      views: this.#views(context),
     }
     const all = Object.values(processors).flatMap((kind): Processor[] => [...kind.values()])
     await this.#startAll(all)
@@ -203,6 +209,16 @@ class Starting {
     )
   }
 
+  #views(context: RuntimeContext): ReadonlyMap<string, LiveViewProcessor<unknown>> {
+    const settings = this.#options.settings?.views ?? {}
+    return new Map(
+      Object.entries(this.#definitions.views).map(([key, definition]) => [
+        key,
+        new LiveViewProcessor(definition, context, { settings }),
+      ]),
+    )
+  }
+
   async #sql(): Promise<SqlDatabase> {
     const { sql, settings } = this.#options
     if (sql !== undefined) return sql
@@ -238,7 +254,7 @@ class Starting {
   #application(
     store: EventStore,
     gate: Gate,
-    { projections, sagas, subscriptions }: Processors,
+    { projections, sagas, subscriptions, views }: Processors,
     statuses: Pick<AnyApplication, 'processors' | 'effects'>,
   ): AnyApplication {
     const { aggregates } = this.#options
@@ -254,6 +270,7 @@ class Starting {
       projections: Object.fromEntries(projections),
       sagas: Object.fromEntries(sagas),
       subscriptions: Object.fromEntries(subscriptions),
+      views: Object.fromEntries(views),
       store,
       commands: gate,
       tenant: view,

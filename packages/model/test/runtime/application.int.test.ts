@@ -13,6 +13,7 @@ import { type } from '../../src/define/schema.ts'
 import type { Application } from '../../src/runtime/application.ts'
 import { startApplication } from '../../src/runtime/start-application.ts'
 import { subscription } from '../../src/subscriptions/index.ts'
+import { liveView } from '../../src/views/index.ts'
 
 const account = aggregate('account', {
   events: {
@@ -183,10 +184,16 @@ test('sagas send commands and effects, subscriptions hear of all, and all of it 
       for (const event of events) heard.push(`${event.stream} ${event.version} ${event.type}`)
     },
   })
+  const total = liveView('total', {
+    from: [account],
+    initial: () => 0,
+    on: { 'account.Paid': (sum, event) => sum + event.data.amount },
+  })
   await using bank = await startApplication({
     name: 'bank',
     log: await openLog(),
     folder: null,
+    views: { total },
     aggregates: { account },
     projections: { balances },
     sagas: { welcome },
@@ -207,7 +214,10 @@ test('sagas send commands and effects, subscriptions hear of all, and all of it 
     'projection running',
     'saga running',
     'subscription running',
+    'projection running',
   ])
+  await bank.views.total.reached(await bank.store.now(['account']))
+  expect(bank.views.total.state).toBe(5)
 })
 
 describe('a start that fails', () => {

@@ -11,6 +11,7 @@ import {
   type Definitions,
 } from '../../src/runtime/definitions.ts'
 import { subscription } from '../../src/subscriptions/index.ts'
+import { liveView } from '../../src/views/index.ts'
 
 const thing = (name: string, options: AggregateSettings = {}) =>
   aggregate(name, {
@@ -50,6 +51,7 @@ const problemOf = (definitions: Partial<Definitions>): string => {
       sagas: {},
       effects: {},
       subscriptions: {},
+      views: {},
       ...definitions,
     })
     return ''
@@ -100,6 +102,20 @@ describe('refused', () => {
       'a projection of another aggregate of that name',
       { aggregates: { car: thing('car') }, projections: { a: view('a') } },
       'projection a reads car',
+    ],
+    [
+      'a view of no event',
+      {
+        aggregates: { car },
+        views: {
+          v: liveView('v', {
+            from: [car],
+            initial: () => 0,
+            on: { 'car.Maid': () => 1 } as object,
+          }),
+        },
+      },
+      'view v: none of its aggregates has an event car.Maid',
     ],
     [
       'a saga that starts with no event',
@@ -178,7 +194,13 @@ test('sagas and what subscriptions park have categories of their own', () => {
     on: {},
     timers: {},
   })
-  const definitions = { projections: {}, effects: {}, sagas: { follow }, aggregates: { fixed } }
+  const definitions = {
+    projections: {},
+    views: {},
+    effects: {},
+    sagas: { follow },
+    aggregates: { fixed },
+  }
   const categories = categoriesOfApplication('app', { ...definitions, subscriptions: {} })
   expect(categories['follow']).toMatchObject({ buckets: 3 })
   expect(Object.keys(categories)).toEqual(['fixed', 'follow'])

@@ -29,7 +29,7 @@ test('names everything that is public', () => {
 
 test('lists every setting with its default and its bounds', () => {
   const tables = Object.entries(model).filter(([name]) => name.endsWith('_SETTINGS'))
-  expect(tables.length).toBe(7)
+  expect(tables.length).toBe(8)
   for (const [, table] of tables) {
     for (const [key, setting] of Object.entries(table as Settings)) {
       const bounds = setting.type === 'integer' ? `${setting.min} | ${setting.max}` : ' | '

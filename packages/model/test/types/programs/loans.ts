@@ -6,11 +6,13 @@ import {
   aggregate,
   effect,
   end,
+  liveView,
   projection,
   reject,
   saga,
   send,
   startApplication,
+  subscription,
   type,
 } from '../../../src/index.ts'
 import type { Parts } from './parts.ts'
@@ -80,6 +82,14 @@ const reminder = saga('reminder', {
   timers: { remind: (_, { id }) => [send(mail, { loan: id }), end()] },
 })
 
+const amounts = liveView('amounts', {
+  from: [loan],
+  initial: () => ({ sum: 0 }),
+  on: { 'loan.Submitted': (state, { data }) => ({ sum: state.sum + data.amount }) },
+})
+
+const audit = subscription('audit', { from: [loan], batch: events => void events.length })
+
 export async function program(parts: Parts): Promise<void> {
   const bank = await startApplication({
     ...parts,
@@ -87,7 +97,12 @@ export async function program(parts: Parts): Promise<void> {
     projections: { openLoans },
     sagas: { reminder },
     effects: { mail },
+    subscriptions: { audit },
+    views: { amounts },
   })
+  bank.views.amounts.state satisfies { sum: number }
+  bank.subscriptions.audit.parked()
+  await bank.sagas.reminder.redrive({ id: '185548' })
   const done = await bank.loan('185548').submit({ amount: 20_000 }, { commandId: 'c-1' })
   if (done.ok) await bank.projections.openLoans.reached(done.checkpoint)
   else done.reason satisfies 'already submitted'
