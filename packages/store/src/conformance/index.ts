@@ -18,9 +18,11 @@ import { foreignCases } from './foreign-cases.ts'
 import { lifecycleCases } from './lifecycle-cases.ts'
 import { limitCases } from './limit-cases.ts'
 import { persistenceCases } from './persistence-cases.ts'
+import { personalCases } from './personal-cases.ts'
 import { raceCases } from './race-cases.ts'
 import { readAllCases } from './read-all-cases.ts'
 import { readCases } from './read-cases.ts'
+import { reservationCases } from './reservation-cases.ts'
 import { schemaCases } from './schema-cases.ts'
 import { searchCases } from './search-cases.ts'
 import { severalCases } from './several-cases.ts'
@@ -60,6 +62,8 @@ const SPECS: readonly CaseSpec[] = [
   ...raceCases,
   ...tenantCases,
   ...schemaCases,
+  ...personalCases,
+  ...reservationCases,
   ...persistenceCases,
   ...severalCases,
   ...foreignCases,

@@ -42,6 +42,16 @@ export const severalCases: readonly CaseSpec[] = [
       assert.equal((await reader.state(loan('a'))).version, n)
     }
   }),
+  several('a store that has caught up shows all that others wrote before', async scene => {
+    const [one, other] = await two(scene)
+    for (const n of range(1, 20)) {
+      await append(one, loan(`s${n}`), added(n))
+      await other.catchUp(n % 2 === 0 ? ['loan'] : undefined)
+      assert.equal((await other.state(loan(`s${n}`))).version, n)
+      assert.equal((await eventsOf(other, loan(`s${n}`))).length, n)
+    }
+    await refuses(() => other.catchUp(['nothing']), 'UNKNOWN_CATEGORY', 'nothing')
+  }),
   several('of writers in two stores that expect the same version one wins', async scene => {
     const stores = await two(scene)
     for (const version of range(0, 14)) {
