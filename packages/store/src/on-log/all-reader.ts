@@ -3,7 +3,7 @@
  * only below what is decided: so a checkpoint is one offset a bucket, and whoever goes on from it
  * sees the same. Records that are no events are passed over, and so are void ones.
  */
-import { decodeBatches, type FetchResult, type Log, type LogError } from '@millrace/log'
+import { decodeBatches, type FetchResult, type Log, LogError } from '@millrace/log'
 import { encodeCheckpoint } from '../checkpoint.ts'
 import { StoreError } from '../errors.ts'
 import type { EventFilter, EventPage, RecordedEvent } from '../port.ts'
@@ -115,26 +115,33 @@ function isCaughtUp(
   )
 }
 
+/** Nothing where the call failed and may be made again. */
 async function fetchBehind(
   parts: AllReaderParts,
   buckets: readonly Bucket[],
   positions: ReadonlyMap<Bucket, number>,
   signal: AbortSignal | undefined,
 ): Promise<readonly { readonly bucket: Bucket; readonly result: FetchResult }[]> {
-  const results = await parts.log.fetch({
-    positions: buckets.map(bucket => ({
-      topic: bucket.category.topic,
-      partition: bucket.number,
-      offset: positions.get(bucket) as number,
-      maxBytes: Math.ceil(parts.pageBytes / buckets.length),
-    })),
-    minBytes: 1,
-    maxBytes: parts.pageBytes,
-    maxWaitMs: 0,
-    isolation: 'read_uncommitted',
-    ...(signal === undefined ? {} : { signal }),
-  })
-  return results.map((result, i) => ({ bucket: buckets[i] as Bucket, result }))
+  try {
+    const results = await parts.log.fetch({
+      positions: buckets.map(bucket => ({
+        topic: bucket.category.topic,
+        partition: bucket.number,
+        offset: positions.get(bucket) as number,
+        maxBytes: Math.ceil(parts.pageBytes / buckets.length),
+      })),
+      minBytes: 1,
+      maxBytes: parts.pageBytes,
+      maxWaitMs: 0,
+      isolation: 'read_uncommitted',
+      ...(signal === undefined ? {} : { signal }),
+    })
+    return results.map((result, i) => ({ bucket: buckets[i] as Bucket, result }))
+  } catch (error) {
+    if (!(error instanceof LogError)) throw error
+    if (error.retriable) return []
+    throw new StoreError('STORE_FAILED', error.message, { cause: error })
+  }
 }
 
 async function* pagesOf(

@@ -2,7 +2,7 @@
 // checkpoint and its digest together, as a projection does, and starts again from them at random.
 import { createHash } from 'node:crypto'
 import type { Prng } from '@millrace/engine/simulation'
-import type { Checkpoint, StoreError } from '../../src/index.ts'
+import type { Checkpoint } from '../../src/index.ts'
 import { CATEGORY, type Instance, nameOf } from './writers.ts'
 
 /** What a reader was given, by bucket: how many events, and a digest over them in their order. */
@@ -51,17 +51,11 @@ export class Reader {
     const start = after === undefined ? {} : { after }
     let pages = 0
     let next = this.#kept
-    try {
-      for await (const page of store.readAll([CATEGORY], { ...start, pageSize })) {
-        if (link.dead) return
-        next = { after: page.checkpoint, following: take(next.following, page.events) }
-        pages += 1
-        if (pages >= pagesMax) break
-      }
-    } catch (error) {
-      const retriable = (error as Partial<StoreError>).retriable === true
-      if (!retriable || pagesMax === Number.POSITIVE_INFINITY) throw error
-      return
+    for await (const page of store.readAll([CATEGORY], { ...start, pageSize })) {
+      if (link.dead) return
+      next = { after: page.checkpoint, following: take(next.following, page.events) }
+      pages += 1
+      if (pages >= pagesMax) break
     }
     // It dies before it could keep what it did: now and then.
     if (pagesMax === Number.POSITIVE_INFINITY || this.#prng.chance(0.8)) this.#kept = next
