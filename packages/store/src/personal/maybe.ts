@@ -7,3 +7,28 @@ export type Maybe<T> = T | Promise<T>
 export function chain<T, U>(value: Maybe<T>, next: (value: T) => Maybe<U>): Maybe<U> {
   return value instanceof Promise ? value.then(next) : next(value)
 }
+
+/** A value that is found once. A failure is not kept: who asks next tries again. */
+export class Once<T> {
+  readonly #find: () => Promise<T>
+  #found: Maybe<T> | undefined
+
+  constructor(find: () => Promise<T>) {
+    this.#find = find
+  }
+
+  get(): Maybe<T> {
+    if (this.#found !== undefined) return this.#found
+    const finding = this.#find()
+    this.#found = finding
+    finding.then(
+      value => {
+        this.#found = value
+      },
+      () => {
+        this.#found = undefined
+      },
+    )
+    return finding
+  }
+}

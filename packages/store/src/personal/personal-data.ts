@@ -21,7 +21,7 @@ import type { ClientOutside } from '@millrace/log'
 import { StoreError } from '../errors.ts'
 import type { PersonalFields } from '../options.ts'
 import { ERASED, type Json } from '../port.ts'
-import { decrypt, encrypt } from './cipher.ts'
+import { decrypt, encrypt, Nonces } from './cipher.ts'
 import { isKeyId } from './key-ids.ts'
 import { unavailable } from './master-keys.ts'
 import { chain, type Maybe } from './maybe.ts'
@@ -60,12 +60,12 @@ type Mark = { readonly field: string; readonly keyId: string; readonly sealed: B
 /** Seals and opens the personal fields of events. */
 export class PersonalData {
   readonly #keys: SubjectKeys | undefined
-  readonly #random: ClientOutside['random']
+  readonly #nonces: Nonces
 
   /** @param keys undefined: the store was opened without a key provider */
   constructor(keys: SubjectKeys | undefined, random: ClientOutside['random']) {
     this.#keys = keys
-    this.#random = random
+    this.#nonces = new Nonces(random)
   }
 
   /**
@@ -113,12 +113,12 @@ export class PersonalData {
     place: EventPlace,
     names: ReadonlySet<string>,
     fields: Fields,
-    { id, bytes }: SubjectKey,
+    { id, secret }: SubjectKey,
   ): Json {
     const entries = Object.entries(fields).map(([name, value]): [string, Json | undefined] => {
       if (!names.has(name)) return [name, value]
       const plain = JSON.stringify(value)
-      const sealed = encrypt(bytes, plain, belongs(place, name), this.#random)
+      const sealed = encrypt(secret, plain, belongs(place, name), this.#nonces)
       return [name, `${SEAL}${id}:${sealed.toString('base64url')}`]
     })
     return Object.fromEntries(entries)
@@ -190,7 +190,7 @@ function opened(
       values.set(field, ERASED)
       continue
     }
-    const plain = decrypt(key.bytes, sealed, belongs(place, field))
+    const plain = decrypt(key.secret, sealed, belongs(place, field))
     if (plain === null) throw broken(place, field)
     used.add(keyId)
     values.set(field, JSON.parse(plain.toString()) as Json)

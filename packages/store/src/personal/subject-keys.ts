@@ -16,6 +16,7 @@
  * - A subject that comes back after it was forgotten gets a new key; what was sealed before stays
  *   unreadable. What a node seals in the moment in which another one forgets is unreadable too.
  */
+import type { KeyObject } from 'node:crypto'
 import {
   type ClientOutside,
   createProducer,
@@ -28,16 +29,21 @@ import { Lru } from '../lru.ts'
 import type { KeyProvider } from '../options.ts'
 import { ensureOwnTopic } from '../own-topics/own-topic.ts'
 import { recordAt, TopicTail } from '../own-topics/topic-tail.ts'
-import { KEY_BYTES } from './cipher.ts'
+import { KEY_BYTES, secretOf } from './cipher.ts'
 import { hashOfKey, newKeyId, SECRET_HASH, subjectHash } from './key-ids.ts'
 import { KeyIndex, type KeyPlace, keyGone, keyStands } from './key-index.ts'
 import { decodeKeyRecord, encodeKey, KEY_GONE_MARGIN_MS, keysTopic } from './key-records.ts'
 import { MasterKeys, messageOf, unavailable, type WrappedKey } from './master-keys.ts'
-import { chain, type Maybe } from './maybe.ts'
+import { chain, type Maybe, Once } from './maybe.ts'
 import { type Rotation, type RotationOptions, rotateAll } from './rotation.ts'
 
 /** A key of a subject. */
-export type SubjectKey = { readonly id: string; readonly bytes: Buffer }
+export type SubjectKey = {
+  readonly id: string
+  readonly bytes: Buffer
+  /** The same, ready for use. */
+  readonly secret: KeyObject
+}
 
 /** What forgetting did to the keys. */
 export type Forgotten = {
@@ -87,7 +93,7 @@ export class SubjectKeys {
   readonly #loading = new Map<string, Promise<readonly SubjectKey[]>>()
   readonly #creating = new Map<string, Promise<SubjectKey>>()
   readonly #listeners = new Set<(keyId: string) => void>()
-  #secret: Maybe<Buffer> | undefined
+  readonly #secret = new Once(() => this.#findSecret())
   #closed = false
 
   private constructor(
@@ -142,7 +148,7 @@ export class SubjectKeys {
     keys.#tail.start()
     try {
       await keys.#caughtUp(timeoutMs)
-      await Promise.resolve(keys.#secretNow()).catch(() => undefined)
+      await Promise.resolve(keys.#secret.get()).catch(() => undefined)
     } catch (error) {
       await keys.close()
       throw error
@@ -152,7 +158,7 @@ export class SubjectKeys {
 
   /** What stands for a subject in the log. @throws StoreError KEY_UNAVAILABLE */
   hash(tenant: string, subject: string): Maybe<string> {
-    return chain(this.#secretNow(), secret => subjectHash(secret, tenant, subject))
+    return chain(this.#secret.get(), secret => subjectHash(secret, tenant, subject))
   }
 
   /** The key that new fields of a subject are sealed with; made if there is none. */
@@ -303,7 +309,7 @@ export class SubjectKeys {
   async #unwrapped(place: KeyPlace): Promise<SubjectKey | null> {
     const key = await this.#wrapped(place)
     if (key === null) return null
-    return { id: place.id, bytes: await this.#masters.unwrap(place.id, key) }
+    return subjectKey(place.id, await this.#masters.unwrap(place.id, key))
   }
 
   /** Null: the record is not there, and after reading to the end there is no later one. */
@@ -341,19 +347,24 @@ export class SubjectKeys {
   }
 
   async #make(hash: string): Promise<SubjectKey> {
+    const made = await this.#newKey(hash)
+    const places = await this.#index.keysOf(hash)
+    // Read back: another node may have made one too, or it was forgotten already.
+    if (places.length !== 1 || this.#index.place(made.id) === undefined) {
+      return (await this.#load(hash))[0] ?? this.#make(hash)
+    }
+    this.#cache.set(hash, [made])
+    return made
+  }
+
+  /** A new key, stored and read back. */
+  async #newKey(hash: string): Promise<SubjectKey> {
     const { random } = this.#options.outside
     const id = newKeyId(hash, random)
     const bytes = random.bytes(KEY_BYTES)
     const key = await this.#masters.wrap(id, bytes, await this.#masters.currentId())
     await this.#write([{ id, key }])
-    const places = await this.#index.keysOf(hash)
-    // Read back: another node may have made one too, or it was forgotten already.
-    if (places.length !== 1 || this.#index.place(id) === undefined) {
-      return (await this.#load(hash))[0] ?? this.#make(hash)
-    }
-    const made = { id, bytes }
-    this.#cache.set(hash, [made])
-    return made
+    return subjectKey(id, bytes)
   }
 
   /** Stores wrapped keys, and waits until they have been read back. */
@@ -367,35 +378,16 @@ export class SubjectKeys {
     await this.#reach(this.#tail.applied(last + 1, timeoutMs))
   }
 
-  /** The secret of the hashes. A failure is not kept: the next one tries again. */
-  #secretNow(): Maybe<Buffer> {
-    if (this.#secret !== undefined) return this.#secret
-    const finding = this.#findSecret()
-    this.#secret = finding
-    finding.then(
-      secret => {
-        this.#secret = secret
-      },
-      () => {
-        this.#secret = undefined
-      },
-    )
-    return finding
-  }
-
+  /** The first secret in the log is it, on every node; those that came later were never used. */
   async #findSecret(): Promise<Buffer> {
-    // The first one in the log is it, on every node; those that came later were never used.
     await this.#caughtUp(this.#options.timeoutMs)
-    let [first] = await this.#index.keysOf(SECRET_HASH)
-    if (first === undefined) {
-      const { random } = this.#options.outside
-      const id = newKeyId(SECRET_HASH, random)
-      const bytes = random.bytes(KEY_BYTES)
-      const key = await this.#masters.wrap(id, bytes, await this.#masters.currentId())
-      await this.#write([{ id, key }])
-      first = (await this.#index.keysOf(SECRET_HASH))[0]
+    const inUse = async () => (await this.#index.keysOf(SECRET_HASH))[0]
+    let place = await inUse()
+    if (place === undefined) {
+      await this.#newKey(SECRET_HASH)
+      place = await inUse()
     }
-    const secret = first && (await this.#unwrapped(first))
+    const secret = place && (await this.#unwrapped(place))
     if (!secret) throw unavailable('the secret of the subject hashes is not in the keys topic')
     return secret.bytes
   }
@@ -415,3 +407,9 @@ export class SubjectKeys {
     })
   }
 }
+
+const subjectKey = (id: string, bytes: Buffer): SubjectKey => ({
+  id,
+  bytes,
+  secret: secretOf(bytes),
+})

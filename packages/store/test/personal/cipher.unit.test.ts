@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { decrypt, encrypt } from '../../src/personal/cipher.ts'
+import { decrypt, encrypt, Nonces, secretOf } from '../../src/personal/cipher.ts'
 
 const zeros = { bytes: (length: number) => Buffer.alloc(length) }
 
@@ -30,4 +30,27 @@ describe('AES-256-GCM', () => {
       expect(decrypt(key, sealed.subarray(0, length), 'here'), `${length} bytes`).toBeNull()
     }
   })
+
+  test('gives the same with a key that was made ready', () => {
+    const key = Buffer.alloc(32, 1)
+    const sealed = encrypt(secretOf(key), 'x', 'here', zeros)
+    expect(sealed).toEqual(encrypt(key, 'x', 'here', zeros))
+    expect(decrypt(secretOf(key), sealed, 'here')?.toString()).toBe('x')
+  })
+})
+
+test('a nonce never comes twice, though they are drawn in blocks', () => {
+  let blocks = 0
+  const counting = {
+    bytes: (length: number) => {
+      blocks += 1
+      const block = Buffer.alloc(length)
+      for (let i = 0; i < length; i += 4) block.writeUInt32BE(blocks * 10_000 + i, i)
+      return block
+    },
+  }
+  const nonces = new Nonces(counting)
+  const seen = new Set(Array.from({ length: 1000 }, () => nonces.bytes(12).toString('hex')))
+  expect(seen.size).toBe(1000)
+  expect(blocks).toBe(4)
 })

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { ERASED, type Json } from '@millrace/store'
 import { beforeEach, describe, expect, test } from 'vitest'
+import { secretOf } from '../../src/personal/cipher.ts'
 import type { Maybe } from '../../src/personal/maybe.ts'
 import { PersonalData, SEAL } from '../../src/personal/personal-data.ts'
 import { openState, sealState } from '../../src/personal/sealed-state.ts'
@@ -20,7 +21,9 @@ class Keys {
   }
 
   sealing(hash: string): Maybe<SubjectKey> {
-    const key = this.byHash.get(hash) ?? { id: `${hash}.AAAAAAAAAAA`, bytes: randomBytes(32) }
+    const bytes = randomBytes(32)
+    const made = { id: `${hash}.AAAAAAAAAAA`, bytes, secret: secretOf(bytes) }
+    const key = this.byHash.get(hash) ?? made
     this.byHash.set(hash, key)
     return this.late ? Promise.resolve(key) : key
   }
