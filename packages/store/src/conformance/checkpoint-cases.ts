@@ -225,6 +225,28 @@ export const checkpointCases: readonly CaseSpec[] = [
     },
   },
   {
+    name: 'a checkpoint past the end of the log is refused: it is of another past',
+    needs: 'onLog',
+    run: async scene => {
+      const ahead = await scene.open({ world: '-ahead', index: 1 })
+      await append(ahead, course('x/1'), added(9))
+      const { checkpoint } = await scene.all(ahead, 'course')
+      const store = await scene.open()
+      await append(store, course('x/1'), added(1))
+      const refused = (call: () => unknown) => refuses(call, 'CHECKPOINT_MISMATCH', 'course')
+      await refused(() => scene.all(store, 'course', checkpoint))
+      await refused(() => allPages(store.search(['course'], {}, { after: checkpoint })))
+      await refused(async () => {
+        const read = store.readAll(['course'], { follow: true, after: checkpoint })
+        for await (const page of read) assert.fail(`${page.events.length} events came`)
+      })
+      const condition = { failIfMatch: [{ tags: ['x'] }], after: checkpoint }
+      await refused(() => store.append(course('x/1'), added(1), { condition }))
+      assert.equal((await scene.all(store, 'course')).events.length, 1)
+      await works(store, 'course')
+    },
+  },
+  {
     name: 'a checkpoint that names a category which is not read is refused',
     run: async scene => {
       const store = await scene.open()

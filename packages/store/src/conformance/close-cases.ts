@@ -88,6 +88,27 @@ export const closeCases: readonly CaseSpec[] = [
     },
   },
   {
+    name: 'a store whose log was closed under it fails, and says so; the log keeps what was answered',
+    needs: ['onLog', 'restarts'],
+    run: async scene => {
+      let store = await scene.open()
+      await append(store, loan('a'), added(2))
+      const following = scene.meanwhile(() =>
+        refuses(async () => {
+          const read = store.readAll(['loan'], { follow: true })
+          for await (const page of read) assert.equal(page.events.length <= 2, true)
+        }, 'STORE_FAILED'),
+      )
+      await (await scene.log()).close()
+      await refuses(() => store.append(loan('a'), added(1)), 'STORE_FAILED')
+      await following
+      await scene.restart()
+      store = await scene.open()
+      assert.equal((await eventsOf(store, loan('a'))).length, 2)
+      assert.equal((await append(store, loan('a'), added(1))).version, 3)
+    },
+  },
+  {
     name: 'leaving the scope of a store closes it',
     run: async scene => {
       const store = await scene.open()

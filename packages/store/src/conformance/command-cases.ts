@@ -143,6 +143,28 @@ export const commandCases: readonly CaseSpec[] = [
     },
   },
   {
+    name: 'a command whose time was too short is done once when it is repeated',
+    run: async scene => {
+      const store = await scene.open()
+      const commands = range(1, 40).map(async n => {
+        const command = { commandId: `c${n}` }
+        const stream = loan(`s${n % 4}`)
+        try {
+          return accepted(await store.append(stream, added(1, n), { ...command, timeoutMs: 1 }))
+        } catch (error) {
+          assert.equal((error as { code?: string }).code, 'APPEND_TIMED_OUT', String(error))
+          return append(store, stream, added(1, n), command)
+        }
+      })
+      assert.equal((await Promise.all(commands)).length, 40)
+      const { events } = await scene.all(store)
+      assert.deepEqual(
+        numbers(events).sort((a, b) => a - b),
+        range(1, 40),
+      )
+    },
+  },
+  {
     name: 'the checkpoint of a repeated command covers its first result',
     run: async scene => {
       const store = await scene.open()

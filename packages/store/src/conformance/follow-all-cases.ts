@@ -93,9 +93,12 @@ export const followAllCases: readonly CaseSpec[] = [
       for (const events of await Promise.all(readers)) {
         assert.equal(events.length, total)
         const versions = new Map<string, number>()
-        for (const { stream, version } of events) {
+        const offsets = new Map<number, number>()
+        for (const { stream, version, bucket, offset } of events) {
           assert.equal(version, (versions.get(stream) ?? 0) + 1)
+          assert.ok(offset > (offsets.get(bucket) ?? -1), 'nothing comes before what was read')
           versions.set(stream, version)
+          offsets.set(bucket, offset)
         }
       }
     },

@@ -72,7 +72,7 @@ const SPECS: readonly CaseSpec[] = [
 
 /** The cases that apply to a store with these features. Names are unique. */
 export function storeConformance(factory: StoreFactory): readonly ConformanceCase[] {
-  return SPECS.filter(spec => spec.needs === undefined || factory.features[spec.needs]).map(spec =>
-    caseOf(spec, factory),
-  )
+  return SPECS.filter(({ needs = [] }) =>
+    [needs].flat().every(feature => factory.features[feature]),
+  ).map(spec => caseOf(spec, factory))
 }

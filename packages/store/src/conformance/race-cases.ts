@@ -1,8 +1,30 @@
 /** Many writers at once: one winner where there can be one, all where nothing is expected. */
 import assert from 'node:assert/strict'
-import type { AppendResult, Checkpoint, EventStore, NewEvent } from '../port.ts'
+import type { AppendResult, Checkpoint, EventQuery, EventStore, NewEvent } from '../port.ts'
 import type { CaseSpec } from './suite.ts'
-import { accepted, added, append, course, eventsOf, loan, numbers, range, tagged } from './words.ts'
+import {
+  accepted,
+  added,
+  allPages,
+  append,
+  course,
+  eventsOf,
+  loan,
+  numbers,
+  range,
+  tagged,
+} from './words.ts'
+
+/** Numbers from 0 to below 1, the same in every run (mulberry32). */
+function seeded(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
 
 const winners = (results: readonly AppendResult[]): number =>
   results.filter(result => result.ok).length
@@ -189,6 +211,43 @@ export const raceCases: readonly CaseSpec[] = [
       )
       assert.equal(winners(results), 40)
       assert.equal((await scene.all(store, 'course')).events.length, 40)
+    },
+  },
+  {
+    name: 'every conditional append that was accepted rests on what was so at its place',
+    run: async scene => {
+      const store = await scene.open()
+      const random = seeded(20_111)
+      const pick = (count: number): string => `t:${Math.floor(random() * count)}`
+      const rounds = range(1, 8).map(async writer => {
+        for (let i = 0; i < 15; i++) {
+          const tags = random() < 0.5 ? [pick(4)] : [pick(4), pick(4)]
+          const types = random() < 0.5 ? ['A'] : ['A', 'B']
+          const query = { types, tags }
+          const read = await allPages(store.readAll(['course'], { filter: query }))
+          const seen = Math.max(-1, ...read.events.map(event => event.offset))
+          const event = {
+            type: random() < 0.5 ? 'A' : 'B',
+            data: { query, seen },
+            tags: [pick(4), pick(4)],
+          }
+          await store.append(course(`x/${writer}`), [event], {
+            condition: { failIfMatch: [query], after: read.checkpoint },
+          })
+        }
+      })
+      await Promise.all(rounds)
+      const { events } = await scene.all(store, 'course')
+      assert.ok(events.length > 8, `${events.length} events`)
+      for (const { data, offset } of events) {
+        const { query, seen } = data as { query: Required<EventQuery>; seen: number }
+        const between = events.filter(other => {
+          if (other.offset <= seen || other.offset >= offset) return false
+          const typed = query.types.includes(other.type)
+          return typed && query.tags.every(tag => other.tags.includes(tag))
+        })
+        assert.deepEqual(between, [], `the event at ${offset} saw up to ${seen}`)
+      }
     },
   },
   {

@@ -52,6 +52,35 @@ export const severalCases: readonly CaseSpec[] = [
     }
     await refuses(() => other.catchUp(['nothing']), 'UNKNOWN_CATEGORY', 'nothing')
   }),
+  several(
+    'a checkpoint of one store goes on in the other, though it has not read so far',
+    async scene => {
+      const [one, other] = await two(scene)
+      for (const n of range(1, 10)) await append(one, loan(`s${n}`), added(1))
+      for (const n of range(1, 20)) {
+        const after = await one.now(['loan'])
+        await append(one, loan('a'), added(1, n))
+        const { checkpoint } = await append(one, loan('b'), added(1, n))
+        assert.deepEqual((await scene.all(other, 'loan', await one.now(['loan']))).events, [])
+        await other.reached(checkpoint)
+        assert.equal((await scene.all(other, 'loan', after)).events.length, 2)
+      }
+    },
+  ),
+  several('an expectation of one store is judged by what the other wrote too', async scene => {
+    const [one, other] = await two(scene)
+    for (const n of range(1, 20)) {
+      const stream = loan(`s${n}`)
+      await append(one, stream, added(2))
+      const { version } = await one.aggregate(stream, SUM)
+      accepted(await other.append(stream, added(1, 3), { expectedVersion: version }))
+      const empty = lost(await one.append(stream, [], { expectedVersion: version }))
+      assert.deepEqual([empty.version, numbers(empty.events)], [3, [3]])
+      const conflict = lost(await one.append(stream, added(1), { expectedVersion: version }))
+      assert.deepEqual([conflict.version, numbers(conflict.events)], [3, [3]])
+      await append(one, stream, added(1, 4), { expectedVersion: 'exists' })
+    }
+  }),
   several('of writers in two stores that expect the same version one wins', async scene => {
     const stores = await two(scene)
     for (const version of range(0, 14)) {

@@ -231,6 +231,24 @@ export const snapshotCases: readonly CaseSpec[] = [
   damage('empty', () => Buffer.alloc(0)),
   damage('other JSON', () => Buffer.from('{"sum":-1}')),
   {
+    name: 'snapshots of a category whose topic was made anew are not used',
+    needs: 'onLog',
+    run: async scene => {
+      let store = await scene.open()
+      await append(store, loan('a'), added(2 * EVERY))
+      await snapshotted(scene, store, loan('a'), new Counted())
+      const options = await scene.close(store)
+      const log = await scene.log()
+      const [deleted] = await log.deleteTopics([scene.topic('loan')])
+      assert.equal(deleted?.error, undefined)
+      store = await scene.open(options)
+      assert.equal((await store.state(loan('a'))).version, 0)
+      await append(store, loan('a'), added(3 * EVERY, 1000))
+      const { state } = await store.aggregate(loan('a'), new Counted())
+      assert.equal(state.sum, sumTo(3 * EVERY) + 3 * EVERY * 999)
+    },
+  },
+  {
     name: 'a snapshot of a stream that is ahead of this one is not used',
     needs: 'onLog',
     run: async scene => {

@@ -79,8 +79,8 @@ export type ConformanceCase = {
 /** A case as the files of this folder write it. */
 export type CaseSpec = {
   readonly name: string
-  /** A feature without which the promise means nothing. Absent: every store keeps it. */
-  readonly needs?: keyof StoreFeatures
+  /** Features without which the promise means nothing. Absent: every store keeps it. */
+  readonly needs?: keyof StoreFeatures | readonly (keyof StoreFeatures)[]
   readonly run: (scene: Scene) => Promise<void>
 }
 

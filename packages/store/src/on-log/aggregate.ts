@@ -47,7 +47,9 @@ export async function aggregateStream<State>(
   const to = Math.min(options.version ?? version, version)
   const until = options.time ?? Number.POSITIVE_INFINITY
   const { snapshot } = fold
-  const hash = snapshot === undefined ? '' : `${snapshot.hash}/${bucket.category.types.hash()}`
+  const { types, topicId } = bucket.category
+  // With the topic's id: one that was made anew has other events under the same names.
+  const hash = snapshot === undefined ? '' : `${snapshot.hash}/${types.hash()}/${topicId}`
   const kept = await keptState(parts.states, begun, fold, hash, to, options.time !== undefined)
   let state = kept === undefined ? fold.initial() : (kept.state as State)
   let stateVersion = kept?.version ?? 0

@@ -22,7 +22,7 @@ import {
 import { bucketCheckpoint } from '../checkpoint.ts'
 import { StoreError } from '../errors.ts'
 import type { Appended, Conflict } from '../port.ts'
-import type { Bucket } from './bucket.ts'
+import { type Bucket, pastTheEnd } from './bucket.ts'
 import type { ControlWriter } from './control-writer.ts'
 import type { EventFacts } from './facts.ts'
 import type { Flusher } from './flusher.ts'
@@ -238,7 +238,9 @@ export class Appender {
         this.#finish(pending, () => pending.reject(judgement.error))
         return
       case 'behind':
-        this.#later(pending, this.#help.catchUp(request.bucket, judgement.offset))
+        // What was decided when the checkpoint was made is decided at the end of the log.
+        if (pending.caughtUpAt < 0) this.#lookAgain(pending)
+        else this.#finish(pending, () => pending.reject(pastTheEnd(request.bucket)))
         return
       case 'search':
         this.#search(pending, judgement.after, judgement.before)

@@ -169,6 +169,13 @@ export class Bucket {
   }
 }
 
+/** A checkpoint is of a log that was put back to an earlier state, or of a topic made anew. */
+export const pastTheEnd = ({ category, number }: Bucket): StoreError =>
+  new StoreError(
+    'CHECKPOINT_MISMATCH',
+    `a checkpoint past the end of category ${category.name}, bucket ${number}`,
+  )
+
 /** After a restart: what the index wants of a record whose append was open. */
 function indexFactsOf(entry: Entry): IndexFacts {
   const { correlationId, personal } = decodeMetadata(entry)

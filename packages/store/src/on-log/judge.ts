@@ -23,7 +23,8 @@ export type Judgement =
   | { readonly kind: 'conflict'; readonly conflict: 'condition'; readonly sure: true }
   /** The tags of older events must be looked up first: from `after` (included) to `before`. */
   | { readonly kind: 'search'; readonly after: number; readonly before: number }
-  | { readonly kind: 'behind'; readonly offset: number }
+  /** The condition's checkpoint lies behind what is decided here. */
+  | { readonly kind: 'behind' }
   | { readonly kind: 'claim' }
 
 /** Whether a version is what was expected. */
@@ -71,7 +72,7 @@ export function judge(request: AppendRequest, state: StreamFold, searched: numbe
 function judgeCondition(request: AppendRequest, searched: number): Judgement {
   const { bucket } = request
   const condition = request.condition as NonNullable<AppendRequest['condition']>
-  if (bucket.decided < condition.after) return { kind: 'behind', offset: condition.after }
+  if (bucket.decided < condition.after) return { kind: 'behind' }
   const { tagged, taggedFrom } = bucket.fold
   for (const event of tagged) {
     if (event.offset < condition.after || event.tenant !== request.tenant) continue

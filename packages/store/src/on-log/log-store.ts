@@ -32,7 +32,7 @@ import {
 import { aggregateStream, type StateKeeper } from './aggregate.ts'
 import { type AllReaderParts, readAllEvents } from './all-reader.ts'
 import type { Appender } from './appender.ts'
-import type { Bucket } from './bucket.ts'
+import { type Bucket, pastTheEnd } from './bucket.ts'
 import type { ControlWriter } from './control-writer.ts'
 import type { ControlFacts } from './facts.ts'
 import type { Flusher } from './flusher.ts'
@@ -375,7 +375,7 @@ export class LogStore implements EventStore {
     const buckets = all.filter(({ number }) => options.buckets?.includes(number) ?? true)
     yield* readAllEvents(this.#parts.all, {
       buckets,
-      from: this.#from(categories, buckets, options.after, tenant),
+      from: await this.#from(categories, buckets, options.after, tenant),
       tenant,
       filter: options.filter ?? {},
       follow: options.follow ?? false,
@@ -385,12 +385,12 @@ export class LogStore implements EventStore {
     })
   }
 
-  #from(
+  async #from(
     categories: readonly string[],
     buckets: readonly Bucket[],
     after: Checkpoint | undefined,
     tenant: string | null,
-  ): ReadonlyMap<Bucket, number> {
+  ): Promise<ReadonlyMap<Bucket, number>> {
     const positions = after === undefined ? undefined : positionsOf(after, { log: this.id, tenant })
     for (const category of positions?.keys() ?? []) {
       if (categories.includes(category)) continue
@@ -399,12 +399,19 @@ export class LogStore implements EventStore {
         `a checkpoint of category ${category}, which is not read`,
       )
     }
-    return new Map(
+    const from = new Map(
       buckets.map(bucket => [
         bucket,
         positions?.get(bucket.category.name)?.get(bucket.number) ?? 0,
       ]),
     )
+    // Another store may have read further; nobody has read past the end of the log.
+    const behind = buckets.filter(bucket => bucket.decided < (from.get(bucket) as number))
+    if (behind.length > 0) await this.#parts.tail.catchUpAll(behind)
+    for (const bucket of behind) {
+      if (bucket.decided < (from.get(bucket) as number)) throw pastTheEnd(bucket)
+    }
+    return from
   }
 
   async *#search(
