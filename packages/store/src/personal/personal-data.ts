@@ -77,13 +77,15 @@ export class PersonalData {
     const fields = fieldsOf(data)
     if (fields === null) return { data, personal: undefined }
     checkNoMarks(place, personal, fields)
-    const present = personal.fields.filter(name => fields[name] !== undefined)
+    const present = personal.fields.filter(
+      name => Object.hasOwn(fields, name) && fields[name] !== undefined,
+    )
     if (present.length === 0) return { data, personal: undefined }
     const subject = subjectOf(place, personal, fields)
     const keys = this.#need()
     return chain(keys.hash(place.tenant, subject), hash =>
       chain(keys.sealing(hash), key => ({
-        data: this.#sealed(place, new Set(present), fields, key),
+        data: this.#sealed(place, present, fields, key),
         personal: hash,
       })),
     )
@@ -100,7 +102,9 @@ export class PersonalData {
     const keys = this.#need()
     const found = new Map<string, SubjectKey | null>()
     const awaited: Promise<unknown>[] = []
-    for (const keyId of new Set(marks.map(mark => mark.keyId))) {
+    for (const { keyId } of marks) {
+      if (found.has(keyId)) continue
+      found.set(keyId, null)
       const key = keys.opening(keyId)
       if (!(key instanceof Promise)) found.set(keyId, key)
       else awaited.push(key.then(late => found.set(keyId, late)))
@@ -111,17 +115,18 @@ export class PersonalData {
 
   #sealed(
     place: EventPlace,
-    names: ReadonlySet<string>,
+    names: readonly string[],
     fields: Fields,
     { id, secret }: SubjectKey,
   ): Json {
-    const entries = Object.entries(fields).map(([name, value]): [string, Json | undefined] => {
-      if (!names.has(name)) return [name, value]
-      const plain = JSON.stringify(value)
+    // A copy by spreading keeps every name a field, also __proto__.
+    const data: Record<string, Json | undefined> = { ...fields }
+    for (const name of names) {
+      const plain = JSON.stringify(fields[name])
       const sealed = encrypt(secret, plain, belongs(place, name), this.#nonces)
-      return [name, `${SEAL}${id}:${sealed.toString('base64url')}`]
-    })
-    return Object.fromEntries(entries)
+      data[name] = `${SEAL}${id}:${sealed.toString('base64url')}`
+    }
+    return data
   }
 
   #need(): SubjectKeys {
@@ -141,7 +146,8 @@ function checkNoMarks(
   { fields: personal }: PersonalFields,
   fields: Fields,
 ): void {
-  for (const [name, value] of Object.entries(fields)) {
+  for (const name of Object.keys(fields)) {
+    const value = fields[name]
     if (typeof value !== 'string' || !value.startsWith(SEAL) || personal.includes(name)) continue
     throw new StoreError(
       'INVALID_EVENT',
@@ -163,7 +169,8 @@ function subjectOf(place: EventPlace, personal: PersonalFields, fields: Fields):
 
 function marksOf(place: EventPlace, fields: Fields): readonly Mark[] {
   const marks: Mark[] = []
-  for (const [field, value] of Object.entries(fields)) {
+  for (const field of Object.keys(fields)) {
+    const value = fields[field]
     if (typeof value !== 'string' || !value.startsWith(SEAL)) continue
     const [keyId, sealed, ...rest] = value.slice(SEAL.length).split(':')
     if (keyId === undefined || sealed === undefined || rest.length > 0 || !isKeyId(keyId)) {
@@ -180,29 +187,22 @@ function opened(
   marks: readonly Mark[],
   keys: ReadonlyMap<string, SubjectKey | null>,
 ): OpenedData {
-  const values = new Map<string, Json>()
+  const data: Record<string, Json | undefined> = { ...fields }
   const erased: string[] = []
-  const used = new Set<string>()
+  const used: string[] = []
   for (const { field, keyId, sealed } of marks) {
     const key = keys.get(keyId)
     if (key === null || key === undefined) {
       erased.push(field)
-      values.set(field, ERASED)
+      data[field] = ERASED
       continue
     }
     const plain = decrypt(key.secret, sealed, belongs(place, field))
     if (plain === null) throw broken(place, field)
-    used.add(keyId)
-    values.set(field, JSON.parse(plain.toString()) as Json)
+    if (!used.includes(keyId)) used.push(keyId)
+    data[field] = JSON.parse(plain.toString()) as Json
   }
-  const entries = Object.entries(fields).map(([name, value]): [string, Json | undefined] => {
-    return [name, values.has(name) ? (values.get(name) as Json) : value]
-  })
-  return {
-    data: Object.fromEntries(entries),
-    erased: erased.length === 0 ? undefined : erased,
-    keys: [...used],
-  }
+  return { data, erased: erased.length === 0 ? undefined : erased, keys: used }
 }
 
 const belongs = ({ tenant, category, stream, type }: EventPlace, field: string): string =>

@@ -231,7 +231,7 @@ function personalProblem({ fields, subject }: PersonalFields): string | null {
   if (names.length === 0 || names.length > PERSONAL_FIELDS_MAX) {
     return `personal.fields must name 1 to ${PERSONAL_FIELDS_MAX} fields`
   }
-  if (names.some(name => typeof name !== 'string' || name === '')) {
+  if (names.some(name => typeof name !== 'string' || name === '' || name === '__proto__')) {
     return 'personal.fields must be names of fields'
   }
   if (new Set(names).size !== names.length) return 'personal.fields names a field twice'

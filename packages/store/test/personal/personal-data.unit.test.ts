@@ -173,6 +173,14 @@ describe('sealing and opening', () => {
     expect(now(none.open(place, { plan: 'free' })).data).toEqual({ plan: 'free' })
   })
 
+  test('takes no inherited name for a field', () => {
+    const inherited = { fields: ['constructor', 'toString'] }
+    expect(now(personal.seal(place, inherited, { plan: 'free' })).personal).toBeUndefined()
+    const { data } = now(personal.seal(place, inherited, { toString: 'x' }))
+    expect(Object.keys(data as object)).toEqual(['toString'])
+    expect(now(personal.open(place, data)).data).toEqual({ toString: 'x' })
+  })
+
   test('keeps a field called __proto__ a field', () => {
     const data = JSON.parse('{"__proto__":"x","name":"Ada"}')
     const back = now(personal.open(place, now(personal.seal(place, rule, data)).data)).data

@@ -197,6 +197,7 @@ describe('the options of a category', () => {
     ['no validator', { A: { schema: {} as never } }, 'Standard Schema'],
     ['a step that is no function', { A: { upcast: ['x' as never] } }, 'functions'],
     ['no personal fields', { A: { personal: { fields: [] } } }, '1 to 64'],
+    ['a field that is none', { A: { personal: { fields: ['__proto__'] } } }, 'names of fields'],
     ['a field twice', { A: { personal: { fields: ['a', 'a'] } } }, 'twice'],
     ['a personal subject', { A: { personal: { fields: ['a'], subject: 'a' } } }, 'itself personal'],
     ['tags that are no function', { A: { tags: ['a'] as never } }, 'tags must be a function'],
