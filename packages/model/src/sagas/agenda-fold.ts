@@ -67,8 +67,8 @@ export class AgendaFold {
   }
 
   /** Forgets everything: the buckets may go to other nodes. */
-  leave(buckets: readonly number[]): void {
-    for (const bucket of buckets) this.#agenda.clear(bucket)
+  leave(): void {
+    this.#agenda.clear()
     this.#position = NO_POSITIONS
   }
 
@@ -116,11 +116,7 @@ export class AgendaFold {
     page: { readonly events: readonly RecordedEvent[]; readonly checkpoint: string },
     buckets: readonly number[],
   ): void {
-    if (page.events.length > 0) {
-      this.#agenda.batch(() => {
-        for (const event of page.events) this.#apply(event)
-      })
-    }
+    for (const event of page.events) this.#apply(event)
     this.#position = positionsIn(page.checkpoint, [this.#category], buckets)
     const reached = this.#waiting.filter(({ target }) => this.#covers(target))
     this.#waiting = this.#waiting.filter(each => !reached.includes(each))

@@ -78,17 +78,10 @@ export class Agenda {
     // The empty name is SQLite's temporary file: deleted with the connection, spilled past the cache.
     this.#db = new DatabaseSync('')
     this.#db.exec(`PRAGMA cache_size = ${Math.ceil(cacheBytes / PAGE_BYTES)};${SCHEMA}`)
-    this.#statements = prepare(this.#db)
-  }
-
-  /** Runs many changes at the cost of one. Not nested. */
-  batch(changes: () => void): void {
+    // Nobody else reads it and nothing outlives it: one transaction that never ends saves the
+    // writing of pages at each of its statements (deletes a second: 65,000 instead of 11,000).
     this.#db.exec('BEGIN')
-    try {
-      changes()
-    } finally {
-      this.#db.exec('COMMIT')
-    }
+    this.#statements = prepare(this.#db)
   }
 
   /** Adds an item, or replaces the one of its name if that is older. */
@@ -178,15 +171,11 @@ export class Agenda {
     return lowest
   }
 
-  /** Forgets a bucket: another node has it. */
-  clear(bucket: number): void {
-    for (const { lane, rows } of this.#statements.lanes.all(bucket) as {
-      lane: number
-      rows: number
-    }[])
-      this.#counts.set(lane, this.count(lane) - rows)
-    this.#statements.clear.run(bucket)
-    this.#open.delete(bucket)
+  /** Forgets everything: the buckets may go to other nodes. */
+  clear(): void {
+    this.#statements.clear.run()
+    this.#counts.clear()
+    this.#open.clear()
   }
 
   close(): void {
@@ -231,8 +220,7 @@ function prepare(db: DatabaseSync) {
        ORDER BY id, tenant LIMIT ?`,
     ),
     countParked: sql('SELECT count(*) AS rows FROM item WHERE reason IS NOT NULL'),
-    lanes: sql('SELECT lane, count(*) AS rows FROM item WHERE bucket = ? GROUP BY lane'),
-    clear: sql('DELETE FROM item WHERE bucket = ?'),
+    clear: sql('DELETE FROM item'),
   }
 }
 

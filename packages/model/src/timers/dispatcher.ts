@@ -98,7 +98,7 @@ export class Dispatcher {
   /** Starts what is due; returns when the lane wants to be looked at again. */
   #pumpLane(state: LaneState, now: number, signal: AbortSignal): number {
     const { lane, busy } = state
-    if (lane.isOpen?.() === false) return NEVER
+    if (this.#agenda.count(lane.lane) === 0 || lane.isOpen?.() === false) return NEVER
     if (state.pausedUntil > now) return state.pausedUntil
     let next = NEVER
     state.turn += 1

@@ -63,9 +63,10 @@ describe('the agenda', () => {
     expect(agenda.lowWater(0, 77_777)).toBe(4096)
     agenda.remove(item('a', 0))
     expect(agenda.lowWater(0, 77_777)).toBe(49_152)
-    agenda.clear(0)
+    expect(agenda.count(TIMERS)).toBe(2)
+    agenda.clear()
     expect(agenda.lowWater(0, 77_777)).toBe(77_777)
-    expect(agenda.count(TIMERS)).toBe(1)
+    expect(agenda.count(TIMERS)).toBe(0)
   })
 
   test('shows what has a reason, a page at a time', () => {
