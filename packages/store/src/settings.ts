@@ -182,7 +182,7 @@ export const STORE_SETTINGS: {
     10_000,
     1,
     10_000_000,
-    'Audit records that are not stored yet; beyond it reads wait and changes fail.',
+    'Audit records that are not stored yet; beyond it calls wait.',
   ),
   'audit.timeout.ms': integer(
     10_000,

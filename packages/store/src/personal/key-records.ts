@@ -10,7 +10,8 @@ import type { WrappedKey } from './master-keys.ts'
 /**
  * How long, beyond `max.compaction.lag.ms`, the bytes of a forgotten key may still lie in a segment:
  * until the cleaner has come round, a checkpoint was written, and the old file is deleted
- * (`file.delete.delay.ms` of a cluster is a minute).
+ * (`file.delete.delay.ms` of a cluster is a minute). A cluster closes a segment with the next record
+ * only; there the bound counts from that one.
  */
 export const KEY_GONE_MARGIN_MS = 120_000
 /**
