@@ -6,7 +6,7 @@ import { type AppendResult, type Log, LogError } from '@millrace/log'
 import { expect, it } from 'vitest'
 import { type EventStore, openStore } from '../../src/index.ts'
 import { Machine } from './machine.ts'
-import { CATEGORY, nameOf, streamOf } from './writers.ts'
+import { CATEGORY, nameOf, streamOf } from './names.ts'
 
 /** What happens to a call of `append`, by its number. */
 type Turn = {

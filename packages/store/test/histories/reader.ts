@@ -3,7 +3,8 @@
 import { createHash } from 'node:crypto'
 import type { Prng } from '@millrace/engine/simulation'
 import type { Checkpoint } from '../../src/index.ts'
-import { CATEGORY, type Instance, nameOf } from './writers.ts'
+import { CATEGORY, nameOf } from './names.ts'
+import type { Instance } from './writers.ts'
 
 /** What a reader was given, by bucket: how many events, and a digest over them in their order. */
 export type Following = ReadonlyMap<number, { readonly events: number; readonly digest: string }>

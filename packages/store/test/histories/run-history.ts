@@ -3,13 +3,15 @@
 import type { Engine } from '@millrace/engine'
 import { Prng } from '@millrace/engine/simulation'
 import { linearizabilityProblems } from '../../src/conformance/linearizability.ts'
-import { openStore } from '../../src/index.ts'
+import { type EventStore, openStore, type RecordedEvent } from '../../src/index.ts'
 import type { KeyValueChange } from '../../src/kv/key-value.ts'
 import { openStoreOver } from '../../src/open-store.ts'
+import { conditionProblems } from './conditions.ts'
 import { KeptIndex } from './kept-index.ts'
 import { FAIR, Link, Machine, type Weather } from './machine.ts'
+import { CATEGORY, nameOf, streamOf } from './names.ts'
 import { type Following, Reader } from './reader.ts'
-import { CATEGORY, Histories, type Instance, nameOf, streamOf, Writer } from './writers.ts'
+import { Histories, type Instance, Writer } from './writers.ts'
 
 /** What is drawn for a seed. */
 export type HistoryPlan = {
@@ -203,6 +205,7 @@ class Run {
         const { events } = await store.read(streamOf(stream)).all()
         contents.set(stream, events.map(nameOf))
       }
+      await this.#judgeConditions(store)
       const judge: Instance = { link: log, store }
       await this.#judgeReaders([judge, ...this.#instances])
       return contents
@@ -211,6 +214,17 @@ class Run {
     log.kill()
     for (const { link } of this.#instances) link.kill()
     return this.#judgeStreams(contents)
+  }
+
+  async #judgeConditions(store: EventStore): Promise<void> {
+    const events: RecordedEvent[] = []
+    for await (const page of store.readAll([CATEGORY])) events.push(...page.events)
+    const buckets = new Map<string, number>()
+    for (const stream of this.#streams) {
+      buckets.set(stream, (await store.state(streamOf(stream))).bucket)
+    }
+    const problems = conditionProblems(this.#histories.conditional, events, buckets)
+    if (problems.length > 0) throw new Violation(problems.join('\n'))
   }
 
   /** Whoever followed, however slowly and often interrupted, has been given the same. */

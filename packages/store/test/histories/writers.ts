@@ -2,9 +2,11 @@
 // and write down what they asked and what they were told. Every event has a name of its own.
 import type { Prng } from '@millrace/engine/simulation'
 import type { AppendOperation, Operation } from '../../src/conformance/linearizability.ts'
-import type { EventStore, ExpectedVersion, RecordedEvent, StreamRef } from '../../src/index.ts'
+import type { Checkpoint, EventStore, ExpectedVersion } from '../../src/index.ts'
 import { StoreError } from '../../src/index.ts'
+import type { Condition, ConditionalCall } from './conditions.ts'
 import type { Link } from './machine.ts'
+import { CATEGORY, nameOf, streamOf } from './names.ts'
 
 /** A store instance that is open. */
 export type Instance = { readonly link: Link; readonly store: EventStore }
@@ -12,22 +14,25 @@ export type Instance = { readonly link: Link; readonly store: EventStore }
 /** Errors of an append that say that it never takes effect. */
 const REFUSED: ReadonlySet<string> = new Set(['OVERLOADED', 'STALE_CONDITION', 'APPEND_TOO_LARGE'])
 
+/** What a call was told; `lost`: that its condition is broken. */
+type Told = { readonly outcome: AppendOperation['outcome']; readonly lost: boolean }
+const UNKNOWN: Told = { outcome: { kind: 'unknown' }, lost: false }
+
+const TAGS: readonly string[] = ['red', 'green', 'blue']
+
 type Wish = Pick<AppendOperation, 'command' | 'expected' | 'events'> & {
   readonly stream: string
   /** How the store is told of it: without a name, as a command, or as an append of this id. */
   readonly identity: { readonly commandId?: string; readonly appendId?: string }
+  /** Of all its events. */
+  readonly tags: readonly string[]
+  readonly condition: Condition | undefined
 }
-
-export const CATEGORY = 'things'
-
-export const streamOf = (id: string): StreamRef => ({ category: CATEGORY, id })
-
-/** The name of an event, as its writer gave it. */
-export const nameOf = (event: RecordedEvent): string => (event.data as { name: string }).name
 
 /** All calls by stream, in one time. */
 export class Histories {
   readonly operations = new Map<string, Operation[]>()
+  readonly conditional: ConditionalCall[] = []
   readonly #numbers = new Map<string, number>()
   #now = 0
 
@@ -60,6 +65,8 @@ export class Writer {
   readonly #streams: readonly string[]
   /** Versions as this writer saw them last. */
   readonly #versions = new Map<string, number>()
+  /** Up to where it has read everything, as far as its conditions know. */
+  #seen: Checkpoint | undefined
   /** Asked for, with an outcome that is unknown; may be repeated. */
   #open: Wish[] = []
   #calls = 0
@@ -119,9 +126,16 @@ export class Writer {
     ])
     // Without events it is the expectation that is asked about.
     const count = expected === 'any' ? prng.between(1, 3) : prng.pick([0, 1, 1, 2, 3])
+    const tags = [...TAGS].filter(() => prng.chance(0.3))
+    const after = this.#seen
     return {
       stream,
       command,
+      tags,
+      condition:
+        after !== undefined && count > 0 && prng.chance(0.3)
+          ? { tag: prng.pick(TAGS), after }
+          : undefined,
       expected,
       events: Array.from({ length: count }, (_, i) => `${command}/${i}`),
       identity: prng.pick([
@@ -133,17 +147,28 @@ export class Writer {
   }
 
   async #append({ link, store }: Instance, wish: Wish): Promise<void> {
-    const { stream, command, expected, events, identity } = wish
+    const { stream, command, expected, events, identity, tags, condition } = wish
     const call = this.#histories.tick()
     const timeoutMs = this.#prng.pick([20, 1000, 30_000])
-    const options = { expectedVersion: expected, timeoutMs, ...identity }
+    const options = {
+      expectedVersion: expected,
+      timeoutMs,
+      ...identity,
+      ...(condition === undefined
+        ? {}
+        : { condition: { failIfMatch: [{ tags: [condition.tag] }], after: condition.after } }),
+    }
     const asked = store.append(
       streamOf(stream),
-      events.map(name => ({ type: 'Happened', data: { name } })),
+      events.map(name => ({ type: 'Happened', data: { name }, tags })),
       options,
     )
-    const outcome = await Promise.race([this.#outcome(asked), link.died])
-    const told = outcome ?? { kind: 'unknown' }
+    const told = (await Promise.race([this.#outcome(asked), link.died])) ?? UNKNOWN
+    const { outcome } = told
+    if (condition !== undefined) {
+      const { lost } = told
+      this.#histories.conditional.push({ stream, command, condition, lost })
+    }
     this.#histories.add(stream, {
       kind: 'append',
       process: link.name,
@@ -152,24 +177,32 @@ export class Writer {
       command,
       expected,
       events,
-      outcome: told,
+      outcome,
     })
-    if (told.kind === 'appended' || told.kind === 'conflict') {
-      this.#versions.set(stream, told.version)
-    } else if (told.kind === 'unknown' && Object.keys(identity).length > 0 && events.length > 0) {
+    if (outcome.kind === 'appended' || outcome.kind === 'conflict') {
+      this.#versions.set(stream, outcome.version)
+    } else if (
+      outcome.kind === 'unknown' &&
+      Object.keys(identity).length > 0 &&
+      events.length > 0
+    ) {
       this.#open.push(wish)
     }
   }
 
-  async #outcome(asked: ReturnType<EventStore['append']>): Promise<AppendOperation['outcome']> {
+  async #outcome(asked: ReturnType<EventStore['append']>): Promise<Told> {
     try {
       const answer = await asked
-      if (!answer.ok) return { kind: 'conflict', version: answer.version }
+      // A broken condition says nothing about versions.
+      if (!answer.ok && answer.conflict === 'condition') {
+        return { outcome: { kind: 'refused' }, lost: true }
+      }
+      if (!answer.ok) return { outcome: { kind: 'conflict', version: answer.version }, lost: false }
       const { firstVersion, version, duplicate } = answer
-      return { kind: 'appended', firstVersion, version, duplicate }
+      return { outcome: { kind: 'appended', firstVersion, version, duplicate }, lost: false }
     } catch (error) {
       if (!(error instanceof StoreError)) throw error
-      return { kind: REFUSED.has(error.code) ? 'refused' : 'unknown' }
+      return REFUSED.has(error.code) ? { outcome: { kind: 'refused' }, lost: false } : UNKNOWN
     }
   }
 
@@ -180,6 +213,7 @@ export class Writer {
     const { events, version } = answer
     if (events.length !== version) throw new Error(`read ${events.length} events of ${version}`)
     this.#versions.set(stream, version)
+    this.#seen = (await Promise.race([store.now([CATEGORY]), link.died])) ?? this.#seen
     this.#histories.add(stream, {
       kind: 'read',
       process: link.name,
