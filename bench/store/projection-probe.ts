@@ -1,7 +1,7 @@
 // Where the time of a projection into SQLite goes: reading alone, then handlers of several kinds
 // over the same events. One process, figures of one run; `main.ts` compares with others.
 //
-//   node --conditions=millrace:source bench/store/projection-probe.ts [events] [folder]
+//   node --conditions=millrace:source bench/store/projection-probe.ts [events] [folder] [kinds]
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,6 +16,7 @@ import { category, open, seed } from './millrace-store.ts'
 
 const events = Number(process.argv[2] ?? 200_000)
 const parent = process.argv[3] ?? tmpdir()
+const wanted = process.argv[4]?.split(',')
 
 type Tables = { balance: { account: string; deposits: number; sum: number } }
 
@@ -132,7 +133,7 @@ try {
   }
   for (let round = 1; round <= 2; round += 1) {
     await read(opened.store)
-    for (const kind of Object.keys(kinds)) {
+    for (const kind of wanted ?? Object.keys(kinds)) {
       await project(kind, opened.store, await mkdtemp(join(folder, 'read-models-')))
     }
   }

@@ -6,6 +6,7 @@
 import type { RecordedEvent } from '@millrace/store'
 import type { RootOperationNode } from 'kysely'
 import type { MadeQuery, SqlQuery, SqlResult, SqlSession } from '../sql/port.ts'
+import { fullName } from './handlers.ts'
 import type { Build } from './ledger.ts'
 import type { OutboxEntry } from './outbox.ts'
 
@@ -88,7 +89,7 @@ export class CapturingSession implements SqlSession {
   /** What was touched for an event, as entries of the outbox, in order. */
   entries(build: Build, event: RecordedEvent): readonly OutboxEntry[] {
     const { id, tenant, stream, version, time } = event
-    const type = `${event.category}.${event.type}`
+    const type = fullName(event)
     return this.#touched.map((touched, index) => {
       const change: Change = {
         id: `${id}/${build.projection}/${index}`,

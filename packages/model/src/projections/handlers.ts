@@ -10,10 +10,30 @@ import type { Build } from './ledger.ts'
 
 type Answer = Query | Promise<unknown> | undefined
 
+/**
+ * Full names by category and type, made once each: a name that is made anew for every event must
+ * also be hashed anew. Bounded by the types there are: those of the definitions, and what foreign
+ * programs write, of which `NAMES_MAX` are kept.
+ */
+const names = new Map<string, Map<string, string>>()
+const NAMES_MAX = 10_000
+
+/** The full name of an event's type: `loan.Submitted`. */
+export function fullName({ category, type }: Pick<RecordedEvent, 'category' | 'type'>): string {
+  const known = names.get(category)?.get(type)
+  if (known !== undefined) return known
+  const name = `${category}.${type}`
+  const ofCategory = names.get(category) ?? new Map<string, string>()
+  if (ofCategory.size < NAMES_MAX && names.size < NAMES_MAX) {
+    names.set(category, ofCategory.set(type, name))
+  }
+  return name
+}
+
 /** An event as handlers see it: `loan.Submitted`. */
 export function handlerEvent(event: RecordedEvent): object {
   const { data, id, stream, version, time, metadata, tenant, erased } = event
-  const type = `${event.category}.${event.type}`
+  const type = fullName(event)
   const seen = { type, data, id, stream, version, time, metadata, tenant }
   return erased === undefined ? seen : { ...seen, erased }
 }
@@ -49,7 +69,7 @@ export class Handlers {
 
   /** Whether there is something to do for an event. */
   takes(event: RecordedEvent): boolean {
-    return this.#names === undefined || this.#names.has(`${event.category}.${event.type}`)
+    return this.#names === undefined || this.#names.has(fullName(event))
   }
 
   /** The session of handlers that run queries themselves; undefined: they are refused. */

@@ -1,5 +1,10 @@
 /** Positions of checkpoints: what a projection has passed, and whether that is enough. */
-import { type Checkpoint, decodeCheckpoint, type RecordedEvent } from '@millrace/store'
+import {
+  type CategoryDescription,
+  type Checkpoint,
+  decodeCheckpoint,
+  type RecordedEvent,
+} from '@millrace/store'
 
 /** Offsets by bucket, by category; below them all is passed. */
 export type Positions = ReadonlyMap<string, ReadonlyMap<number, number>>
@@ -44,3 +49,19 @@ export function covers(have: Positions, want: Positions, categories: ReadonlySet
 /** Whether an event lies below the positions. */
 export const isPassed = (positions: Positions, event: RecordedEvent): boolean =>
   event.offset < (positions.get(event.category)?.get(event.bucket) ?? 0)
+
+/** Records between positions and the decided end. */
+export function lagOf(
+  described: readonly CategoryDescription[],
+  at: Positions,
+  categories: ReadonlySet<string>,
+): number {
+  let lag = 0
+  for (const { category, buckets } of described) {
+    if (!categories.has(category)) continue
+    const passed = at.get(category)
+    for (const { bucket, decided } of buckets)
+      lag += Math.max(0, decided - (passed?.get(bucket) ?? 0))
+  }
+  return lag
+}

@@ -14,7 +14,6 @@
 import { backoffMs, type ClientTimer, resolveSettings, type SettingValues } from '@millrace/log'
 import {
   type Checkpoint,
-  DEFAULT_TENANT,
   decodeCheckpoint,
   encodeCheckpoint,
   StoreError,
@@ -29,15 +28,23 @@ import { Builds } from './builds.ts'
 import { checkDefinition } from './check-definition.ts'
 import type { Build } from './ledger.ts'
 import type { PageOutcome } from './page.ts'
-import type { ParkedRow } from './parking.ts'
+import { type ParkedOf, parkedOf, parkedStream, selection } from './parked-streams.ts'
 import type { Part } from './part.ts'
-import { covers, isPassed, mergePositions, type Positions, positionsOf } from './positions.ts'
-import { Publisher } from './publisher.ts'
+import {
+  covers,
+  isPassed,
+  lagOf,
+  mergePositions,
+  type Positions,
+  positionsOf,
+} from './positions.ts'
+import { type Publisher, publisherOf } from './publisher.ts'
 import { Rate } from './rate.ts'
 import { Runner } from './runner.ts'
 import { PROJECTION_SETTINGS } from './settings.ts'
 import { sideBySide } from './side-by-side.ts'
 import { Supervisor } from './supervisor.ts'
+import { turnsOf } from './turns.ts'
 import type {
   ParkedStream,
   ProjectionContext,
@@ -176,21 +183,12 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
   }
 
   async parked(): Promise<readonly ParkedStream[]> {
-    const rows = await this.#parkedRows()
-    return rows.map(({ build, row }) => ({
-      stream: { tenant: row.tenant, category: row.category, id: row.stream },
-      projectionVersion: build.version,
-      firstVersion: row.firstVersion,
-      lastVersion: row.lastVersion,
-      reason: row.reason,
-      attempts: row.attempts,
-      parkedAt: row.parkedAt,
-    }))
+    return (await this.#parked()).map(parkedStream)
   }
 
   async redrive(what: StreamRef | { readonly limit: number }): Promise<readonly Redriven[]> {
     const wanted = selection(what)
-    const rows = (await this.#parkedRows()).filter(({ row }) => wanted.matches(row))
+    const rows = (await this.#parked()).filter(({ row }) => wanted.matches(row))
     const redriven: Redriven[] = []
     for (const { build, row } of rows.slice(0, wanted.limit)) {
       const part = this.#runnerOf(build).parts[row.part]
@@ -279,14 +277,8 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
     const focus = this.#next ?? this.#live
     if (this.#live !== undefined) this.#published = this.#live.positions
     if (focus === undefined) return
-    let lag = 0
-    for (const { category, buckets } of await this.#context.store.describe()) {
-      if (!this.#categories.has(category)) continue
-      const at = focus.positions.get(category)
-      for (const { bucket, decided } of buckets)
-        lag += Math.max(0, decided - (at?.get(bucket) ?? 0))
-    }
-    this.#lag = lag
+    const described = await this.#context.store.describe()
+    this.#lag = lagOf(described, focus.positions, this.#categories)
     await this.#switchIfReady()
   }
 
@@ -349,16 +341,8 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
     })
   }
 
-  #parkedRows(): Promise<readonly { readonly build: Build; readonly row: ParkedRow }[]> {
-    return this.#builds.within(async ledger => {
-      await ledger.createTables()
-      const rows: { readonly build: Build; readonly row: ParkedRow }[] = []
-      for (const build of await ledger.builds(this.name)) {
-        if (build.version !== this.#definition.version) continue
-        for (const row of await ledger.parking.list(build)) rows.push({ build, row })
-      }
-      return rows
-    })
+  #parked(): Promise<readonly ParkedOf[]> {
+    return parkedOf(this.#builds, this.name, this.#definition.version)
   }
 
   /** The one that runs, or one that does not run, for a redrive. */
@@ -401,30 +385,14 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
   #createPublisher(): Publisher | undefined {
     const { publish: topic } = this.#definition.options
     if (topic === undefined) return undefined
-    const { outside, onEvent, log } = this.#context
-    if (log === undefined) {
-      throw new ModelError('BAD_DEFINITION', `projection ${this.name} publishes: it needs a log`)
-    }
-    const values = this.#values
-    const backoff = {
-      firstMs: values['projection.retry.first.ms'],
-      maxMs: values['projection.retry.longest.ms'],
-    }
-    return new Publisher({
-      projection: this.name,
-      topic,
-      sql: this.#sql,
-      log,
-      outside,
-      pageMax: values['projection.outbox.page'],
-      waitingMax: values['projection.outbox.max'],
-      partitions: values['projection.publish.partitions'],
-      retryMs: failures => backoffMs(backoff, failures, outside.random),
-      onFailure: error => {
-        const reason = `publishing: ${reasonOf(error)}`
-        const { restarts } = this.#supervisor
-        onEvent({ kind: 'processor-restarted', processor: this.name, reason, restarts })
-      },
+    return publisherOf(this.name, topic, this.#sql, this.#context, this.#values, reason => {
+      const { restarts } = this.#supervisor
+      this.#context.onEvent({
+        kind: 'processor-restarted',
+        processor: this.name,
+        reason,
+        restarts,
+      })
     })
   }
 
@@ -445,38 +413,3 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
 
 const isModelError = (error: unknown, code: ModelError['code']): boolean =>
   error instanceof ModelError && error.code === code
-
-/**
- * Lets others of this process have their turn once the time is up: handlers on SQLite never wait
- * for anything, and a page of a thousand events would hold commands up for as long as it takes.
- */
-function turnsOf(outside: ProjectionContext['outside'], turnMs: number) {
-  const { clock, timers } = outside
-  let beganAt = clock.monotonic()
-  return (): Promise<void> | undefined => {
-    if (clock.monotonic() - beganAt < turnMs) return undefined
-    return new Promise(resolve => {
-      timers.soon(() => {
-        beganAt = clock.monotonic()
-        resolve()
-      })
-    })
-  }
-}
-
-/** Which parked streams a redrive is for. */
-function selection(what: StreamRef | { readonly limit: number }): {
-  readonly limit: number
-  readonly matches: (row: ParkedRow) => boolean
-} {
-  if ('limit' in what) {
-    if (!Number.isSafeInteger(what.limit) || what.limit < 1) {
-      throw new ModelError('BAD_ARGUMENT', `limit must be 1 or more, not ${what.limit}`)
-    }
-    return { limit: what.limit, matches: () => true }
-  }
-  const { tenant = DEFAULT_TENANT, category, id } = what
-  const matches = (row: ParkedRow): boolean =>
-    row.stream === id && row.category === category && row.tenant === tenant
-  return { limit: Number.POSITIVE_INFINITY, matches }
-}

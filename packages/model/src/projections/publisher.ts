@@ -4,10 +4,20 @@
  * Keyed by stream; changes of one stream lie in the outbox in order, because one part handles them,
  * and the producer keeps the order of a key. Failures are waited out: the outbox keeps what waits.
  */
-import { type ClientOutside, createProducer, type Log, type Producer } from '@millrace/log'
+import {
+  backoffMs,
+  type ClientOutside,
+  createProducer,
+  type Log,
+  type Producer,
+  type SettingValues,
+} from '@millrace/log'
+import { ModelError, reasonOf } from '../errors.ts'
 import { waitMs } from '../policy/wait.ts'
 import type { SqlDatabase } from '../sql/port.ts'
 import { Ledger } from './ledger.ts'
+import type { PROJECTION_SETTINGS } from './settings.ts'
+import type { ProjectionContext } from './types.ts'
 
 /** What a publisher needs. */
 export type PublisherTools = {
@@ -134,4 +144,30 @@ export class Publisher {
       }
     })
   }
+}
+
+/** The publisher of a projection. @throws ModelError BAD_DEFINITION without a log */
+export function publisherOf(
+  projection: string,
+  topic: string,
+  sql: SqlDatabase,
+  { log, outside }: Pick<ProjectionContext, 'log' | 'outside'>,
+  values: SettingValues<typeof PROJECTION_SETTINGS>,
+  onFailure: (reason: string) => void,
+): Publisher {
+  if (log === undefined) {
+    throw new ModelError('BAD_DEFINITION', `projection ${projection} publishes: it needs a log`)
+  }
+  const backoff = {
+    firstMs: values['projection.retry.first.ms'],
+    maxMs: values['projection.retry.longest.ms'],
+  }
+  return new Publisher({
+    ...{ projection, topic, sql, log, outside },
+    pageMax: values['projection.outbox.page'],
+    waitingMax: values['projection.outbox.max'],
+    partitions: values['projection.publish.partitions'],
+    retryMs: failures => backoffMs(backoff, failures, outside.random),
+    onFailure: error => onFailure(`publishing: ${reasonOf(error)}`),
+  })
 }

@@ -61,9 +61,14 @@ function failure(sql: string, error: unknown): Error {
   return new SqlQueryError(sql, error)
 }
 
-// SQLite has no booleans; it keeps them as 0 and 1.
-const bindable = (value: unknown): SQLInputValue =>
-  (typeof value === 'boolean' ? Number(value) : value) as SQLInputValue
+// SQLite has no booleans; it keeps them as 0 and 1. Copied only where there are any.
+function bindable(values: readonly unknown[]): readonly SQLInputValue[] {
+  for (const value of values) {
+    if (typeof value !== 'boolean') continue
+    return values.map(one => (typeof one === 'boolean' ? Number(one) : one)) as SQLInputValue[]
+  }
+  return values as readonly SQLInputValue[]
+}
 
 /** One connection with its prepared statements. */
 class SqliteConnection {
@@ -81,7 +86,7 @@ class SqliteConnection {
   run({ sql, parameters }: SqlQuery): SqlResult {
     try {
       const { statement, isReader } = this.#statements.get(sql)
-      const values = parameters.map(bindable)
+      const values = bindable(parameters)
       if (isReader) {
         const rows = statement.all(...values)
         return { rows, affected: rows.length }
@@ -92,14 +97,24 @@ class SqliteConnection {
     }
   }
 
+  /** Runs a query whose result nobody needs: nothing is made of it. */
+  send({ sql, parameters }: SqlQuery): void {
+    try {
+      // Rows of a "returning" clause are stepped over.
+      this.#statements.get(sql).statement.run(...bindable(parameters))
+    } catch (error) {
+      throw failure(sql, error)
+    }
+  }
+
   /** What Kysely's SQLite dialect asks of a database. */
   prepare(sql: string) {
     const { statement, isReader } = this.#statements.get(sql)
     return {
       reader: isReader,
-      all: (parameters: readonly unknown[]) => statement.all(...parameters.map(bindable)),
-      run: (parameters: readonly unknown[]) => statement.run(...parameters.map(bindable)),
-      iterate: (parameters: readonly unknown[]) => statement.iterate(...parameters.map(bindable)),
+      all: (parameters: readonly unknown[]) => statement.all(...bindable(parameters)),
+      run: (parameters: readonly unknown[]) => statement.run(...bindable(parameters)),
+      iterate: (parameters: readonly unknown[]) => statement.iterate(...bindable(parameters)),
     }
   }
 
@@ -121,7 +136,7 @@ class SqliteSession implements SqlSession {
   }
 
   send(query: SqlQuery): undefined {
-    this.#connection.run(query)
+    this.#connection.send(query)
   }
 
   async flush(): Promise<void> {}

@@ -20,9 +20,9 @@ import {
 } from '@millrace/store'
 import type { Aggregate, On } from '../define/aggregate.ts'
 import { ModelError, reasonOf } from '../errors.ts'
-import { handlerEvent } from '../projections/handlers.ts'
+import { fullName, handlerEvent } from '../projections/handlers.ts'
 import { streamKeyText } from '../projections/parking.ts'
-import { covers, type Positions, positionsOf } from '../projections/positions.ts'
+import { covers, lagOf, type Positions, positionsOf } from '../projections/positions.ts'
 import { Rate } from '../projections/rate.ts'
 import { Supervisor } from '../projections/supervisor.ts'
 import type { EventSource, ProjectionContext } from '../projections/types.ts'
@@ -73,7 +73,7 @@ export class LiveViewProcessor<S> implements Processor {
   readonly #view: LiveView<S>
   readonly #context: LiveViewContext
   readonly #values: SettingValues<typeof VIEW_SETTINGS>
-  readonly #categories: readonly string[]
+  readonly #categories: ReadonlySet<string>
   readonly #supervisor: Supervisor
   readonly #waiters: Waiters
   readonly #passedOver = new Map<string, PassedOver>()
@@ -94,7 +94,7 @@ export class LiveViewProcessor<S> implements Processor {
     this.#view = view
     this.#context = context
     this.#values = resolveSettings(VIEW_SETTINGS, options.settings)
-    this.#categories = [...new Set(view.from.map(({ name }) => name))]
+    this.#categories = new Set(view.from.map(({ name }) => name))
     this.#waiters = new Waiters(this.#values['view.waiters.max'])
     this.#rate = new Rate(context.outside.clock.monotonic())
     this.#state = view.initial()
@@ -180,7 +180,7 @@ export class LiveViewProcessor<S> implements Processor {
     const options = { tenant: null, follow: true, filter: { types }, signal, ...after }
     const stopTicking = this.#tick()
     try {
-      for await (const page of store.readAll(this.#categories, options)) {
+      for await (const page of store.readAll([...this.#categories], options)) {
         if (signal.aborted) return
         this.#fold(page)
       }
@@ -204,7 +204,7 @@ export class LiveViewProcessor<S> implements Processor {
   }
 
   #one(event: RecordedEvent): void {
-    const fold = this.#view.on[`${event.category}.${event.type}`]
+    const fold = this.#view.on[fullName(event)]
     if (fold === undefined) return
     const key = streamKeyText(event)
     if (this.#passedOver.has(key)) return
@@ -234,7 +234,8 @@ export class LiveViewProcessor<S> implements Processor {
     let isOver = false
     const look = async (): Promise<void> => {
       try {
-        this.#lag = this.#lagOf(await store.describe())
+        const described = await store.describe()
+        this.#lag = lagOf(described, positionsOf(this.#checkpoint), this.#categories)
       } catch {
         // The store is away: reading finds out, and says why.
       }
@@ -247,20 +248,8 @@ export class LiveViewProcessor<S> implements Processor {
     }
   }
 
-  #lagOf(described: Awaited<ReturnType<EventSource['describe']>>): number {
-    const at: Positions = positionsOf(this.#checkpoint)
-    let lag = 0
-    for (const { category, buckets } of described) {
-      if (!this.#categories.includes(category)) continue
-      for (const { bucket, decided } of buckets) {
-        lag += Math.max(0, decided - (at.get(category)?.get(bucket) ?? 0))
-      }
-    }
-    return lag
-  }
-
   #isReached(want: Positions): boolean {
-    return covers(positionsOf(this.#checkpoint), want, new Set(this.#categories))
+    return covers(positionsOf(this.#checkpoint), want, this.#categories)
   }
 
   #notRunning(why: string | undefined): ModelError {
