@@ -98,7 +98,7 @@ export const STORE_SETTINGS: {
   ),
   'tail.wait.ms': integer(500, 1, 60_000, 'Longest wait of one fetch at the end of the log.'),
   'tail.pause.ms': integer(
-    5,
+    20,
     0,
     60_000,
     'Pause between fetches that returned only what this store wrote itself.',

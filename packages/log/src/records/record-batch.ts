@@ -29,6 +29,7 @@ import {
   isLogAppendTime,
   isTransactional,
   lastOffsetDeltaOf,
+  lastOffsetOf,
   leaderEpochOf,
   magicOf,
   maxTimestampOf,
@@ -45,6 +46,8 @@ export type DecodeOptions = {
   readonly checkCrc?: boolean
   /** Bound of what one batch decompresses to. Default {@link DECOMPRESSED_BYTES_MAX}. */
   readonly decompressedBytesMax?: number
+  /** Batches that end before this offset are passed over, without a look at their checksum. */
+  readonly from?: Offset
 }
 
 /** One whole batch in a buffer. */
@@ -179,6 +182,12 @@ export function* decodeBatches(
     const bytes = batchBytesOf(buffer, at)
     // A length that no batch can have is damage; one that reaches past the end is a cut.
     if (bytes >= BATCH_HEADER_BYTES && at + bytes > buffer.length) return
+    if (options?.from !== undefined && bytes >= BATCH_HEADER_BYTES) {
+      if (lastOffsetOf(buffer, at) < options.from) {
+        at += bytes
+        continue
+      }
+    }
     const batch = new RecordBatch(buffer, at, options)
     at += bytes
     yield batch

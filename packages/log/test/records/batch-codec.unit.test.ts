@@ -434,3 +434,23 @@ describe('search by time', () => {
     expect(maxTimestampRecord(read)).toEqual({ offset: 4, timestamp: 1_000 })
   })
 })
+
+describe('reading from an offset on', () => {
+  const bytes = Buffer.concat([
+    encodeBatch({ records: [{ value: 'a' }, { value: 'b' }], baseOffset: 0 }),
+    encodeBatch({ records: [{ value: 'c' }, { value: 'd' }], baseOffset: 2 }),
+  ])
+
+  it('passes over batches that end before it, damaged ones too', () => {
+    const damaged = Buffer.from(bytes)
+    damaged.writeUInt8(0xff, 65)
+    expect([...decodeBatches(damaged, { from: 2 })].map(b => b.baseOffset)).toEqual([2])
+    expect(() => [...decodeBatches(damaged, { from: 1 })]).toThrow(LogError)
+  })
+
+  it('hands out the batch that the offset lies in', () => {
+    expect([...decodeBatches(bytes, { from: 1 })].map(b => b.baseOffset)).toEqual([0, 2])
+    expect([...decodeBatches(bytes, { from: 3 })].map(b => b.baseOffset)).toEqual([2])
+    expect([...decodeBatches(bytes, { from: 4 })]).toEqual([])
+  })
+})

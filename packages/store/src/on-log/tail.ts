@@ -176,7 +176,9 @@ export class Tail {
     bucket.endOffset = Math.max(bucket.endOffset, result.highWatermark)
     let applied = 0
     try {
-      for (const batch of decodeBatches(result.records)) applied += bucket.applyBatch(batch)
+      for (const batch of decodeBatches(result.records, { from: bucket.position })) {
+        applied += bucket.applyBatch(batch)
+      }
     } catch (error) {
       this.#fail(bucket, error)
       throw bucket.failure ?? error

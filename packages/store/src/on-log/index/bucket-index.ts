@@ -237,9 +237,10 @@ export class BucketIndex implements StreamStates {
   ): Promise<ReadonlyMap<StreamSlot, Buffer>> {
     const wanted: StreamSlot[] = []
     for (const slot of slots.values()) {
-      if (slot.flushing.length > 0 && slot.tail.bytes > 0 && slot.tail.bytes < this.#pageBytes) {
-        wanted.push(slot)
-      }
+      const { first, bytes } = slot.tail
+      if (slot.flushing.length === 0 || first === 0 || bytes >= this.#pageBytes) continue
+      // What fills most of a page itself begins one: filling up the last costs reading it.
+      if (runBytes(slot.flushing, this.#pageBytes) < this.#pageBytes / 2) wanted.push(slot)
     }
     const pages = new Map<StreamSlot, Buffer>()
     if (wanted.length === 0) return pages
@@ -335,6 +336,16 @@ export class BucketIndex implements StreamStates {
     if (zone.types.length < ZONE_TYPES_MAX) zone.types.push(facts.type)
     else zone.types = null
   }
+}
+
+/** Bytes of entries, counted as far as they matter. */
+function runBytes(entries: readonly Entry[], enough: number): number {
+  let bytes = 0
+  for (const entry of entries) {
+    bytes += entryBytes(entry)
+    if (bytes >= enough) break
+  }
+  return bytes
 }
 
 /** The kept bucket of a fold. */
