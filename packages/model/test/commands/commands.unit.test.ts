@@ -104,6 +104,23 @@ describe('decisions', () => {
     expect(await run('touch')).toMatchObject({ ok: true, version: 1, duplicate: false })
   })
 
+  test('an event goes through its schema once, also where that changes what it takes', async () => {
+    const digits = z.string().transform(Number)
+    const meter = aggregate('meter', {
+      events: { Read: digits, Checked: digits },
+      initial: () => 0,
+      evolve: { Read: (_, count) => count, Checked: sum => sum },
+      commands: { read: type<string>() },
+      decide: { read: (text, _, { Read, Checked }) => [Read(text), Checked(text)].reverse() },
+    })
+    const { runner, store } = scene({ aggregates: [meter] })
+    await runner.run({ tenant: '', aggregate: 'meter', id: 'm', command: 'read', data: '42' })
+    expect(store.eventsOf('meter', 'm')).toEqual([
+      ['Checked', 42],
+      ['Read', 42],
+    ])
+  })
+
   test('a decision knows the id, the time and new ids', async () => {
     const { run, store } = scene()
     await run('remember', undefined, { time: 5 })
@@ -167,6 +184,14 @@ describe('what is wrong is named', () => {
       retriable: false,
     })
     expect(store.appends).toBe(0)
+  })
+
+  test('several mistakes are all named, up to a bound, and the others counted', async () => {
+    const { run } = scene()
+    const deep = (count: number) => ({ owner: 'x', deep: { list: Array(count).fill('no') } })
+    const five = /^(account\.open\.deep\.list\[\d\]: [^;]+; ){4}account[^;]+$/
+    await expect(run('open', deep(5))).rejects.toThrow(five)
+    await expect(run('open', deep(1000))).rejects.toThrow(/^([^;]+; ){5}and 995 more$/)
   })
 
   test('an aggregate that the application does not have', async () => {

@@ -178,6 +178,29 @@ describe('the circuit', () => {
     })
   })
 
+  test('a signal ends the wait for it, and nothing is tried any more', async () => {
+    const { outside, policy } = scene({
+      'circuit.failures': 1,
+      'circuit.open.ms': 5000,
+      'retry.first.ms': 10,
+    })
+    const abort = new AbortController()
+    let calls = 0
+    const call = policy.run(
+      () => {
+        calls += 1
+        return down()
+      },
+      { signal: abort.signal },
+    )
+    outside.timers.after(4999, () => abort.abort(new Error('enough')))
+    await expect(outside.drive(call)).rejects.toThrow('enough')
+    await outside.advance(1)
+    expect(calls).toBe(1)
+    // No probe was taken by the call that ended.
+    expect(await policy.run(async () => 'up')).toBe('up')
+  })
+
   test('an attempt ended by its signal leaves it as it was, and gives its probe back', async () => {
     const { outside, policy } = await tripped()
     await outside.advance(1000)
