@@ -98,7 +98,7 @@ export class AuditLog {
     })
   }
 
-  /** Creates the topic if need be. @throws StoreError BAD_TOPIC; LogError */
+  /** Creates the topic if need be. @throws StoreError BAD_TOPIC, STORE_FAILED */
   static async open(options: AuditLogOptions): Promise<AuditLog> {
     const { log, topic, outside } = options
     const configs = { 'cleanup.policy': 'delete', 'retention.ms': '-1', 'retention.bytes': '-1' }

@@ -2,7 +2,13 @@
  * A topic that the store keeps for itself: keys, snapshots, audit. One partition, so that all nodes
  * read its records in one order.
  */
-import { type ClientOutside, type Log, LogError, type TopicDescription } from '@millrace/log'
+import {
+  type ClientOutside,
+  type Log,
+  LogError,
+  type Offset,
+  type TopicDescription,
+} from '@millrace/log'
 import { StoreError } from '../errors.ts'
 
 /** Before the names of the store's own topics, unless it was opened with another prefix. */
@@ -22,6 +28,8 @@ export type OwnTopicState = {
   readonly topicId: string
   /** The effective configuration. */
   readonly config: ReadonlyMap<string, string>
+  /** Where it ended when it was looked at. */
+  readonly end: Offset
 }
 
 /** A topic that somebody else has just created is looked for this often, this far apart. */
@@ -31,9 +39,23 @@ const LOOK_AGAIN_MS = 50
 /**
  * Creates the topic if it is not there, and checks it.
  *
- * @throws StoreError BAD_TOPIC, names the setting; LogError
+ * @throws StoreError BAD_TOPIC, names the setting; STORE_FAILED when the log refuses
  */
 export async function ensureOwnTopic(
+  log: Log,
+  topic: OwnTopic,
+  outside: Pick<ClientOutside, 'timers'>,
+): Promise<OwnTopicState> {
+  try {
+    return await ensure(log, topic, outside)
+  } catch (cause) {
+    if (cause instanceof StoreError) throw cause
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new StoreError('STORE_FAILED', `topic ${topic.name} cannot be used: ${why}`, { cause })
+  }
+}
+
+async function ensure(
   log: Log,
   topic: OwnTopic,
   outside: Pick<ClientOutside, 'timers'>,
@@ -56,7 +78,9 @@ export async function ensureOwnTopic(
       throw new StoreError('BAD_TOPIC', `topic ${name}: ${key} must be ${value}, it is ${has}`)
     }
   }
-  return { topicId: found.topicId, config }
+  const [end] = await log.listOffsets([{ topic: name, partition: 0, place: 'latest' }])
+  if (end?.error !== undefined) throw end.error
+  return { topicId: found.topicId, config, end: end?.offset ?? 0 }
 }
 
 /** The topic is there, but need not be seen here yet. */

@@ -16,6 +16,8 @@ import {
   type KeyValueChange,
   type KeyValueEntry,
 } from '../kv/key-value.ts'
+import type { OwnTopicState } from '../own-topics/own-topic.ts'
+import { positionRead, readPosition } from '../own-topics/read-position.ts'
 import { keyIdBytes, keyIdOf } from './key-ids.ts'
 
 const META = Buffer.from('Pm')
@@ -35,14 +37,9 @@ export class KeyIndex {
     this.#kv = kv
   }
 
-  /** The offset up to which this topic was read; 0 when the index is of another one. */
-  position(topicId: string): number {
-    const value = this.#kv.getSync(META)
-    if (value === undefined) return 0
-    const meta = JSON.parse(value.toString()) as { topicId?: unknown; position?: unknown }
-    return meta.topicId === topicId && Number.isSafeInteger(meta.position)
-      ? (meta.position as number)
-      : 0
+  /** The offset up to which the topic was read. */
+  position(topic: Pick<OwnTopicState, 'topicId' | 'end'>): number {
+    return readPosition(this.#kv, META, topic)
   }
 
   /** Forgets all that was read of another topic. */
@@ -53,8 +50,7 @@ export class KeyIndex {
   }
 
   apply(changes: readonly KeyValueChange[], topicId: string, position: number): Promise<void> {
-    const value = Buffer.from(JSON.stringify({ topicId, position }))
-    return this.#kv.batch([...changes, { type: 'put', key: META, value }])
+    return this.#kv.batch([...changes, positionRead(META, topicId, position)])
   }
 
   /** A key does not stand where it did, and nobody knows when it went. */

@@ -131,17 +131,14 @@ export class SubjectKeys {
    * Creates the topic if need be and reads it to its end. The provider may be down: whoever then
    * wants a key hears of it.
    *
-   * @throws StoreError BAD_TOPIC, KEY_UNAVAILABLE
+   * @throws StoreError BAD_TOPIC, STORE_FAILED, KEY_UNAVAILABLE
    */
   static async open(options: SubjectKeysOptions): Promise<SubjectKeys> {
     const { log, topic, goneMs, timeoutMs, kv, outside } = options
-    const { topicId, config } = await ensureOwnTopic(log, keysTopic(topic, goneMs), outside)
-    const [end] = await log.listOffsets([{ topic, partition: 0, place: 'latest' }])
-    if (end?.error !== undefined) throw end.error
+    const state = await ensureOwnTopic(log, keysTopic(topic, goneMs), outside)
+    const { topicId, config } = state
     const index = new KeyIndex(kv)
-    const known = index.position(topicId)
-    // Past the end: the log was put back to an earlier state.
-    const from = known <= (end?.offset ?? 0) ? known : 0
+    const from = index.position(state)
     if (from === 0) await index.clear()
     const lagMaxMs = Number(config.get('max.compaction.lag.ms') ?? Number.MAX_SAFE_INTEGER)
     const keys = new SubjectKeys(options, { id: topicId, lagMaxMs }, index, from)
@@ -176,13 +173,16 @@ export class SubjectKeys {
   opening(id: string): Maybe<SubjectKey | null> {
     const known = this.#cache.get(hashOfKey(id))?.find(key => key.id === id)
     if (known !== undefined) return known
-    if (this.#gone.get(id) !== undefined) return null
+    if (this.isGone(id)) return null
     return this.#find(id)
   }
 
-  /** Whether a key is known to have been forgotten a moment ago, or was looked for in vain. */
+  /** Whether this node knows that a key is gone. */
   isGone(id: string): boolean {
-    return this.#gone.get(id) !== undefined
+    if (this.#gone.get(id) !== undefined) return true
+    if (this.#index.forgottenAt(id) === undefined) return false
+    this.#gone.set(id, true)
+    return true
   }
 
   /** Destroys all keys of a subject. @throws StoreError KEY_UNAVAILABLE */

@@ -25,6 +25,7 @@ import {
 import { afterPrefix, type KeyValue, type KeyValueChange } from '../kv/key-value.ts'
 import { Lru } from '../lru.ts'
 import { ensureOwnTopic } from '../own-topics/own-topic.ts'
+import { positionRead, readPosition } from '../own-topics/read-position.ts'
 import { TopicTail } from '../own-topics/topic-tail.ts'
 import { chain, type Maybe } from '../personal/maybe.ts'
 import { openState, sealState } from '../personal/sealed-state.ts'
@@ -121,17 +122,14 @@ export class Snapshots {
     })
   }
 
-  /** Creates the topic if need be, and begins to follow it. @throws StoreError BAD_TOPIC; LogError */
+  /** Creates the topic if need be, and begins to follow it. @throws StoreError BAD_TOPIC, STORE_FAILED */
   static async open(options: SnapshotsOptions): Promise<Snapshots> {
     const { log, topic, bytesMax, outside, kv, keys } = options
-    const { topicId } = await ensureOwnTopic(log, snapshotsTopic(topic, bytesMax), outside)
-    const [end] = await log.listOffsets([{ topic, partition: 0, place: 'latest' }])
-    if (end?.error !== undefined) throw end.error
-    const known = positionIn(kv, topicId)
-    // Past the end: the log was put back to an earlier state, and these states may be ahead of it.
-    const from = known <= (end?.offset ?? 0) ? known : 0
+    const state = await ensureOwnTopic(log, snapshotsTopic(topic, bytesMax), outside)
+    // From the beginning also when the log was put back: these states may be ahead of it.
+    const from = readPosition(kv, META, state)
     if (from === 0) await kv.clear({ gte: ENTRIES, lt: afterPrefix(ENTRIES) })
-    const snapshots = new Snapshots(options, topicId, from)
+    const snapshots = new Snapshots(options, state.topicId, from)
     if (keys !== undefined) {
       snapshots.#stopForgetting = keys.onForgotten(id => snapshots.#forgotten(id))
     }
@@ -354,8 +352,8 @@ export class Snapshots {
         this.#states.delete(key)
       }
     }
-    const position = Buffer.from(JSON.stringify({ topicId: this.#topicId, position: next }))
-    await this.#options.kv.batch([...changes.values(), { type: 'put', key: META, value: position }])
+    const position = positionRead(META, this.#topicId, next)
+    await this.#options.kv.batch([...changes.values(), position])
   }
 
   #forgotten(keyId: string): void {
@@ -379,15 +377,6 @@ const entryKey = (key: string): Buffer => Buffer.concat([ENTRIES, Buffer.from(ke
 
 const belongsOf = (key: string, version: number, hash: string): string =>
   JSON.stringify(['millrace snapshot v1', key, version, hash])
-
-function positionIn(kv: KeyValue, topicId: string): number {
-  const value = kv.getSync(META)
-  if (value === undefined) return 0
-  const meta = JSON.parse(value.toString()) as { topicId?: unknown; position?: unknown }
-  return meta.topicId === topicId && Number.isSafeInteger(meta.position)
-    ? (meta.position as number)
-    : 0
-}
 
 /** What came out of JSON has no rings and is not deep. */
 function freeze(value: unknown): void {

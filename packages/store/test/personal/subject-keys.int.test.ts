@@ -164,6 +164,20 @@ describe('forgetting', () => {
     expect(await keys.forget('', 'ada')).toMatchObject({ known: false, keyGoneBy })
   })
 
+  test('is known at once of any number of keys, also after a restart', async () => {
+    const log = await openLog()
+    const kv = memoryKeyValue()
+    const first = await openKeys(log, { kv, cached: 2 })
+    const ids: string[] = []
+    for (let i = 0; i < 10; i++) {
+      ids.push((await first.sealing(await first.hash('', `user ${i}`))).id)
+      await first.forget('', `user ${i}`)
+    }
+    await first.close()
+    const again = await openKeys(log, { kv, cached: 2 })
+    expect(ids.map(id => again.opening(id))).toEqual(ids.map(() => null))
+  })
+
   test('leaves a subject that comes back with a new key, and the old fields erased', async () => {
     const keys = await openKeys(await openLog())
     const hash = await keys.hash('', 'ada')
@@ -369,6 +383,35 @@ describe('keys that cannot be reached', () => {
     const log = await openLog()
     await log.createTopics([{ name: KEYS_TOPIC, partitions: 1, configs: {} }])
     await expect(openKeys(log)).rejects.toMatchObject({ code: 'BAD_TOPIC' })
+  })
+
+  test('are found again when what was kept locally is damaged, or of another log', async () => {
+    const log = await openLog()
+    const first = await openKeys(log)
+    const key = await first.sealing(await first.hash('', 'ada'))
+    const { topicId } = (await log.describeTopics([KEYS_TOPIC]))[0] as { topicId: string }
+    const positions = [
+      '',
+      'null',
+      '{',
+      '{"position":1}',
+      JSON.stringify({ topicId, position: 999 }),
+    ]
+    for (const position of positions) {
+      const kv = memoryKeyValue()
+      await kv.batch([{ type: 'put', key: Buffer.from('Pm'), value: Buffer.from(position) }])
+      const again = await openKeys(log, { kv })
+      expect(await again.opening(key.id), position).toEqual(key)
+    }
+  })
+
+  test('say what the log says when it refuses their topic', async () => {
+    const log = await openLog()
+    await log.close()
+    await expect(openKeys(log)).rejects.toMatchObject({
+      code: 'STORE_FAILED',
+      message: expect.stringContaining(KEYS_TOPIC),
+    })
   })
 
   test('ignore records that others wrote to their topic', async () => {
