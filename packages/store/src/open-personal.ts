@@ -26,14 +26,13 @@ export type OpenPersonal = {
   readonly close: () => Promise<void>
 }
 
-/** @throws StoreError BAD_ARGUMENT, BAD_TOPIC, KEY_UNAVAILABLE */
+/** @throws StoreError BAD_TOPIC, KEY_UNAVAILABLE */
 export async function openPersonal(
   options: StoreOptions,
   kv: KeyValue,
   values: Values,
   outside: ClientOutside,
 ): Promise<OpenPersonal> {
-  checkProvider(options)
   const keys = await openKeys(options, kv, values, outside)
   const snapshots = await openSnapshots(options, kv, values, outside, keys).catch(async error => {
     await keys?.close()
@@ -53,7 +52,8 @@ export async function openPersonal(
   }
 }
 
-function checkProvider({ categories, keys }: StoreOptions): void {
+/** Personal fields need keys. @throws StoreError BAD_ARGUMENT */
+export function checkProvider({ categories, keys }: StoreOptions): void {
   if (keys !== undefined) return
   for (const [category, { events = {} }] of Object.entries(categories)) {
     for (const [type, { personal }] of Object.entries(events)) {

@@ -31,7 +31,7 @@ import { Settler } from './on-log/settler.ts'
 import { ChangeSignal } from './on-log/signal.ts'
 import type { ReaderParts } from './on-log/stream-reader.ts'
 import { Tail } from './on-log/tail.ts'
-import { type OpenPersonal, openPersonal } from './open-personal.ts'
+import { checkProvider, type OpenPersonal, openPersonal } from './open-personal.ts'
 import type { StoreEvent, StoreOptions } from './options.ts'
 import { OWN_PREFIX } from './own-topics/own-topic.ts'
 import { touch } from './personal/key-index.ts'
@@ -62,6 +62,7 @@ export async function openStoreOver(
   openIndex: (cacheBytes: number) => Promise<KeyValue>,
 ): Promise<EventStore> {
   const values: Values = resolveSettings(STORE_SETTINGS, options.settings)
+  checkProvider(options)
   const categories = await openCategories(
     options.log,
     options.categories,

@@ -17,6 +17,7 @@ import { followCases } from './follow-cases.ts'
 import { foreignCases } from './foreign-cases.ts'
 import { lifecycleCases } from './lifecycle-cases.ts'
 import { limitCases } from './limit-cases.ts'
+import { openingCases } from './opening-cases.ts'
 import { persistenceCases } from './persistence-cases.ts'
 import { personalCases } from './personal-cases.ts'
 import { raceCases } from './race-cases.ts'
@@ -67,6 +68,7 @@ const SPECS: readonly CaseSpec[] = [
   ...persistenceCases,
   ...severalCases,
   ...foreignCases,
+  ...openingCases,
   ...closeCases,
 ]
 

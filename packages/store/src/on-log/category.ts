@@ -67,6 +67,8 @@ export async function openCategories(
   for (const [name, options] of named) {
     checkCategory(name)
     if (options.topic !== undefined) checkCategory(options.topic)
+    // Before a topic is made: what is refused leaves nothing behind.
+    new EventTypes(name, options)
   }
   const topics = named.map(([name, options]) => options.topic ?? name)
   if (new Set(topics).size !== topics.length) {
