@@ -34,7 +34,7 @@ export class Inbox {
   readonly #streams: SagaStreams
   readonly #agenda: Agenda
   readonly #types: ReadonlySet<string>
-  /** The replay clock of each bucket, ms since the epoch; absent: no event yet. */
+  /** The highest time of the events of each bucket, ms since the epoch; absent: no event yet. */
   readonly #clocks = new Map<number, number>()
   #ignored = 0
 
@@ -58,7 +58,7 @@ export class Inbox {
     return this.#ignored
   }
 
-  /** The clock of a bucket, to be kept with its position; undefined before its first event. */
+  /** The highest time of the events of a bucket, kept with its position; undefined: none yet. */
   clockOf(bucket: number): number | undefined {
     return this.#clocks.get(bucket)
   }
@@ -83,7 +83,7 @@ export class Inbox {
     for (const event of page.events) {
       const { bucket, tenant, time } = event
       const clock = Math.max(this.#clocks.get(bucket) ?? time, time)
-      if (isReplay) this.#clocks.set(bucket, clock)
+      this.#clocks.set(bucket, clock)
       if (!this.#types.has(fullNameOf(event))) continue
       const ref = { tenant, id: this.#keyOf(event) }
       const name = `${tenant}/${ref.id}`

@@ -39,8 +39,8 @@ export type OutboxOptions = {
   readonly effects: EffectRunner
   /** How commands are tried again. */
   readonly retry: RetrySettings
-  /** Whether all events that could matter to timers which are due have been taken. */
-  readonly isCaughtUp: () => boolean
+  /** Up to which time the timers of a bucket may fire, ms since the epoch. */
+  readonly firesUntil: (bucket: number, now: number) => number
 }
 
 /** How commands are tried again where nothing else is said. */
@@ -81,7 +81,7 @@ export class Outbox {
 
   /** What the dispatcher does. */
   lanes(): readonly Lane[] {
-    const { definition, settings, effects } = this.#options
+    const { settings, effects } = this.#options
     const effect = (lane: number): Lane => ({
       lane,
       parallel: effects.parallel,
@@ -91,7 +91,7 @@ export class Outbox {
       {
         lane: TIMERS,
         parallel: settings['saga.timers.parallel'],
-        isOpen: () => definition.clock === 'wall' && this.#options.isCaughtUp(),
+        until: (bucket, now) => this.#options.firesUntil(bucket, now),
         run: item => this.#fire(item),
       },
       {
@@ -105,9 +105,9 @@ export class Outbox {
   }
 
   async #fire(item: AgendaItem): Promise<void> {
-    const { streams, agenda, context } = this.#options
-    const now = context.outside.clock.now()
-    await streams.change(item, decision => decision.fireDue(now))
+    const { streams, agenda, context, firesUntil } = this.#options
+    const limit = firesUntil(item.bucket, context.outside.clock.now())
+    await streams.change(item, decision => decision.fireDue(limit))
     // Cancelled, parked or ended meanwhile: then nothing was due. Started anew: then the fold puts
     // the new one in its place.
     agenda.removeItem(item)

@@ -143,6 +143,8 @@ type Parts = {
 }
 
 const PARKED_PAGE = 100
+/** Before any time: the inbox fires timers by the replay clock itself. */
+const NO_TIMERS = -1
 
 class RunningSaga implements SagaProcessor {
   readonly name: string
@@ -165,7 +167,7 @@ class RunningSaga implements SagaProcessor {
     const streams = new SagaStreams(definition, context, settings)
     this.#streams = streams
     this.#inbox = new Inbox(definition, context, settings, streams, agenda)
-    const isCaughtUp = (): boolean => this.#isCaughtUp
+    const firesUntil = (bucket: number, now: number): number => this.#firesUntil(bucket, now)
     const outbox = new Outbox({
       definition,
       context,
@@ -174,7 +176,7 @@ class RunningSaga implements SagaProcessor {
       agenda,
       effects,
       retry,
-      isCaughtUp,
+      firesUntil,
     })
     this.#dispatcher = new Dispatcher(agenda, outbox.lanes(), {
       outside: context.outside,
@@ -309,15 +311,23 @@ class RunningSaga implements SagaProcessor {
 
   async #page(page: EventPage, { buckets, signal }: Epoch): Promise<void> {
     await this.#inbox.take(page, () => this.#fold.reachEnd(buckets, signal))
-    const wasCaughtUp = this.#isCaughtUp
     this.#isCaughtUp = page.caughtUp
-    if (page.caughtUp && !wasCaughtUp) this.#dispatcher.poke()
+    this.#dispatcher.poke()
     const most = this.#parts.settings['saga.parked.max']
     if (this.#agenda.count(PARKED) > most)
       throw new ModelError(
         'PARKED_EXCEEDED',
         `saga ${this.name} has more than ${most} parked instances (saga.parked.max)`,
       )
+  }
+
+  /**
+   * Under the wall clock a timer fires when it is due; but while events wait to be taken, only as far
+   * as they have been: one of them may be older than the timer and stop it.
+   */
+  #firesUntil(bucket: number, now: number): number {
+    if (this.#parts.definition.clock === 'replay') return NO_TIMERS
+    return this.#isCaughtUp ? now : Math.min(now, this.#inbox.clockOf(bucket) ?? NO_TIMERS)
   }
 
   async #end(): Promise<void> {

@@ -14,8 +14,8 @@ import { Alarm } from './alarm.ts'
 export type Lane = {
   readonly lane: number
   readonly parallel: number
-  /** Whether anything of the lane may be done now. */
-  readonly isOpen?: () => boolean
+  /** Up to which time (ms since the epoch) what is due in a bucket may be done. Default: now. */
+  readonly until?: (bucket: number, now: number) => number
   /** Does an item. What it throws ends the epoch. */
   readonly run: (item: AgendaItem, signal: AbortSignal) => Promise<void>
 }
@@ -98,7 +98,7 @@ export class Dispatcher {
   /** Starts what is due; returns when the lane wants to be looked at again. */
   #pumpLane(state: LaneState, now: number, signal: AbortSignal): number {
     const { lane, busy } = state
-    if (this.#agenda.count(lane.lane) === 0 || lane.isOpen?.() === false) return NEVER
+    if (this.#agenda.count(lane.lane) === 0) return NEVER
     if (state.pausedUntil > now) return state.pausedUntil
     let next = NEVER
     state.turn += 1
@@ -107,10 +107,12 @@ export class Dispatcher {
       const free = lane.parallel - busy.size
       // With no place left the end of an item is the next time to look.
       if (free <= 0) return NEVER
-      const items = this.#agenda.due(lane.lane, bucket, now, lane.parallel + busy.size)
+      const until = lane.until?.(bucket, now) ?? now
+      const items = this.#agenda.due(lane.lane, bucket, until, lane.parallel + busy.size)
       const waiting = items.filter(({ row }) => !busy.has(row))
       for (const item of waiting.slice(0, free)) this.#do(state, item, signal)
-      next = Math.min(next, this.#agenda.nextAfter(lane.lane, bucket, now))
+      // Where it may not go as far as the clock, whoever lets it go on says so.
+      if (until === now) next = Math.min(next, this.#agenda.nextAfter(lane.lane, bucket, now))
     }
     return next
   }

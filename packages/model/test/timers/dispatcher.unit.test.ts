@@ -52,9 +52,9 @@ const put = (id: string, due: number) =>
 const dispatcherOf = (
   run: (item: AgendaItem) => Promise<void>,
   parallel = 2,
-  isOpen = () => true,
+  until = (_bucket: number, now: number) => now,
 ) =>
-  new Dispatcher(agenda, [{ lane: LANE, parallel, isOpen, run }], {
+  new Dispatcher(agenda, [{ lane: LANE, parallel, until, run }], {
     outside: steps.outside,
     longestMs: 1000,
   })
@@ -104,7 +104,7 @@ describe('the dispatcher', () => {
     await dispatcher.stop()
   })
 
-  test('does nothing while a lane is closed or paused', async () => {
+  test('does nothing while a lane may not go so far, or is paused', async () => {
     const done: string[] = []
     let isOpen = false
     put('a', 0)
@@ -114,7 +114,7 @@ describe('the dispatcher', () => {
         agenda.removeItem(item)
       },
       1,
-      () => isOpen,
+      (_bucket, now) => (isOpen ? now : -1),
     )
     dispatcher.start([0], new AbortController().signal, () => {})
     await steps.settle()
