@@ -33,7 +33,8 @@ export type Outcome<R> =
 
 /**
  * A layer around commands: authentication, logging, limits. Passes the command on, unchanged or as
- * another one, and may look at the outcome. What it refuses it throws.
+ * another one, and may look at the outcome. What it refuses it throws. Commands that sagas send pass
+ * it as well; `saga` names their sender.
  */
 export type Middleware = (
   command: CommandMessage,
