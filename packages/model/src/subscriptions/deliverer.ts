@@ -53,16 +53,19 @@ export class Deliverer {
   /** Delivers events of several streams in their order, without those that are parked. */
   async page(events: readonly RecordedEvent[], signal: AbortSignal): Promise<void> {
     const { parked, definition, settings } = this.#options
-    const free = events.filter(event => parked.get(event) === undefined)
+    const isFree = (event: RecordedEvent): boolean => parked.get(event) === undefined
     if (definition.whole !== undefined) {
-      for (const own of byStream(free))
+      for (const own of byStream(events.filter(isFree)))
         await this.#orPark(own, signal, () => this.#whole(own, signal))
       return
     }
-    const wanted = free.filter(event => this.#isWanted(event))
+    const wanted = events.filter(event => this.#isWanted(event))
     const most = settings['subscription.batch.events']
-    for (let at = 0; at < wanted.length; at += most)
-      await this.#batch(wanted.slice(at, at + most), signal)
+    // Asked anew for each batch: an earlier one of the page may have parked the stream.
+    for (let at = 0; at < wanted.length; at += most) {
+      const batch = wanted.slice(at, at + most).filter(isFree)
+      if (batch.length > 0) await this.#batch(batch, signal)
+    }
   }
 
   /** Delivers events of one stream; throws what the handler throws after the last attempt. */

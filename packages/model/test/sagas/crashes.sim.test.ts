@@ -13,22 +13,12 @@ import { createSagaProcessor } from '../../src/sagas/index.ts'
 import { type BucketPosition, soleOwnership } from '../../src/subscriptions/index.ts'
 import { loan } from './support/bank.ts'
 import { Died, MemoryLog, memoryStore } from './support/memory-store.ts'
+import { random } from './support/random.ts'
 import { DAY, eventually, movedClock, START } from './support/scene.ts'
 
 const BUCKETS = 2
 const SEED = Number(process.env['SEED'] ?? 20_261_121)
 const RUNS = Number(process.env['RUNS'] ?? 60)
-
-/** Seeded: mulberry32. */
-function random(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
 
 /** What left the system: by id, so that a repetition is known as one. */
 type Left = { readonly commands: Map<string, string>; readonly effects: Map<string, string> }

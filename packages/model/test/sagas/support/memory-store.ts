@@ -189,6 +189,30 @@ export function memoryStore(log: MemoryLog, die: (step: string) => void = () => 
       die('event')
       return log.stream(ref)[version - 1]
     },
+    read: (ref, { from = 1, to = Number.POSITIVE_INFINITY, limit } = {}) => {
+      const all = async () => {
+        die('read a stream')
+        const stream = log.stream(ref)
+        const events = stream.filter(({ version }) => version >= from && version <= to)
+        return { events: events.slice(0, limit), version: stream.length, checkpoint: '' }
+      }
+      return {
+        all,
+        end: all,
+        async *[Symbol.asyncIterator]() {
+          yield* (await all()).events
+        },
+      }
+    },
+    follow: async function* (ref, { from = 1, signal } = {}) {
+      for (let next = from; !signal?.aborted; ) {
+        const woken = log.woken(signal)
+        const some = log.stream(ref).slice(next - 1)
+        next += some.length
+        yield* some
+        await woken
+      }
+    },
     readAll,
     now: async categories => log.end(categories),
     describe: async () =>
