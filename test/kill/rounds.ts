@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Running, start } from '../../scripts/peers/command.ts'
 import { fetchConfluent } from '../../scripts/peers/confluent.ts'
+import { seeded } from '../support/seeded.ts'
 import { createTopic } from '../support/topics.ts'
 import { audit } from './audit.ts'
 import { type Entry, readJournal } from './journal.ts'
@@ -31,17 +32,6 @@ export interface KillReport {
   readonly commits: number
   /** Acknowledged records for each writer. */
   readonly byWriter: Readonly<Record<string, number>>
-}
-
-/** A seeded generator of numbers in [0, 1): mulberry32. */
-function seeded(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
 }
 
 /**

@@ -163,7 +163,7 @@ export async function inFolder(
   const projections = new OwnProjections(application)
   await settled(context, projections, isBehind)
   if (context.signal.aborted) return EXIT.interrupted
-  return body(projections)
+  return await body(projections)
 }
 
 /** Projections that run in this process. */

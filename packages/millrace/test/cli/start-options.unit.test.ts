@@ -24,7 +24,14 @@ describe('the flags of start', () => {
       ],
       configFile: 'f.json',
       json: true,
+      application: undefined,
+      demo: false,
     })
+  })
+
+  test('name an application, and whether it makes traffic', () => {
+    const given = parseStartArguments(['--app', 'loans', '--demo'])
+    expect(given).toMatchObject({ application: 'loans', demo: true })
   })
 
   test.each([[['--dta', 'x']], [['folder']], [['--data']], [['--set', 'novalue']], [['--json=1']]])(
