@@ -1,6 +1,5 @@
 // Promises about following, on any database: each event counts once, whatever breaks and whoever
 // else runs the same projection.
-import type { EventPage, ReadAllOptions } from '@millrace/store'
 import { expect, it } from 'vitest'
 import { aggregate } from '../../../src/define/aggregate.ts'
 import { projection } from '../../../src/define/projection.ts'
@@ -18,29 +17,13 @@ import {
   until,
 } from './accounts.ts'
 import { FailingSql } from './failing-sql.ts'
+import { GatedEvents } from './gated-events.ts'
 
 /**
  * Opens an empty database, which the case closes. Cases that break a connection at every step take
  * each `stride`th one where opening is slow.
  */
 export type OpenSql = () => Promise<SqlDatabase>
-
-/** Events whose pages wait at a gate: a node that is paused between reading and writing. */
-class GatedEvents extends MemoryEvents {
-  readonly arrived = Promise.withResolvers<void>()
-  readonly opened = Promise.withResolvers<void>()
-
-  override async *readAll(
-    categories: readonly string[],
-    options?: ReadAllOptions,
-  ): AsyncGenerator<EventPage> {
-    for await (const page of super.readAll(categories, options)) {
-      this.arrived.resolve()
-      await this.opened.promise
-      yield page
-    }
-  }
-}
 
 export function followingCases(open: OpenSql, stride = 1): void {
   it('makes rows of events, a page a transaction', async () => {

@@ -17,6 +17,7 @@ import {
 } from './accounts.ts'
 import { FailingSql } from './failing-sql.ts'
 import type { OpenSql } from './following-cases.ts'
+import { GatedEvents } from './gated-events.ts'
 
 /** A trap that can be taken away: the handler is mended. */
 function mendable(isPoison: (event: Parameters<Trap>[0]) => boolean) {
@@ -173,6 +174,30 @@ export function parkingCases(open: OpenSql, stride = 1): void {
     await running.processor.stop()
   })
 
+  it('does no harm when it redrives after a pause in which another one has gone on', async () => {
+    const paused = new GatedEvents(1)
+    const awake = new MemoryEvents(1)
+    const events = accountEvents(3, 2)
+    paused.append(...events)
+    const end = awake.append(...events)
+    const { state, trap } = mendable(({ stream, version }) => stream === 'a-1' && version === 2)
+    await using sql = await open()
+    const sleeper = processorOf(balances({ trap }), paused, sql)
+    await sleeper.processor.start()
+    await paused.arrived.promise
+    const other = processorOf(balances({ trap }), awake, sql)
+    await other.processor.start()
+    await other.processor.reached(end)
+    await other.processor.stop()
+    state.isMended = true
+    expect(await sleeper.processor.redrive({ limit: 1 })).toMatchObject([{ ok: true, events: 2 }])
+    paused.opened.resolve()
+    await sleeper.processor.reached(end)
+    expect(await rowsOf(sleeper.processor.db)).toBe(expectedRows(events))
+    expect(await sleeper.processor.parked()).toEqual([])
+    await sleeper.processor.stop()
+  })
+
   it('tries an event again before it parks its stream', async () => {
     const store = new MemoryEvents()
     let failures = 0
@@ -210,6 +235,38 @@ export function parkingCases(open: OpenSql, stride = 1): void {
     expect(downs).toBe(10)
     expect(await processor.parked()).toEqual([])
     expect(await rowsOf(processor.db)).toBe(expectedRows(events))
+    await processor.stop()
+  })
+
+  it('leaves nothing of an event that failed half way', async () => {
+    const store = new MemoryEvents(1)
+    const definition = projection('half', {
+      version: 1,
+      from: [account],
+      tables: type<Rows>(),
+      create: db =>
+        db.schema
+          .createTable('handled_event')
+          .addColumn('stream', 'text', column => column.primaryKey())
+          .addColumn('version', 'integer', column => column.notNull()),
+      on: {
+        'account.Deposited': (db, { stream, version, data }) => [
+          db.insertInto('handled_event').values({ stream: `${stream}/${version}`, version }),
+          // The second of a stream meets the first one's key.
+          db.insertInto('handled_event').values({ stream: `amount ${data.amount}`, version }),
+        ],
+      },
+    })
+    const end = store.append(deposit('p', 1), deposit('p', 1), deposit('q', 2))
+    await using sql = await open()
+    const { processor } = processorOf(definition, store, sql)
+    await processor.start()
+    await processor.reached(end)
+    expect(await processor.parked()).toMatchObject([{ stream: { id: 'p' }, firstVersion: 2 }])
+    const rows = await processor.db.selectFrom('handled_event').select('stream').execute()
+    expect(rows.map(({ stream }) => stream).sort()).toEqual([
+      ...['amount 1', 'amount 2', 'p/1', 'q/1'],
+    ])
     await processor.stop()
   })
 

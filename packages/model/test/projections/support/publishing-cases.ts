@@ -177,7 +177,7 @@ export function publishingCases(open: OpenSql, openLog: OpenLog, stride = 1): vo
   })
 
   it('a new version publishes what the old one has not, when it has taken over', async () => {
-    const store = new MemoryEvents()
+    const store = new MemoryEvents(1)
     const before = accountEvents(3, 1)
     await using sql = await open()
     await using log = await openLog()
@@ -186,16 +186,21 @@ export function publishingCases(open: OpenSql, openLog: OpenLog, stride = 1): vo
     await old.processor.reached(store.append(...before))
     await until(async () => (await publishedOn(log)).length >= expectedIds(before).length)
     await old.processor.stop()
-    const meanwhile = [{ type: 'account.Deposited', stream: 'a-1', data: { amount: 9 } }]
+    const deposit = (stream: string) => ({
+      ...{ type: 'account.Deposited', stream, data: { amount: 9 } },
+    })
+    const meanwhile = [deposit('a-1'), deposit('a-2')]
     const end = store.append(...meanwhile)
+    // The first one is handled and waits in the outbox; the last one keeps it from taking over.
     const gate = { isShut: true }
-    const trap = () => {
-      if (gate.isShut) throw new Error('not yet')
+    const trap = ({ stream, version }: { stream: string; version: number }) => {
+      if (gate.isShut && stream === 'a-2' && version === 3) throw new Error('not yet')
     }
-    const settings = { 'projection.attempts.max': 1000 }
+    const settings = { 'projection.attempts.max': 1000, 'projection.page.events': 1 }
     const definition = balances({ publish: TOPIC, version: 2, trap })
     const next = processorOf(definition, store, sql, settings, log)
     await next.processor.start()
+    await until(() => next.processor.status().handled >= before.length + 1)
     await new Promise(resolve => setTimeout(resolve, 20))
     expect((await publishedOn(log)).length).toBe(expectedIds(before).length)
     gate.isShut = false
@@ -204,7 +209,7 @@ export function publishingCases(open: OpenSql, openLog: OpenLog, stride = 1): vo
     await until(async () => (await publishedOn(log)).length >= all.length)
     const published = await publishedOn(log)
     expect(idsOf(published)).toEqual(all)
-    expect(published.filter(({ change }) => change.version === 2).length).toBe(2)
+    expect(published.filter(({ change }) => change.version === 2).length).toBe(4)
     await next.processor.stop()
   })
 

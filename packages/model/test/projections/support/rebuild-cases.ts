@@ -213,6 +213,61 @@ export function rebuildCases(open: OpenSql): void {
     await second.processor.stop()
   })
 
+  it('never takes readers back: the new version has what the old one had', async () => {
+    const here = new MemoryEvents()
+    const behind = new MemoryEvents()
+    const events = accountEvents(6, 3)
+    const half = events.slice(0, 12)
+    await using sql = await open()
+    const old = processorOf(balances(), here, sql)
+    await old.processor.start()
+    await old.processor.reached(here.append(...events))
+    const before = await digestOf(old.processor.db)
+    // A node whose store has not yet read all that the other node's projection has handled.
+    behind.append(...half)
+    const { processor } = processorOf(balances({ version: 2 }), behind, sql)
+    await processor.start()
+    await until(() => processor.status().handled === half.length)
+    await new Promise(resolve => setTimeout(resolve, 50))
+    expect(processor.status()).toMatchObject({ state: 'rebuilding', version: 1, nextVersion: 2 })
+    expect(await digestOf(old.processor.db)).toBe(before)
+    await processor.reached(behind.append(...events.slice(12)))
+    expect(await digestOf(processor.db)).toBe(before)
+    expect(processor.status().version).toBe(2)
+    await Promise.all([old.processor.stop(), processor.stop()])
+  })
+
+  it('leaves nothing of a version that never took over', async () => {
+    const store = new MemoryEvents()
+    const end = store.append(...accountEvents(3, 1))
+    await using sql = await open()
+    const first = processorOf(balances(), store, sql)
+    await first.processor.start()
+    await first.processor.reached(end)
+    await first.processor.stop()
+    const broken = processorOf(
+      cents(async () => {
+        throw new Error('never')
+      }),
+      store,
+      sql,
+      { 'projection.parked.max': 0 },
+    )
+    await broken.processor.start()
+    await until(() => broken.processor.status().state === 'stopped')
+    expect(await tablesLike(sql, 'balance__v2_2')).toBe(true)
+    const third = processorOf(balances({ version: 3 }), store, sql)
+    await third.processor.start()
+    await until(() => third.processor.status().state === 'running')
+    await until(async () => !(await tablesLike(sql, 'balance__v2_2')))
+    expect(await tablesLike(sql, 'balance__v1_1')).toBe(false)
+    const { rows } = await sql.transaction(session =>
+      session.execute({ sql: 'select build from millrace_progress', parameters: [] }),
+    )
+    expect(rows).toEqual([{ build: 3 }])
+    await third.processor.stop()
+  })
+
   it('shows how far a rebuild is', async () => {
     const store = new MemoryEvents()
     const end = store.append(...accountEvents(10, 3))
