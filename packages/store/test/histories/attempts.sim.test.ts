@@ -2,10 +2,10 @@
 // once, cut down to its calls.
 import type { Engine } from '@millrace/engine'
 import { Prng } from '@millrace/engine/simulation'
-import { type AppendResult, type Log, LogError } from '@millrace/log'
+import { type AppendEntry, type AppendResult, type Log, LogError } from '@millrace/log'
 import { expect, it } from 'vitest'
 import { type EventStore, openStore } from '../../src/index.ts'
-import { Machine } from './machine.ts'
+import { Machine, tear } from './machine.ts'
 import { CATEGORY, nameOf, streamOf } from './names.ts'
 
 /** What happens to a call of `append`, by its number. */
@@ -16,6 +16,10 @@ type Turn = {
   readonly after?: number
   /** It is written, and the answer is an error. */
   readonly fails?: boolean
+  /** The answer is an error, and it is written this much later, ms. */
+  readonly late?: number
+  /** Its first record is written, the others this much later, ms; and the answer is an error. */
+  readonly torn?: number
 }
 
 const machine = new Machine(new Prng(1))
@@ -28,10 +32,22 @@ function scripted(engine: Engine, turns: readonly Turn[]): Log {
     calls += 1
     const copies = entries.map(entry => ({ ...entry, batch: Buffer.from(entry.batch) }))
     await machine.outside.sleep(turn?.before ?? 0)
+    if (turn?.late !== undefined) {
+      void machine.outside.sleep(turn.late).then(() => engine.append(copies, options))
+      throw timedOut()
+    }
+    if (turn?.torn !== undefined) {
+      const [entry] = copies as [AppendEntry]
+      const [first, others] = tear(entry.batch, 1)
+      await engine.append([{ ...entry, batch: first }], options)
+      await machine.outside.sleep(turn.torn)
+      const results = await engine.append([{ ...entry, batch: others }], options)
+      return results.map((result): AppendResult => ({ ...result, error: timedOut() }))
+    }
     const results = await engine.append(copies, options)
     await machine.outside.sleep(turn?.after ?? 0)
-    const error = new LogError('REQUEST_TIMED_OUT')
-    return turn?.fails ? results.map((result): AppendResult => ({ ...result, error })) : results
+    if (turn?.fails !== true) return results
+    return results.map((result): AppendResult => ({ ...result, error: timedOut() }))
   }
   return new Proxy(engine as Log, {
     get: (target, name) => {
@@ -41,6 +57,8 @@ function scripted(engine: Engine, turns: readonly Turn[]): Log {
     },
   })
 }
+
+const timedOut = (): LogError => new LogError('REQUEST_TIMED_OUT')
 
 const happened = (name: string) => [{ type: 'Happened', data: { name } }]
 
@@ -78,9 +96,9 @@ it('the same append id on two streams at once: each is answered with its own res
 
 it('an attempt that was settled late does not end the next one', () =>
   withStores(
-    // The first attempt, whose answer is lost; its settle record; the second attempt; and what is
-    // written if that one is given up while it is on its way.
-    [{ fails: true, before: 50 }, { before: 500 }, { before: 700 }, { before: 400 }],
+    // The first attempt, which is late; its settle record; the second attempt; and what is written if
+    // that one is given up while it is on its way.
+    [{ late: 50 }, { before: 500 }, { before: 700 }, { before: 400 }],
     async (store, other) => {
       const asked = store.append(streamOf('a'), happened('wanted once'))
       await other.append(streamOf('a'), happened('other'))
@@ -97,13 +115,33 @@ it('a batch whose answer is lost counts once, without a command id', () =>
     expect(await names(other, 'a')).toEqual(['once'])
   }))
 
-it('a copy that comes when its append was given up is void', () =>
-  withStores([{ before: 3000, fails: true }], async (store, other) => {
-    const [late, told] = await Promise.all([
-      store.append(streamOf('a'), happened('late'), { expectedVersion: 0 }),
-      machine.outside.sleep(100).then(() => other.append(streamOf('a'), happened('first'))),
-    ])
-    expect(told).toMatchObject({ ok: true, version: 1 })
-    expect(late).toMatchObject({ ok: false, conflict: 'version', version: 1 })
-    expect(await names(other, 'a')).toEqual(['first'])
+it('an append that was settled before it came never counts', () =>
+  withStores([{ late: 500 }], async (store, other) => {
+    const asked = store.append(streamOf('a'), happened('once'))
+    expect(await asked).toMatchObject({ ok: true, version: 1 })
+    await machine.outside.sleep(1000)
+    expect(await names(other, 'a')).toEqual(['once'])
+  }))
+
+it('an append that was given up and settled stays out, however late it comes', () =>
+  withStores([{ late: 3000 }, { before: 200 }], async (store, other) => {
+    const lost = store.append(streamOf('a'), happened('lost'), { timeoutMs: 1 })
+    await expect(lost).rejects.toMatchObject({ code: 'APPEND_TIMED_OUT' })
+    await machine.outside.sleep(5000)
+    expect(await names(other, 'a')).toEqual([])
+    expect(await other.append(streamOf('a'), happened('next'))).toMatchObject({ version: 1 })
+  }))
+
+it('a condition sees the events of an append that stood open when it was judged', () =>
+  withStores([{ torn: 500 }, { before: 700 }], async store => {
+    const tagged = happened('open').map(event => ({ ...event, tags: ['t'] }))
+    const after = await store.now([CATEGORY])
+    const open = store.append(streamOf('a'), [...tagged, ...happened('end')])
+    await machine.outside.sleep(100)
+    await store.catchUp()
+    const answer = await store.append(streamOf('b'), happened('b'), {
+      condition: { failIfMatch: [{ tags: ['t'] }], after },
+    })
+    expect(answer).toMatchObject({ ok: false, conflict: 'condition' })
+    expect(await open).toMatchObject({ ok: true, version: 2 })
   }))

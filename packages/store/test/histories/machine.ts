@@ -189,7 +189,7 @@ export class Link {
       return await this.#failed()
     }
     if (fault < lost + answerLost + late + torn) {
-      const [first, second] = this.#tear(entry.batch)
+      const [first, second] = tear(entry.batch, this.#prng.between(1, recordsOf(entry.batch) - 1))
       await write(first)
       if (this.#prng.chance(0.5)) void this.#pause(lateMs).then(() => write(second))
       return await this.#failed()
@@ -205,19 +205,22 @@ export class Link {
     const code = this.#prng.pick(['REQUEST_TIMED_OUT', 'NOT_LEADER_OR_FOLLOWER'] as const)
     return { error: new LogError(code), baseOffset: -1, logAppendTime: -1, logStartOffset: -1 }
   }
+}
 
-  /** A batch in two; the second may be the whole, where there is nothing to tear. */
-  #tear(bytes: Buffer): [Buffer, Buffer] {
-    const [batch] = decodeBatches(bytes)
-    const records = [...(batch?.records() ?? [])]
-    const at = this.#prng.between(1, Math.max(1, records.length - 1))
-    const part = (from: number, to: number) =>
-      encodeBatch({
-        timestamp: records[0]?.timestamp ?? 0,
-        records: records
-          .slice(from, to)
-          .map(({ key, value, headers, timestamp }) => ({ key, value, headers, timestamp })),
-      })
-    return records.length < 2 ? [bytes, bytes] : [part(0, at), part(at, records.length)]
-  }
+const recordsOf = (bytes: Buffer): number => {
+  const [batch] = decodeBatches(bytes)
+  return Math.max(2, batch?.recordCount ?? 0)
+}
+
+/** A batch in two, the first of `size` records; twice the whole, where there is nothing to tear. */
+export function tear(bytes: Buffer, size: number): [Buffer, Buffer] {
+  const [batch] = decodeBatches(bytes)
+  const records = [...(batch?.records() ?? [])]
+  const part = (from: number, to: number) =>
+    encodeBatch({
+      records: records
+        .slice(from, to)
+        .map(({ key, value, headers, timestamp }) => ({ key, value, headers, timestamp })),
+    })
+  return records.length < 2 ? [bytes, bytes] : [part(0, size), part(size, records.length)]
 }
