@@ -13,22 +13,20 @@
 import {
   type ClientOutside,
   type ClientTimer,
-  decodeBatches,
   type Log,
   type AppendResult as LogAppendResult,
   LogError,
-  RecordBatchBuilder,
+  type RecordBatchBuilder,
 } from '@millrace/log'
-import { bucketCheckpoint } from '../checkpoint.ts'
 import { StoreError } from '../errors.ts'
 import type { Appended, Conflict } from '../port.ts'
+import { AppendBatch, type Attempt } from './append-batch.ts'
+import { accepted, confirmed, duplicate, timedOut } from './append-results.ts'
 import { type Bucket, pastTheEnd } from './bucket.ts'
 import type { ControlWriter } from './control-writer.ts'
 import type { EventFacts } from './facts.ts'
 import type { Flusher } from './flusher.ts'
-import type { RememberedCommand, Verdict } from './fold.ts'
-import type { IndexFacts } from './headers.ts'
-import type { Entry } from './index/entry.ts'
+import type { Verdict } from './fold.ts'
 import { conditionClaim, type Judgement, judge, timesOf } from './judge.ts'
 import { type AppendRequest, type Claim, PendingAppend } from './pending.ts'
 
@@ -58,18 +56,6 @@ export type AppendHelp = {
 /** Appends of one stream: the one under way, and those that wait for it. */
 type Lane = { current: PendingAppend; readonly waiting: PendingAppend[] }
 
-/** An append and what it claimed in one attempt: the next may be under way when this one is told. */
-type Attempt = { readonly pending: PendingAppend; readonly claim: Claim }
-
-/** What is ready of one bucket. */
-type Ready = {
-  readonly bucket: Bucket
-  readonly builder: RecordBatchBuilder
-  readonly attempts: Attempt[]
-  readonly facts: EventFacts[]
-  readonly index: IndexFacts[]
-}
-
 const SWEEP_MS = 100
 const ID_BYTES = 16
 /** Random bytes are drawn for this many ids at once. */
@@ -93,7 +79,7 @@ export class Appender {
   readonly #controls: ControlWriter
   readonly #help: AppendHelp
   readonly #lanes = new Map<Bucket, Map<string, Lane>>()
-  readonly #ready = new Map<Bucket, Ready>()
+  readonly #ready = new Map<Bucket, AppendBatch>()
   readonly #spare: RecordBatchBuilder[] = []
   /** Did not fit into this round's batch of their bucket. */
   #overflow: PendingAppend[] = []
@@ -294,31 +280,13 @@ export class Appender {
 
   /** An append without events: its expectation holds at the end of the log. */
   #confirm(pending: PendingAppend, version: number): void {
-    const { bucket, tenant, expected, checks, condition } = pending.request
+    const { bucket, expected, checks, condition } = pending.request
     const expectsNothing = expected === 'any' && checks.length === 0 && condition === undefined
     if (!expectsNothing && pending.caughtUpAt < bucket.position) {
       this.#lookAgain(pending)
       return
     }
-    this.#finish(pending, () =>
-      pending.resolve({
-        ok: true,
-        version,
-        firstVersion: version + 1,
-        appendId: pending.request.appendId ?? '',
-        duplicate: false,
-        bucket: bucket.number,
-        firstOffset: -1,
-        lastOffset: -1,
-        checkpoint: bucketCheckpoint(
-          this.#log.id,
-          tenant,
-          bucket.category.name,
-          bucket.number,
-          bucket.position,
-        ),
-      }),
-    )
+    this.#finish(pending, () => pending.resolve(confirmed(this.#log.id, pending, version)))
   }
 
   /** The attempt lost. Its caller is answered, or it is tried again under a new id. */
@@ -360,7 +328,7 @@ export class Appender {
     const { request } = pending
     const { bucket } = request
     const begun = this.#ready.get(bucket)
-    if (begun !== undefined && !this.#fits(begun, pending)) {
+    if (begun !== undefined && !begun.fits(pending, this.#limits.batchBytes)) {
       this.#overflow.push(pending)
       return
     }
@@ -380,25 +348,10 @@ export class Appender {
       times,
     }
     pending.claim = claim
-    let ready = this.#ready.get(bucket)
-    if (ready === undefined) {
-      ready = {
-        bucket,
-        builder: this.#spare.pop() ?? new RecordBatchBuilder(),
-        attempts: [],
-        facts: [],
-        index: [],
-      }
-      this.#ready.set(bucket, ready)
-    }
-    ready.attempts.push({ pending, claim })
-    encodeAppend(ready, request, claim)
+    const ready = this.#ready.get(bucket) ?? new AppendBatch(bucket, this.#spare.pop())
+    this.#ready.set(bucket, ready)
+    ready.add({ pending, claim })
     this.#schedule()
-  }
-
-  #fits({ attempts, builder }: Ready, pending: PendingAppend): boolean {
-    if (pending.alone || attempts[0]?.pending.alone) return false
-    return builder.bytes + pending.request.bytes <= this.#limits.batchBytes
   }
 
   #attemptId(pending: PendingAppend): string {
@@ -447,42 +400,25 @@ export class Appender {
   }
 
   /** The log has the batch: fold it, if everything before it is folded; else let the tail do so. */
-  #written(part: Ready, batch: Buffer, result: LogAppendResult): void {
+  #written(part: AppendBatch, batch: Buffer, result: LogAppendResult): void {
     const { bucket } = part
     if (result.error !== undefined) {
       this.#unknown(part, result.error)
       return
     }
     if (bucket.position === result.baseOffset) {
-      this.#applyOwn(part, batch, result.baseOffset)
+      this.#foldOwn(part, batch, result.baseOffset)
       return
     }
-    const end = result.baseOffset + part.facts.length
+    const end = result.baseOffset + part.records
     if (bucket.position >= end) return
     this.#help.catchUp(bucket, end).catch(error => this.#lost(part.attempts, error))
   }
 
-  #applyOwn(part: Ready, batch: Buffer, baseOffset: number): void {
-    const { bucket, facts, index } = part
+  #foldOwn(part: AppendBatch, bytes: Buffer, baseOffset: number): void {
+    const { bucket } = part
     try {
-      const [decoded] = decodeBatches(batch, { checkCrc: false })
-      const cursor = decoded?.cursor()
-      for (let i = 0; i < facts.length && cursor?.advance(); i++) {
-        const own = facts[i] as EventFacts & { offset: number }
-        own.offset = baseOffset + i
-        const { bytes, valueAt, valueLength, headersAt, headerCount } = cursor
-        const entry: Entry = {
-          bytes,
-          valueAt,
-          valueLength,
-          headersAt,
-          headersEnd: cursor.position,
-          headerCount,
-          offset: own.offset,
-          time: own.time,
-        }
-        bucket.applyOwn(own, index[i] as IndexFacts, entry)
-      }
+      part.fold(bytes, baseOffset)
     } catch (error) {
       bucket.fail(
         error instanceof StoreError
@@ -509,7 +445,7 @@ export class Appender {
   }
 
   /** The call failed: the records may be in the log or not, unless the error says not. */
-  #unknown(part: Ready, error: unknown): void {
+  #unknown(part: AppendBatch, error: unknown): void {
     if (error instanceof LogError && NOT_WRITTEN.has(error.code)) {
       if (part.attempts.length > 1) {
         this.#apart(part.attempts)
@@ -590,105 +526,5 @@ export class Appender {
       }
     }
     if (this.#idle !== null && this.#unanswered() === 0) this.#idle()
-  }
-}
-
-const timedOut = (pending: PendingAppend): StoreError =>
-  new StoreError('APPEND_TIMED_OUT', `stream ${pending.request.id}: no outcome in its time`)
-
-const NO_INDEX: IndexFacts = Object.freeze({ correlationId: undefined, personal: undefined })
-
-/** Writes the records of an append, and notes what the fold is to know of them. */
-function encodeAppend(ready: Ready, request: AppendRequest, claim: Claim): void {
-  const { events, tenant } = request
-  const { headers } = ready.bucket.category
-  const count = events.length
-  for (let index = 0; index < count; index++) {
-    const event = events[index] as AppendRequest['events'][number]
-    const time = claim.times[index] as number
-    const version = claim.version + index
-    const first = index === 0
-    const block = headers.event(event.type, {
-      tenant,
-      schemaVersion: event.schemaVersion,
-      appendId: claim.appendId,
-      version,
-      index,
-      count,
-      id: event.id,
-      time,
-      commandId: request.commandId,
-      correlationId: request.correlationId,
-      causationId: request.causationId,
-      actor: request.actor,
-      saga: request.saga,
-      tags: event.tags,
-      checks: first ? claim.checks : undefined,
-      condition: first ? claim.condition : undefined,
-      personal: event.personal,
-      metadata: event.metadata,
-    })
-    ready.builder.append(
-      { key: request.id, value: event.value, headers: block, timestamp: time },
-      time,
-    )
-    ready.facts.push({
-      kind: 'event',
-      offset: -1,
-      stream: request.stream,
-      appendId: claim.appendId,
-      index,
-      count,
-      version,
-      type: event.type,
-      tags: event.tags,
-      time,
-      commandId: first ? request.commandId : undefined,
-      condition: first ? claim.condition : undefined,
-      checks: first ? claim.checks : undefined,
-    })
-    ready.index.push(
-      request.correlationId === undefined && event.personal === undefined
-        ? NO_INDEX
-        : { correlationId: request.correlationId, personal: event.personal },
-    )
-  }
-}
-
-function accepted(log: string, pending: PendingAppend, records: readonly EventFacts[]): Appended {
-  const first = records[0] as EventFacts
-  const last = records[records.length - 1] as EventFacts
-  const { bucket, tenant } = pending.request
-  return {
-    ok: true,
-    version: last.version,
-    firstVersion: first.version,
-    appendId: first.appendId,
-    duplicate: false,
-    bucket: bucket.number,
-    firstOffset: first.offset,
-    lastOffset: last.offset,
-    checkpoint: bucketCheckpoint(log, tenant, bucket.category.name, bucket.number, last.offset + 1),
-  }
-}
-
-function duplicate(log: string, pending: PendingAppend, command: RememberedCommand): Appended {
-  const { bucket, tenant } = pending.request
-  return {
-    ok: true,
-    version: command.lastVersion,
-    firstVersion: command.firstVersion,
-    appendId: command.appendId,
-    duplicate: true,
-    bucket: bucket.number,
-    firstOffset: command.firstOffset,
-    lastOffset: command.lastOffset,
-    checkpoint: bucketCheckpoint(
-      log,
-      tenant,
-      bucket.category.name,
-      bucket.number,
-      command.lastOffset + 1,
-    ),
   }
 }
