@@ -9,7 +9,11 @@ const project = (suffix: string, testTimeout: number, parallel: boolean) => ({
   resolve: { conditions },
   test: {
     name: suffix,
-    include: [`packages/*/test/**/*.${suffix}.test.ts`, `test/**/*.${suffix}.test.ts`],
+    include: [
+      `packages/*/test/**/*.${suffix}.test.ts`,
+      `test/**/*.${suffix}.test.ts`,
+      `examples/**/*.${suffix}.test.ts`,
+    ],
     testTimeout,
     hookTimeout: testTimeout,
     fileParallelism: parallel,

@@ -114,6 +114,8 @@ export const payment = aggregate('payment', {
   },
   initial: (): Payment => ({ at: 'none' }),
   evolve: {
+    // Each takes its state, though it needs it not: TypeScript reads a function without parameters
+    // before it knows the state, and would take 'charged' for any string.
     Charged: _ => ({ at: 'charged' }),
     Declined: _ => ({ at: 'declined' }),
     Refunded: _ => ({ at: 'refunded' }),

@@ -1,4 +1,4 @@
-/** The orders application: `npx millrace start --app orders`. */
+/** The orders application: `npx millrace start --app orders --demo`. */
 import { defineApplication, projection, type } from 'millrace'
 import { order, payment, shipment, stock } from './aggregates.ts'
 import { fulfilment } from './fulfilment.ts'

@@ -1,22 +1,8 @@
-/** The users application: `npx millrace start --app users`. */
-import { after, cancel, defineApplication, end, projection, saga, tell, type } from 'millrace'
+/** The users application: `npx millrace start --app users --demo`. */
+import { defineApplication, projection, type } from 'millrace'
+import { erasure, forget } from './erasure.ts'
+import { ownKeys } from './keys.ts'
 import { user } from './user.ts'
-
-/** How long a user who left is kept. */
-export const RETENTION_DAYS = 30
-
-/** Erases who asked for it at once, and who left when the time is over. */
-export const retention = saga('retention', {
-  from: [user],
-  starts: ['user.Registered'],
-  key: event => event.stream,
-  initial: () => ({}),
-  on: {
-    'user.Left': () => [after('over', { days: RETENTION_DAYS })],
-    'user.Erased': () => [cancel('over'), end()],
-  },
-  timers: { over: (_, { id }) => [tell(user, id, 'erase', { because: 'retention' })] },
-})
 
 /** Who may get the newsletter. A row goes with the consent, and with the user. */
 export const newsletter = projection('newsletter', {
@@ -54,5 +40,28 @@ export default defineApplication({
   name: 'users',
   aggregates: { user },
   projections: { newsletter },
-  sagas: { retention },
+  sagas: { erasure },
+  effects: { forget },
+  keys: ownKeys(process.env['USERS_KEYS'] ?? 'users.keys'),
+  figures: async ({ newsletter: { db } }) => {
+    const count = async (table: 'users' | 'newsletter'): Promise<number> => {
+      const { rows } = await db
+        .selectFrom(table)
+        .select(({ fn }) => fn.countAll<number>().as('rows'))
+        .executeTakeFirstOrThrow()
+      return Number(rows)
+    }
+    return { users: await count('users'), 'get the newsletter': await count('newsletter') }
+  },
+  demo: async (service, { signal, random, pause }) => {
+    while (!signal.aborted) {
+      const id = Math.floor(random() * 2 ** 40).toString(36)
+      const user = service.user(id)
+      await user.register({ name: `User ${id}`, email: `${id}@example.org` })
+      if (random() < 0.5) await user.giveConsent({ purpose: 'newsletter' })
+      await pause(200 * random())
+      if (random() < 0.2) await user.leave({})
+      else if (random() < 0.2) await user.erase({ because: 'asked' })
+    }
+  },
 })

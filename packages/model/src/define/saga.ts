@@ -3,6 +3,7 @@
  * and what it sends are events of it, so one append moves everything. What leaves the system is an
  * effect: at least once, with an id that stays the same over retries.
  */
+import type { ForgetReport } from '@millrace/store'
 import type { Aggregate, EventOf, On } from './aggregate.ts'
 import type { In, Out, Schema } from './schema.ts'
 
@@ -22,6 +23,8 @@ export type EffectContext = {
   readonly attempt: number
   readonly tenant: string
   readonly signal: AbortSignal
+  /** Destroys the key of a subject of this tenant: nobody reads its personal fields again. */
+  readonly forget: (subject: string) => Promise<ForgetReport>
 }
 
 /** Defines an effect. */

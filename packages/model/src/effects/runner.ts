@@ -4,6 +4,7 @@
  * attempts, nodes and restarts: what the other side knows it by.
  */
 import { type ClientOutside, resolveSettings } from '@millrace/log'
+import type { EventStore } from '@millrace/store'
 import type { Effect, EffectContext } from '../define/saga.ts'
 import { validated } from '../define/validate.ts'
 import { ModelError } from '../errors.ts'
@@ -31,6 +32,13 @@ export type EffectRunnerOptions = {
   readonly retryOf?: Readonly<Record<string, RetrySettings>>
 }
 
+/** What effects need around them. */
+export type EffectRunnerContext = {
+  readonly outside: ClientOutside
+  /** Whose subjects effects may forget. Absent: they cannot. */
+  readonly store?: Pick<EventStore, 'forget'>
+}
+
 /** Runs the effects of an application. */
 export interface EffectRunner {
   readonly names: readonly string[]
@@ -52,10 +60,10 @@ const RETRY_DEFAULTS: RetrySettings = {
 /** Makes a runner of these effects. Throws RangeError on bad settings. */
 export function createEffectRunner(
   effects: Readonly<Record<string, Effect>>,
-  context: { readonly outside: ClientOutside },
+  context: EffectRunnerContext,
   options: EffectRunnerOptions = {},
 ): EffectRunner {
-  return new Runner(effects, context.outside, options)
+  return new Runner(effects, context, options)
 }
 
 class Runner implements EffectRunner {
@@ -64,16 +72,18 @@ class Runner implements EffectRunner {
   readonly #effects: ReadonlyMap<string, { readonly effect: Effect; readonly retry: Retry }>
   readonly #timeoutMs: number
   readonly #outside: ClientOutside
+  readonly #store: EffectRunnerContext['store']
 
   constructor(
     effects: Readonly<Record<string, Effect>>,
-    outside: ClientOutside,
+    { outside, store }: EffectRunnerContext,
     { settings, retry, retryOf }: EffectRunnerOptions,
   ) {
     const resolved = resolveSettings(EFFECT_SETTINGS, settings)
     this.parallel = resolved['effect.parallel']
     this.#timeoutMs = resolved['effect.timeout.ms']
     this.#outside = outside
+    this.#store = store
     const known = new Map<string, { effect: Effect; retry: Retry }>()
     for (const effect of Object.values(effects)) {
       if (known.has(effect.name))
@@ -110,6 +120,10 @@ class Runner implements EffectRunner {
       tenant,
       attempt: failed + 1,
       signal: AbortSignal.any([signal, late.signal]),
+      forget: async subject => {
+        if (this.#store !== undefined) return this.#store.forget(subject, { tenant })
+        throw new ModelError('BAD_ARGUMENT', `effect ${effect.name} runs without a store`)
+      },
     }
     const timedOut = Promise.withResolvers<never>()
     const timer = this.#outside.timers.after(this.#timeoutMs, () => {

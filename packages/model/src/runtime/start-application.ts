@@ -113,7 +113,7 @@ class Starting {
       commands: runner,
       onEvent: onEvent ?? (() => {}),
     }
-    const effects = this.#effects()
+    const effects = this.#effects(store)
     const processors: Processors = {
       projections: await this.#projections(context),
       sagas: this.#sagas(context, effects),
@@ -175,11 +175,11 @@ class Starting {
     )
   }
 
-  #effects(): EffectRunner {
+  #effects(store: EventStore): EffectRunner {
     const { effects, retry } = this.#options.settings ?? {}
     return createEffectRunner(
       this.#definitions.effects,
-      { outside: this.#outside },
+      { outside: this.#outside, store },
       {
         ...(effects === undefined ? {} : { settings: effects }),
         ...(retry?.effects === undefined ? {} : { retry: retry.effects }),
