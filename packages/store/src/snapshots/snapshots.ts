@@ -57,7 +57,7 @@ export type SnapshotsOptions = {
   readonly topic: string
   readonly kv: KeyValue
   /** Undefined: the store was opened without a key provider. */
-  readonly keys: SubjectKeys | undefined
+  readonly keys: Pick<SubjectKeys, 'opening' | 'isGone' | 'onForgotten'> | undefined
   readonly outside: ClientOutside
   /** States in memory: `snapshot.cache`. */
   readonly cached: number

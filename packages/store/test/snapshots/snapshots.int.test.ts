@@ -65,6 +65,7 @@ describe('a snapshot', () => {
     }
     await one.flush()
     await vi.waitFor(() => expect(two.load(loan, 'loan', 'h')).toMatchObject({ version: 300 }))
+    expect(two.load(loan, 'loan', 'other code')).toBeUndefined()
     // A newer one takes the place of what the other node has in memory.
     one.save(loan, 'loan', 'h', { version: 301, state: 'x' }, NONE)
     await vi.waitFor(() => expect(two.load(loan, 'loan', 'h')).toMatchObject({ version: 301 }))
@@ -210,5 +211,45 @@ describe('a snapshot of personal data', () => {
     it.save(loan, 'loan', 'h', { version: 4, state: { name: 'Ada' } }, used)
     await it.flush()
     expect(await it.load(loan, 'loan', 'h')).toBeUndefined()
+  })
+
+  test('is neither kept nor handed out when a subject is forgotten while a key is on its way', async () => {
+    const { log, keys, used, it } = await setUp()
+    it.save(loan, 'loan', 'h', { version: 3, state: { name: 'Ada' } }, used)
+    await it.flush()
+    // Keys that come when they are let go, as from a node far away.
+    const late: (() => void)[] = []
+    const gone = new Set<string>()
+    const slow = await open(log, {
+      keys: {
+        onForgotten: () => () => undefined,
+        isGone: id => gone.has(id),
+        opening: async id => {
+          await new Promise<void>(resolve => late.push(resolve))
+          return keys.opening(id)
+        },
+      },
+    })
+    const [ada] = [...used] as [string]
+    const begun = (): Promise<void> => vi.waitFor(() => expect(late).toHaveLength(2))
+    let loading: unknown
+    await vi.waitFor(() => {
+      loading = slow.load(loan, 'loan', 'h')
+      expect(loading).toBeInstanceOf(Promise)
+    })
+    await begun()
+    gone.add(ada)
+    for (const go of late.splice(0)) go()
+    expect(await loading).toBeUndefined()
+    gone.clear()
+    slow.save({ ...loan, stream: 'l-2' }, 'loan', 'h', { version: 9, state: {} }, used)
+    await begun()
+    gone.add(ada)
+    for (const go of late.splice(0)) go()
+    await new Promise(resolve => setImmediate(resolve))
+    await slow.flush()
+    const other = await open(log, { keys })
+    await vi.waitFor(async () => expect(await other.load(loan, 'loan', 'h')).toBeDefined())
+    expect(await other.load({ ...loan, stream: 'l-2' }, 'loan', 'h')).toBeUndefined()
   })
 })
