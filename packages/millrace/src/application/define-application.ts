@@ -9,9 +9,11 @@ import type {
   ApplicationSettings,
   CommandMessage,
   Effect,
+  LiveView,
   Middleware,
   Projection,
   Saga,
+  Subscription,
 } from '@millrace/model'
 import type { KeyProvider } from '@millrace/store'
 import type { Kysely } from 'kysely'
@@ -61,7 +63,12 @@ export type ApplicationDefinition<
   readonly projections?: P
   readonly sagas?: Readonly<Record<string, Saga>>
   readonly effects?: Readonly<Record<string, Effect>>
+  readonly subscriptions?: Readonly<Record<string, Subscription>>
+  /** Live views in memory, on every node. */
+  readonly views?: Readonly<Record<string, LiveView>>
   readonly middleware?: readonly Middleware[]
+  /** Records who read or wrote what. Default false. */
+  readonly audit?: boolean
   /** Needed where events have personal fields. */
   readonly keys?: KeyProvider
   readonly settings?: ApplicationSettings

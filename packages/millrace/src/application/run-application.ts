@@ -39,7 +39,8 @@ export async function runApplication(
   definition: ApplicationDefinition,
   options: RunOptions,
 ): Promise<RunningApplication> {
-  const { name, aggregates, projections, sagas, effects, middleware, keys, settings } = definition
+  const { name, aggregates, projections, sagas, effects, subscriptions, views } = definition
+  const { middleware, audit, keys, settings } = definition
   const { parts = 'all' } = options
   const all = parts === 'all'
   const application = await startApplication({
@@ -50,6 +51,9 @@ export async function runApplication(
     ...(parts !== 'commands' && projections !== undefined ? { projections } : {}),
     ...(all && sagas !== undefined ? { sagas } : {}),
     ...(all && effects !== undefined ? { effects } : {}),
+    ...(all && subscriptions !== undefined ? { subscriptions } : {}),
+    ...(all && views !== undefined ? { views } : {}),
+    ...(audit === undefined ? {} : { audit }),
     ...(middleware === undefined ? {} : { middleware }),
     ...(keys === undefined ? {} : { keys }),
     ...(settings === undefined ? {} : { settings }),
