@@ -65,7 +65,8 @@ export type ApplicationDefinition<
   readonly effects?: Readonly<Record<string, Effect>>
   readonly subscriptions?: Readonly<Record<string, Subscription>>
   /** Live views in memory, on every node. */
-  readonly views?: Readonly<Record<string, LiveView>>
+  // biome-ignore lint/suspicious/noExplicitAny: whatever each one folds into
+  readonly views?: Readonly<Record<string, LiveView<any>>>
   readonly middleware?: readonly Middleware[]
   /** Records who read or wrote what. Default false. */
   readonly audit?: boolean
