@@ -136,9 +136,15 @@ function readyEvent(
   if (event.metadata !== undefined) checkMetadata(event.metadata, `events[${i}].metadata`)
   const data = types.validate(type, event.data)
   const declared = types.tagsOf(type, data)
+  if (event.tags !== undefined) checkTags(event.tags, `events[${i}].tags`)
   let tags = event.tags ?? NO_TAGS
-  if (declared.length > 0) tags = [...new Set([...tags, ...declared])]
-  if (tags.length > 0) checkTags(tags, `events[${i}].tags`)
+  if (declared.length > 0) {
+    tags = [...new Set([...tags, ...declared])]
+    checkTags(tags, `events[${i}].tags`)
+  } else if (tags.length > 0) {
+    // The rule is fed with them after the caller may have changed his list.
+    tags = [...tags]
+  }
   const ready = (value: string, personal: string | undefined): ReadyEvent => ({
     type,
     schemaVersion: event.schemaVersion ?? types.version(type),
@@ -200,19 +206,27 @@ function readyCondition(
       `condition.failIfMatch must be 1 to ${QUERIES_MAX} queries`,
     )
   }
-  for (const [i, query] of (failIfMatch as readonly EventQuery[]).entries()) {
-    if (query.tags === undefined || query.tags.length === 0) {
-      throw new StoreError('BAD_ARGUMENT', `condition.failIfMatch[${i}] must have at least one tag`)
-    }
-    checkTags(query.tags, `condition.failIfMatch[${i}].tags`)
-  }
   const after =
     condition.after === undefined
       ? 0
       : (positionsOf(condition.after, { log: parts.log, tenant })
           .get(bucket.category.name)
           ?.get(bucket.number) ?? 0)
-  return { failIfMatch, after }
+  return { failIfMatch: failIfMatch.map(readyQuery), after }
+}
+
+/** A query of a condition, checked and copied: the caller may change his before it is judged. */
+function readyQuery({ types, tags }: EventQuery, i: number): EventQuery {
+  const field = `condition.failIfMatch[${i}]`
+  if (tags === undefined || tags.length === 0) {
+    throw new StoreError('BAD_ARGUMENT', `${field} must have at least one tag`)
+  }
+  checkTags(tags, `${field}.tags`)
+  if (types === undefined) return { tags: [...tags] }
+  if (!Array.isArray(types) || types.some(type => typeof type !== 'string')) {
+    throw new StoreError('BAD_ARGUMENT', `${field}.types must be a list of texts`)
+  }
+  return { types: [...types], tags: [...tags] }
 }
 
 /** Checks a stream's name. @throws StoreError BAD_ARGUMENT */

@@ -49,9 +49,16 @@ function scripted(engine: Engine, turns: readonly Turn[]): Log {
     if (turn?.fails !== true) return results
     return results.map((result): AppendResult => ({ ...result, error: timedOut() }))
   }
+  // What others bring takes a moment longer, so that a store folds itself what it wrote.
+  const fetch: Log['fetch'] = async request => {
+    const results = await engine.fetch(request)
+    await machine.outside.sleep(5)
+    return results
+  }
   return new Proxy(engine as Log, {
     get: (target, name) => {
       if (name === 'append') return append
+      if (name === 'fetch') return fetch
       const value: unknown = Reflect.get(target, name)
       return typeof value === 'function' ? value.bind(target) : value
     },
@@ -144,4 +151,19 @@ it('a condition sees the events of an append that stood open when it was judged'
     })
     expect(answer).toMatchObject({ ok: false, conflict: 'condition' })
     expect(await open).toMatchObject({ ok: true, version: 2 })
+  }))
+
+it('tags and conditions are as they were when the call was made, whatever the caller does with them', () =>
+  withStores([], async (store, other) => {
+    const after = await store.now([CATEGORY])
+    const tags = ['t']
+    const asked = store.append(streamOf('a'), [{ type: 'Happened', data: { name: 'a' }, tags }])
+    tags[0] = 'changed'
+    expect(await asked).toMatchObject({ ok: true })
+    const condition = { failIfMatch: [{ tags: ['t'] }], after }
+    for (const one of [store, other]) {
+      await one.catchUp()
+      const answer = await one.append(streamOf('b'), happened('b'), { condition })
+      expect(answer).toMatchObject({ ok: false, conflict: 'condition' })
+    }
   }))
