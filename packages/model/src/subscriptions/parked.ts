@@ -41,32 +41,91 @@ const keyOf = ({ tenant, category, stream }: Name): string => `${tenant}/${categ
 
 /** In the store. */
 export function storedParkedStreams(store: EventStore, ref: StreamRef): ParkedStreams {
-  const streams = new Map<string, ParkedStream>()
-  const apply = ({ type, data }: Pick<RecordedEvent, 'type' | 'data'>): void => {
+  return new StoredParkedStreams(store, ref)
+}
+
+/**
+ * What is parked is what the stream says, in its order; also of what this node wrote itself. A park
+ * that was followed by a release would otherwise come back for a moment, and events be passed over.
+ */
+class StoredParkedStreams implements ParkedStreams {
+  readonly #store: EventStore
+  readonly #ref: StreamRef
+  readonly #streams = new Map<string, ParkedStream>()
+  #version = 0
+  #signal: AbortSignal = AbortSignal.abort()
+  /** Wake those that wait for a version. */
+  readonly #waiting = new Set<() => void>()
+
+  constructor(store: EventStore, ref: StreamRef) {
+    this.#store = store
+    this.#ref = ref
+  }
+
+  get size(): number {
+    return this.#streams.size
+  }
+
+  async open(signal: AbortSignal, fail: (error: unknown) => void): Promise<void> {
+    this.#streams.clear()
+    this.#signal = signal
+    const { events, version } = await this.#store.read(this.#ref, { signal }).all()
+    for (const event of events) this.#apply(event)
+    this.#version = version
+    this.#follow(signal).catch(error => {
+      if (!signal.aborted) fail(error)
+    })
+  }
+
+  get(name: Name): ParkedStream | undefined {
+    return this.#streams.get(keyOf(name))
+  }
+
+  all(): readonly ParkedStream[] {
+    return [...this.#streams.values()]
+  }
+
+  park(stream: ParkedStream): Promise<void> {
+    return this.#append('Parked', stream)
+  }
+
+  release({ tenant, category, stream }: Name): Promise<void> {
+    return this.#append('Released', { tenant, category, stream })
+  }
+
+  async #append(type: string, data: ParkedStream | Name): Promise<void> {
+    const signal = this.#signal
+    const result = await this.#store.append(this.#ref, [{ type, data }])
+    while (this.#version < result.version) {
+      signal.throwIfAborted()
+      await this.#next(signal)
+    }
+  }
+
+  async #next(signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const wake = (): void => resolve()
+    this.#waiting.add(wake)
+    signal.addEventListener('abort', wake, { once: true })
+    await promise
+    signal.removeEventListener('abort', wake)
+    this.#waiting.delete(wake)
+  }
+
+  async #follow(signal: AbortSignal): Promise<void> {
+    const from = this.#version + 1
+    for await (const event of this.#store.follow(this.#ref, { from, signal })) {
+      if (signal.aborted) return
+      this.#apply(event)
+      this.#version = event.version
+      for (const wake of this.#waiting) wake()
+    }
+  }
+
+  #apply({ type, data }: RecordedEvent): void {
     const parked = data as ParkedStream
-    if (type === 'Parked') streams.set(keyOf(parked), parked)
-    if (type === 'Released') streams.delete(keyOf(parked))
-  }
-  const append = async (type: string, data: ParkedStream | Name): Promise<void> => {
-    await store.append(ref, [{ type, data }])
-    apply({ type, data })
-  }
-  return {
-    get size() {
-      return streams.size
-    },
-    open: async (signal, fail) => {
-      streams.clear()
-      const { events, version } = await store.read(ref, { signal }).all()
-      for (const event of events) apply(event)
-      followed(store, ref, version + 1, signal, apply).catch(error => {
-        if (!signal.aborted) fail(error)
-      })
-    },
-    get: name => streams.get(keyOf(name)),
-    all: () => [...streams.values()],
-    park: stream => append('Parked', stream),
-    release: ({ tenant, category, stream }) => append('Released', { tenant, category, stream }),
+    if (type === 'Parked') this.#streams.set(keyOf(parked), parked)
+    if (type === 'Released') this.#streams.delete(keyOf(parked))
   }
 }
 
@@ -83,14 +142,4 @@ export function memoryParkedStreams(): ParkedStreams {
     park: async stream => void streams.set(keyOf(stream), stream),
     release: async name => void streams.delete(keyOf(name)),
   }
-}
-
-async function followed(
-  store: EventStore,
-  ref: StreamRef,
-  from: number,
-  signal: AbortSignal,
-  apply: (event: RecordedEvent) => void,
-): Promise<void> {
-  for await (const event of store.follow(ref, { from, signal })) apply(event)
 }
