@@ -26,6 +26,7 @@ import {
   NO_POSITIONS,
   offsetIn,
   type Positions,
+  positionAt,
   positionsIn,
   withPositions,
 } from './positions.ts'
@@ -144,6 +145,7 @@ class GroupOwnership implements Ownership {
     this.#stopping.abort()
     await this.#consumer?.close()
     await this.#running
+    this.#consumer = null
   }
 
   /** A member whose membership ends for good begins a new one after a wait. */
@@ -226,16 +228,15 @@ class GroupOwnership implements Ownership {
     if (here.length === 0) return null
     const lead = here.find(each => each.topic === leading)
     const [note = '', checkpoint] = (lead?.metadata ?? '').split(SEPARATOR)
-    if (checkpoint === undefined) {
-      // Committed by another tool (a reset of the group's offsets): offsets alone.
-      const positions = new Map<string, Map<number, number>>()
-      for (const { category, topic } of all) {
-        const offset = here.find(each => each.topic === topic)?.offset
-        if (offset !== undefined) positions.set(category, new Map([[bucket, offset]]))
-      }
-      return { positions, note: '' }
+    let positions =
+      checkpoint === undefined ? NO_POSITIONS : positionsIn(checkpoint, this.#names, [bucket])
+    for (const { category, topic } of all) {
+      const offset = here.find(each => each.topic === topic)?.offset
+      // Another one than ours: an operator has reset the group's offsets with a tool of Kafka's.
+      if (offset !== undefined && offset !== offsetIn(positions, category, bucket))
+        positions = withPositions(positions, positionAt(category, bucket, offset))
     }
-    return { positions: positionsIn(checkpoint, this.#names, [bucket]), note }
+    return { positions, note }
   }
 
   async #topics(): Promise<{ all: readonly CategoryTopic[]; lead: CategoryTopic }> {
