@@ -342,10 +342,12 @@ export function decodeFacts(
 
 function factsOf(offset: number, time: number, key: Buffer | null, raw: Raw): Decoded {
   const foreign: Decoded = { facts: { kind: 'foreign', offset }, index: FOREIGN_INDEX }
-  if (raw.append === undefined || raw.append === '' || key === null) return foreign
-  if (raw.rule === undefined || !WHOLE.test(raw.rule) || raw.place === undefined) return foreign
+  if (raw.append === undefined || raw.append === '') return foreign
+  if (raw.rule === undefined || !WHOLE.test(raw.rule)) return foreign
   const rule = Number(raw.rule)
+  // First of all: what a later rule makes of the rest is not known here.
   if (rule > RULE_VERSION) return { facts: { kind: 'newer', offset, rule }, index: FOREIGN_INDEX }
+  if (key === null || raw.place === undefined) return foreign
   const id = key.toString('utf8')
   if (id === '' || id.includes('\0') || raw.tenant.includes('\0')) return foreign
   const stream = streamKey(raw.tenant, id)
