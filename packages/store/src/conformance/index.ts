@@ -33,6 +33,14 @@ import { type CaseSpec, type ConformanceCase, caseOf, type StoreFactory } from '
 import { tenantCases } from './tenant-cases.ts'
 
 export {
+  type AppendOperation,
+  type LinearizabilityOptions,
+  linearizabilityProblems,
+  type Operation,
+  type ReadOperation,
+  type StreamHistory,
+} from './linearizability.ts'
+export {
   CASE_MS_MAX,
   type ConformanceCase,
   type ConformanceTime,
