@@ -118,6 +118,32 @@ export const persistenceCases: readonly CaseSpec[] = [
     },
   },
   {
+    name: 'a store that may keep little in memory takes much, at once and one after another',
+    run: async scene => {
+      const settings = {
+        'index.flush.bytes': 65_536,
+        'index.flush.ms': 1,
+        'index.page.bytes': 1024,
+        'streams.cache': 100,
+        'read.page.bytes': 65_536,
+      }
+      let store = await scene.open({ settings })
+      const big = { text: 'x'.repeat(50_000) }
+      const write = async (n: number) => {
+        for (const i of range(1, 20)) {
+          const data = i % 3 === 0 ? { ...big, n: i } : { n: i }
+          await append(store, loan(`s${n}`), [{ type: 'Added', data }])
+        }
+      }
+      await Promise.all(range(1, 10).map(write))
+      for (const n of range(1, 10)) {
+        assert.deepEqual(numbers(await eventsOf(store, loan(`s${n}`))), range(1, 20))
+      }
+      store = await scene.reopen(store)
+      assert.equal((await scene.all(store)).events.length, 200)
+    },
+  },
+  {
     name: 'a checkpoint from before a restart goes on where it was',
     run: async scene => {
       let store = await scene.open()

@@ -63,7 +63,11 @@ export class Flusher {
   }
 
   async #room(): Promise<void> {
-    while (!this.#closed && this.bytes >= 2 * this.#limits.bytes) await this.#done.wait()
+    while (!this.#closed && this.bytes >= 2 * this.#limits.bytes) {
+      // What came in during a write is not in it, and those who bring more all wait here.
+      this.#start()
+      await this.#done.wait()
+    }
   }
 
   #start(): void {
