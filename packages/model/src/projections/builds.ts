@@ -10,7 +10,7 @@
 import type { Projection, Query } from '../define/projection.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import { type MadeQuery, type SqlDatabase, SqlQueryError, type SqlSession } from '../sql/port.ts'
-import { buildSuffix, madeQueries } from './handlers.ts'
+import { buildSuffix } from './handlers.ts'
 import { type Build, Ledger } from './ledger.ts'
 
 /** PostgreSQL cuts longer names off; SQLite would take them. */
@@ -190,7 +190,8 @@ export class Builds {
     if (names !== undefined) {
       queries.rename(new Map(names.tables), buildSuffix(names.version, names.build))
     }
-    return madeQueries(create(queries.db) as Query)
+    const made: Query = create(queries.db)
+    return (Array.isArray(made) ? made : [made]).map(query => queries.compile(query))
   }
 
   #checkShape(build: Build): void {

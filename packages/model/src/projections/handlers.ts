@@ -5,7 +5,7 @@
 import type { RecordedEvent } from '@millrace/store'
 import type { Compilable } from 'kysely'
 import type { Projection, Query } from '../define/projection.ts'
-import type { BoundQueries, MadeQuery, SqlDatabase, SqlSession } from '../sql/port.ts'
+import type { BoundQueries, SqlDatabase, SqlSession } from '../sql/port.ts'
 import type { Build } from './ledger.ts'
 
 type Answer = Query | Promise<unknown> | undefined
@@ -37,10 +37,6 @@ export function handlerEvent(event: RecordedEvent): object {
   const seen = { type, data, id, stream, version, time, metadata, tenant }
   return erased === undefined ? seen : { ...seen, erased }
 }
-
-/** Queries of an answer, or of `create`. */
-export const madeQueries = (query: Query): readonly MadeQuery[] =>
-  (Array.isArray(query) ? query : [query]).map((one: Compilable) => one.compile())
 
 /** What follows the plain names of tables and indexes of a build. */
 export const buildSuffix = (version: number, build: number): string => `__v${version}_${build}`
@@ -94,12 +90,12 @@ export class Handlers {
   #run(session: SqlSession, answer: Answer): Promise<void> | undefined {
     if (answer === undefined || answer === null) return undefined
     if (answer instanceof Promise) return this.#afterwards(session, answer)
-    if (!Array.isArray(answer)) return session.send(answer.compile() as MadeQuery)
+    if (!Array.isArray(answer)) return session.send(this.#queries.compile(answer))
     return answer.length === 0 ? undefined : this.#sendAll(session, answer)
   }
 
   async #sendAll(session: SqlSession, queries: readonly Compilable[]): Promise<void> {
-    for (const query of queries) await session.send(query.compile() as MadeQuery)
+    for (const query of queries) await session.send(this.#queries.compile(query))
   }
 
   // A handler may also answer with queries that it had to wait for.

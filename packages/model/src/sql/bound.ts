@@ -4,18 +4,25 @@
  * through the same session, in order.
  */
 import {
+  type Compilable,
   type CompiledQuery,
+  createQueryId,
   type DatabaseConnection,
   type Driver,
   Kysely,
   PostgresAdapter,
   PostgresIntrospector,
   type QueryResult,
+  type RootOperationNode,
   SqliteAdapter,
   SqliteIntrospector,
 } from 'kysely'
 import { renamingCompiler } from './names.ts'
-import type { BoundQueries, SqlSession } from './port.ts'
+import type { BoundQueries, MadeQuery, SqlSession } from './port.ts'
+import { Shapes } from './shapes.ts'
+
+/** What a compilable query of Kysely is, besides. */
+type Builder = Compilable & { toOperationNode(): RootOperationNode }
 
 const refused = async (): Promise<never> => {
   throw new Error('a handler runs in a transaction already and cannot begin another')
@@ -51,10 +58,14 @@ class SessionDriver implements Driver, DatabaseConnection {
   }
 }
 
-/** Makes a Kysely that is bound to sessions. */
-export function boundQueries<DB>(dialect: 'sqlite' | 'postgresql'): BoundQueries<DB> {
+/** Makes a Kysely that is bound to sessions, and that keeps the texts of so many shapes of queries. */
+export function boundQueries<DB>(
+  dialect: 'sqlite' | 'postgresql',
+  shapesMax: number,
+): BoundQueries<DB> {
   const driver = new SessionDriver()
   const compiler = renamingCompiler(dialect)
+  const shapes = new Shapes(node => compiler.compileQuery(node, createQueryId()), shapesMax)
   const isSqlite = dialect === 'sqlite'
   const db = new Kysely<DB>({
     dialect: {
@@ -68,7 +79,15 @@ export function boundQueries<DB>(dialect: 'sqlite' | 'postgresql'): BoundQueries
   })
   return {
     db,
-    rename: (names, suffix) => compiler.rename(names, suffix),
+    rename: (names, suffix) => {
+      compiler.rename(names, suffix)
+      shapes.clear()
+    },
+    compile: query => {
+      const { toOperationNode } = query as Partial<Builder>
+      if (toOperationNode === undefined) return query.compile() as MadeQuery
+      return shapes.compile(toOperationNode.call(query))
+    },
     attach: session => {
       driver.session = session
     },

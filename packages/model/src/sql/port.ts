@@ -10,7 +10,7 @@
  * is the handler's fault (its stream is parked), a database that does not answer is not (the
  * processor starts again).
  */
-import type { Kysely, RootOperationNode } from 'kysely'
+import type { Compilable, Kysely, RootOperationNode } from 'kysely'
 
 /** A query as a database takes it. */
 export type SqlQuery = { readonly sql: string; readonly parameters: readonly unknown[] }
@@ -48,6 +48,8 @@ export type BoundQueries<DB = any> = {
   readonly db: Kysely<DB>
   /** Puts these names in the place of plain ones, and the suffix after names of indexes. */
   rename(names: TableNames, suffix: string): void
+  /** The query of a builder, over the renamed tables. */
+  compile(query: Compilable): MadeQuery
   /** Queries run in `session` from now on; without one they are refused. */
   attach(session: SqlSession | undefined): void
 }
@@ -66,6 +68,7 @@ export interface SqlDatabase extends AsyncDisposable {
    *   transaction may have counted
    */
   transaction<T>(work: (session: SqlSession) => Promise<T>): Promise<T>
+  /** Makes a Kysely for one processor's transactions; cheap. */
   queries<DB>(): BoundQueries<DB>
   close(): Promise<void>
 }

@@ -259,7 +259,12 @@ export async function openPostgres(options: PostgresOptions): Promise<SqlDatabas
   writers.on('error', () => undefined)
   readers.on('error', () => undefined)
   const db = new Kysely({ dialect: new PostgresDialect({ pool: readers }) })
-  const database = new PostgresDatabase(db, writers, () => boundQueries('postgresql'), values)
+  const database = new PostgresDatabase(
+    db,
+    writers,
+    () => boundQueries('postgresql', values['sql.statements.max']),
+    values,
+  )
   try {
     await database.transaction(session => session.execute({ sql: 'select 1', parameters: [] }))
     return database

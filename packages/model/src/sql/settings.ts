@@ -24,7 +24,7 @@ export const SQL_SETTINGS: {
     256,
     1,
     100_000,
-    'Prepared statements kept by their text, a connection.',
+    'Prepared statements kept by their text, a connection; shapes of queries, a projection.',
   ),
   'sql.busy.ms': integer(
     5000,

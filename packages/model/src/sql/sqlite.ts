@@ -259,5 +259,10 @@ export async function openSqlite(options: SqliteOptions): Promise<SqlDatabase> {
     reader = await openConnection(file, values)
     reader.database.exec('pragma query_only = on')
   }
-  return new SqliteDatabase(kysely, () => boundQueries('sqlite'), writer, reader)
+  return new SqliteDatabase(
+    kysely,
+    () => boundQueries('sqlite', values['sql.statements.max']),
+    writer,
+    reader,
+  )
 }

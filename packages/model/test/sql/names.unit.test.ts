@@ -15,7 +15,7 @@ const names = new Map([
 ])
 
 function renamed(dialect: 'sqlite' | 'postgresql'): Kysely<Tables> {
-  const queries = boundQueries<Tables>(dialect)
+  const queries = boundQueries<Tables>(dialect, 10)
   queries.rename(names, '__v2_3')
   return queries.db
 }
