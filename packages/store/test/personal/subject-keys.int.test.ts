@@ -338,6 +338,17 @@ describe('keys that cannot be reached', () => {
     expect(await codeOf(() => second.sealing('AAAAAAAAAAAAAAAAAAAAAB'))).toBe('KEY_UNAVAILABLE')
   })
 
+  test('do not open under another id than their own, so that nobody can swap them', async () => {
+    const log = await openLog()
+    const first = await openKeys(log)
+    const ada = await first.sealing(await first.hash('', 'ada'))
+    const bob = await first.sealing(await first.hash('', 'bob'))
+    await write(log, bob.id, (await lastValue(log, ada.id)) as string)
+    const second = await openKeys(log)
+    expect(await second.opening(ada.id)).toEqual(ada)
+    expect(await codeOf(() => second.opening(bob.id))).toBe('KEY_UNAVAILABLE')
+  })
+
   test('are there again when the provider is, without a restart', async () => {
     const log = await openLog()
     const first = await openKeys(log)
