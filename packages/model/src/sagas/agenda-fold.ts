@@ -36,6 +36,7 @@ export class AgendaFold {
   readonly #laneOf: (effect: string) => number
   readonly #changed: () => void
   readonly #pageEvents: number
+  #buckets: readonly number[] = []
   #position: Positions = NO_POSITIONS
   #waiting: { readonly target: Positions; readonly resolve: () => void }[] = []
 
@@ -56,20 +57,22 @@ export class AgendaFold {
     this.#pageEvents = options.pageEvents
   }
 
-  /** Reads what there is of these buckets; afterwards `follow` goes on. */
+  /**
+   * Reads what there is of these buckets; afterwards `follow` goes on. What is known of the same
+   * buckets from before is still true, and only read on: a restart of the saga does not fold anew.
+   */
   async catchUp(buckets: readonly number[], from: Positions, signal: AbortSignal): Promise<void> {
-    this.#position = from
+    const isSame = buckets.length === this.#buckets.length && buckets.every(this.#has)
+    if (!isSame) {
+      this.#agenda.clear()
+      this.#buckets = buckets
+      this.#position = from
+    }
     const pages = this.#context.store.readAll([this.#category], {
       ...this.#readOptions(buckets, signal),
       follow: false,
     })
     for await (const page of pages) this.#take(page, buckets)
-  }
-
-  /** Forgets everything: the buckets may go to other nodes. */
-  leave(): void {
-    this.#agenda.clear()
-    this.#position = NO_POSITIONS
   }
 
   /** Reads on until the signal fires. */
@@ -101,6 +104,8 @@ export class AgendaFold {
     const position = offsetIn(this.#position, this.#category, bucket)
     return new Map([[this.#category, new Map([[bucket, this.#agenda.lowWater(bucket, position)]])]])
   }
+
+  #has = (bucket: number): boolean => this.#buckets.includes(bucket)
 
   #readOptions(buckets: readonly number[], signal: AbortSignal) {
     return {

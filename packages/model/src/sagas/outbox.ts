@@ -27,7 +27,7 @@ import {
 import type { AgendaFold } from './agenda-fold.ts'
 import type { RejectionInput, SagaEvents } from './events.ts'
 import type { SagaSettings } from './settings.ts'
-import { type SagaStreams, sendIdOf } from './streams.ts'
+import { type SagaStreams, sendIdOf, wordOf } from './streams.ts'
 
 /** What an outbox is made of. */
 export type OutboxOptions = {
@@ -56,6 +56,7 @@ export class Outbox {
   readonly #retry: Retry
   #fold: AgendaFold | null = null
   #dispatcher: Dispatcher | null = null
+  #failuresInRow = 0
 
   constructor(options: OutboxOptions) {
     this.#options = options
@@ -85,23 +86,38 @@ export class Outbox {
     const effect = (lane: number): Lane => ({
       lane,
       parallel: effects.parallel,
-      run: (item, signal) => this.#sendEffect(item, signal),
+      run: (item, signal) => this.#passing(item, () => this.#sendEffect(item, signal)),
     })
     return [
       {
         lane: TIMERS,
         parallel: settings['saga.timers.parallel'],
         until: (bucket, now) => this.#options.firesUntil(bucket, now),
-        run: item => this.#fire(item),
+        run: item => this.#passing(item, () => this.#fire(item)),
       },
       {
         lane: COMMANDS,
         parallel: settings['saga.commands.parallel'],
-        run: (item, signal) => this.#sendCommand(item, signal),
+        run: (item, signal) => this.#passing(item, () => this.#sendCommand(item, signal)),
       },
       ...effects.names.map((_, at) => effect(EFFECTS + at)),
       effect(EFFECTS + effects.names.length),
     ]
+  }
+
+  /** What fails for a passing reason waits in the agenda; the saga goes on with the rest. */
+  async #passing(item: AgendaItem, work: () => Promise<void>): Promise<void> {
+    const { agenda, settings, context } = this.#options
+    try {
+      await work()
+      this.#failuresInRow = 0
+    } catch (error) {
+      this.#failuresInRow += 1
+      const isPassing = error instanceof Error && 'retriable' in error && error.retriable === true
+      if (!isPassing || this.#failuresInRow > settings['saga.pauses.max']) throw error
+      const due = context.outside.clock.now() + settings['saga.pause.ms']
+      agenda.postpone(item, due, item.attempts, item.reason)
+    }
   }
 
   async #fire(item: AgendaItem): Promise<void> {
@@ -131,7 +147,7 @@ export class Outbox {
           commandId: sendIdOf(definition.name, item, item.version),
           ...(correlationId === undefined ? {} : { correlationId }),
           causationId: sent.id,
-          saga: sendIdOf(definition.name, item, 0),
+          saga: wordOf(`${definition.name}/${item.id}`),
         }),
       signal,
     )

@@ -290,7 +290,6 @@ class RunningSaga implements SagaProcessor {
         begin: epoch => this.#begin(epoch),
         page: (page, epoch) => this.#page(page, epoch),
         end: () => this.#end(),
-        leave: () => this.#fold.leave(),
         note: bucket => this.#inbox.clockOf(bucket)?.toString() ?? '',
         position: bucket => this.#fold.lowWater(bucket),
         parked: () => this.#agenda.parked,

@@ -23,6 +23,8 @@ export const SAGA_SETTINGS: {
   readonly 'saga.redrive.inputs': IntegerSetting
   readonly 'saga.timers.parallel': IntegerSetting
   readonly 'saga.commands.parallel': IntegerSetting
+  readonly 'saga.pause.ms': IntegerSetting
+  readonly 'saga.pauses.max': IntegerSetting
   readonly 'saga.agenda.cache.bytes': IntegerSetting
   readonly 'saga.alarm.longest.ms': IntegerSetting
 } = {
@@ -61,6 +63,18 @@ export const SAGA_SETTINGS: {
   ),
   'saga.timers.parallel': integer(64, 1, 10_000, 'Instances whose timers fire at once.'),
   'saga.commands.parallel': integer(32, 1, 10_000, 'Commands of a saga under way at once.'),
+  'saga.pause.ms': integer(
+    1000,
+    0,
+    3_600_000,
+    'A timer or an outcome that could not be recorded for a passing reason is tried again after this.',
+  ),
+  'saga.pauses.max': integer(
+    1000,
+    1,
+    1_000_000,
+    'Such failures in a row, over all instances, after which the saga restarts and says why.',
+  ),
   'saga.agenda.cache.bytes': integer(
     16 * 1024 * 1024,
     1024 * 1024,

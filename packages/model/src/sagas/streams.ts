@@ -103,7 +103,6 @@ export class SagaStreams {
       if (decision.events.length === 0) return { instance: decision.instance, bucket: -1 }
       const result = await store.append(stream, this.#newEvents(decision, state), {
         expectedVersion: version,
-        saga: wordOf(ref.id),
         ...origin,
       })
       if (result.ok) return { instance: decision.instance, bucket: result.bucket }

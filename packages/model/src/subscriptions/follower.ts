@@ -51,8 +51,6 @@ export type Worker = Beside & {
   readonly page: (page: EventPage, epoch: Epoch) => Promise<void>
   /** The epoch is over: its signal has fired, its last positions are about to be committed. */
   readonly end?: (epoch: Epoch) => Promise<void>
-  /** They are committed. */
-  readonly leave?: (epoch: Epoch) => void
   readonly parked?: () => number
 }
 
@@ -285,7 +283,6 @@ export class Follower implements Processor {
       end.abort()
       await worker.end?.(epoch)
       await this.#progress.end()
-      worker.leave?.(epoch)
     }
   }
 
