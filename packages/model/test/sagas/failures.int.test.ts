@@ -28,6 +28,16 @@ const offer = async (id: string, offerId = 'x') => {
   return done.checkpoint
 }
 
+/** The scene's store with another append in front. */
+const storeWith = (append: EventStore['append']): EventStore =>
+  new Proxy(scene.store, {
+    get: (store, name) => {
+      if (name === 'append') return append
+      const value: unknown = Reflect.get(store, name, store)
+      return typeof value === 'function' ? value.bind(store) : value
+    },
+  })
+
 test('an effect that fails is tried again, parked, shown, and redriven with the same id', async () => {
   let fails = true
   const attempts: [string, number][] = []
@@ -214,13 +224,7 @@ test('a node that slept through its dismissal does no harm', async () => {
     slept.push(result)
     return result
   }
-  const sleepy = new Proxy(scene.store, {
-    get: (store, name) => {
-      if (name === 'append') return append
-      const value: unknown = Reflect.get(store, name, store)
-      return typeof value === 'function' ? value.bind(store) : value
-    },
-  })
+  const sleepy = storeWith(append)
   const buckets = [0, 1, 2]
   const make = (store: EventStore) =>
     createSagaProcessor(reminder, scene.contextWith({ store }), {
@@ -240,6 +244,33 @@ test('a node that slept through its dismissal does no harm', async () => {
   expect(slept).toMatchObject([{ ok: false, conflict: 'version' }])
   const types = (await scene.streamsOf('reminder'))['a']?.map(([each]) => each)
   expect(types).toEqual(['Started', 'Took', 'TimerSet'])
+})
+
+test.each([
+  ['for a passing reason waits alone', true, 0],
+  ['for another reason is told by a restart', false, 1],
+])('a timer that cannot be recorded %s, and then fires', async (_what, retriable, restarts) => {
+  const sent: { loan: string; id: string; attempt: number }[] = []
+  const mail = mailTo(sent)
+  const reminder = reminderOf(mail)
+  scene = await openScene({ aggregates: [loan], categories: { reminder: sagaCategory(reminder) } })
+  let failures = 1
+  const store = storeWith(async (stream, events, options) => {
+    if (events[0]?.type === 'Fired' && failures-- > 0)
+      throw Object.assign(new Error('the disk is full'), { retriable })
+    return scene.store.append(stream, events, options)
+  })
+  const processor = createSagaProcessor(reminder, scene.contextWith({ store }), {
+    ...OPTIONS,
+    settings: { ...OPTIONS.settings, 'saga.pause.ms': 0 },
+    effects: createEffectRunner({ mail }, scene.context),
+  })
+  await running(processor, async () => {
+    await processor.reached(await offer('a'))
+    scene.outside.advance(7 * DAY)
+    await eventually('the mail', () => sent.length === 1)
+    expect(processor.status().restarts).toBe(restarts)
+  })
 })
 
 test('two nodes share a saga; each timer fires and each mail is sent once', async () => {
