@@ -89,6 +89,8 @@ export default defineApplication({
   name: 'trading',
   aggregates: { tradeOrder },
   projections: { positions, audit },
+  // Reads are recorded, too: who looked at which order, on the topic __millrace.audit.
+  audit: true,
   figures: async ({ positions, audit }) => {
     const { events } = await audit.db
       .selectFrom('audit')

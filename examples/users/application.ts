@@ -60,8 +60,9 @@ export default defineApplication({
       await user.register({ name: `User ${id}`, email: `${id}@example.org` })
       if (random() < 0.5) await user.giveConsent({ purpose: 'newsletter' })
       await pause(200 * random())
-      if (random() < 0.2) await user.leave({})
-      else if (random() < 0.2) await user.erase({ because: 'asked' })
+      const fate = random()
+      if (fate < 0.2) await user.leave({})
+      else if (fate < 0.4) await user.erase({ because: 'asked' })
     }
   },
 })

@@ -58,7 +58,13 @@ export async function hostApplication(
   const shown =
     figures === undefined || context.json
       ? undefined
-      : new LiveFigures(context.stdout, application, () => figures(viewsOf(application)))
+      : new LiveFigures({
+          name: demo !== undefined && options.demo ? `${name} with demonstration traffic` : name,
+          output: context.stdout,
+          application,
+          figures: () => figures(viewsOf(application)),
+          now: () => performance.now(),
+        })
   return {
     close: async () => {
       shown?.end()

@@ -1,6 +1,10 @@
 /**
  * What a running application shows in a terminal: its figures and its processors, written over once
  * a second; where the output is no terminal, one line every ten seconds.
+ *
+ * A screen is written in one piece, line by line over the last one, so that nothing flickers. It is
+ * cut to the terminal's size: a line that wraps, or one that has scrolled away, cannot be written
+ * over.
  */
 import type { Output } from '../cli/output.ts'
 import { count, span } from '../text/quantity.ts'
@@ -10,25 +14,40 @@ import type { RunningApplication } from './run-application.ts'
 
 const TERMINAL_MS = 1000
 const LINE_MS = 10_000
-/** Figures that take longer than this are shown when they are there; none are asked for meanwhile. */
-const ROWS_MAX = 40
+/** A screen is never taller, whatever an application calls figures. */
+const ROWS_MAX = 22
+/** The change of a figure is that of so many screens, told for a minute. */
+const WINDOW = 10
+
+/** What is shown. */
+export type LiveOptions = {
+  readonly name: string
+  readonly output: Output
+  readonly application: Pick<RunningApplication, 'processors'>
+  readonly figures: () => Promise<Figures>
+  /** Ms on a clock that never goes back. */
+  readonly now: () => number
+}
+
+type Sample = { readonly at: number; readonly figures: Figures }
 
 /** Asks for figures and shows them, until it is ended. */
 export class LiveFigures {
-  readonly #output: Output
-  readonly #application: RunningApplication
-  readonly #figures: () => Promise<Figures>
+  readonly #options: LiveOptions
+  readonly #startedAt: number
   readonly #timer: NodeJS.Timeout
+  readonly #samples: Sample[] = []
   #drawn = 0
   #busy = false
   #ended = false
 
-  constructor(output: Output, application: RunningApplication, figures: () => Promise<Figures>) {
-    this.#output = output
-    this.#application = application
-    this.#figures = figures
-    this.#timer = setInterval(() => void this.#show(), output.isTerminal ? TERMINAL_MS : LINE_MS)
+  constructor(options: LiveOptions) {
+    this.#options = options
+    this.#startedAt = options.now()
+    const { isTerminal } = options.output
+    this.#timer = setInterval(() => void this.#show(), isTerminal ? TERMINAL_MS : LINE_MS)
     this.#timer.unref()
+    void this.#show()
   }
 
   /** Shows nothing more. */
@@ -38,27 +57,40 @@ export class LiveFigures {
   }
 
   async #show(): Promise<void> {
+    // Figures that take longer than a turn are shown when they are there; none are asked for meanwhile.
     if (this.#busy) return
     this.#busy = true
+    const { output } = this.#options
     try {
-      const figures = await this.#figures()
+      const figures = await this.#options.figures()
       if (this.#ended) return
-      if (this.#output.isTerminal) this.#redraw(figures)
-      else this.#output.write(`${lineOf(figures)}\n`)
+      if (output.isTerminal) this.#redraw(figures)
+      else output.write(`${lineOf(figures)}\n`)
     } catch (error) {
-      if (!this.#ended) this.#output.write(`figures: ${(error as Error).message}\n`)
+      if (!this.#ended) output.write(`figures: ${(error as Error).message}\n`)
     } finally {
       this.#busy = false
     }
   }
 
   #redraw(figures: Figures): void {
-    const text = `${figureRows(figures)}\n${processorRows(this.#application)}`
-    const lines = text.split('\n').slice(0, ROWS_MAX)
-    const width = Math.max(20, this.#output.columns - 1)
-    const up = this.#drawn === 0 ? '' : `\u001b[${this.#drawn}A`
-    const body = lines.map(line => `\u001b[2K${line.slice(0, width)}\n`).join('')
-    this.#output.write(`${up}${body}`)
+    const { output, name, application, now } = this.#options
+    const at = now()
+    this.#samples.push({ at, figures })
+    if (this.#samples.length > WINDOW) this.#samples.shift()
+    const title = `  ${name}, for ${span(at - this.#startedAt)}. Ctrl-C stops it; the next start goes on.`
+    const text = [
+      title,
+      '',
+      figureRows(this.#samples[0] ?? { at, figures }, { at, figures }),
+      processorRows(application.processors()),
+    ].join('\n')
+    const lines = text.trimEnd().split('\n').slice(0, ROWS_MAX)
+    const width = Math.max(20, output.columns - 1)
+    const up = this.#drawn === 0 ? '' : `\r\u001b[${this.#drawn}A`
+    const body = lines.map(line => `${line.slice(0, width)}\u001b[K\n`).join('')
+    // What is left of a taller screen goes away with the last line.
+    output.write(`${up}${body}\u001b[J`)
     this.#drawn = lines.length
   }
 }
@@ -68,24 +100,28 @@ const lineOf = (figures: Figures): string =>
     .map(([name, value]) => `${name} ${typeof value === 'number' ? count(value) : value}`)
     .join('  ')
 
-function figureRows(figures: Figures): string {
-  return renderTable(
-    ['figure', 'value'],
-    Object.entries(figures).map(([name, value]) => [name, value]),
-  )
+function figureRows(from: Sample, to: Sample): string {
+  const minutes = (to.at - from.at) / 60_000
+  const rows = Object.entries(to.figures).map(([name, value]) => {
+    const before = from.figures[name]
+    const isCounted = typeof value === 'number' && typeof before === 'number' && minutes > 0
+    const change = isCounted ? Math.round((value - before) / minutes) : 0
+    return [`  ${name}`, value, change === 0 ? '' : `${change > 0 ? '+' : ''}${count(change)}`]
+  })
+  return renderTable(['  figure', 'value', 'a minute'], rows)
 }
 
-function processorRows(application: RunningApplication): string {
-  const rows = application
-    .processors()
-    .map(one => [
-      `${one.kind} ${one.name}`,
-      one.state,
-      `${count(one.rate)}/s`,
-      one.lag,
-      one.timeLeftMs === null || one.lag === 0 ? '' : span(one.timeLeftMs),
-      one.parked,
-      one.reason ?? '',
-    ])
-  return renderTable(['processor', 'state', 'rate', 'lag', 'left', 'parked', 'reason'], rows)
+function processorRows(processors: ReturnType<RunningApplication['processors']>): string {
+  const rows = processors.map(one => [
+    `  ${one.name}`,
+    one.kind,
+    one.state,
+    `${count(one.rate)}/s`,
+    one.lag,
+    one.timeLeftMs === null || one.lag === 0 ? '' : span(one.timeLeftMs),
+    one.parked,
+    one.reason ?? '',
+  ])
+  const columns = ['  processor', 'kind', 'state', 'rate', 'lag', 'left', 'parked', 'reason']
+  return renderTable(columns, rows)
 }

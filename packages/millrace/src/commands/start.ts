@@ -54,7 +54,10 @@ type Surroundings = {
 
 async function run(node: RunningNode, around: Surroundings): Promise<ExitCode> {
   const { config, context } = around
-  context.stdout.write(context.json ? jsonLine(node) : greeting(node, context.stdout.isTerminal))
+  const isAlone = around.hosted === undefined
+  context.stdout.write(
+    context.json ? jsonLine(node) : greeting(node, context.stdout.isTerminal, isAlone),
+  )
   const application = await hosting(node, around)
   await aborted(context.signal)
   if (!context.json) context.stdout.write('stopping\n')
@@ -98,20 +101,24 @@ function jsonLine(node: RunningNode): string {
   return `${JSON.stringify({ event: 'listening', kafka, http, data })}\n`
 }
 
-function greeting(node: RunningNode, colours: boolean): string {
+/** Where the node listens; and, where it is alone, two lines to paste. */
+function greeting(node: RunningNode, colours: boolean, isAlone: boolean): string {
   const bold = (text: string): string => (colours ? `\u001b[1m${text}\u001b[22m` : text)
   const bootstrap = node.kafka === '127.0.0.1:9092' ? '' : ` --bootstrap ${node.kafka}`
   const folder = relative(process.cwd(), node.data)
-  return `${[
-    '',
-    `  Kafka   ${bold(node.kafka)}`,
-    `  HTTP    ${node.http === null ? 'off' : bold(`http://${node.http}`)}  /healthz /readyz /metrics`,
-    `  data    ${folder === '' || folder.startsWith('..') ? node.data : `./${folder}`}`,
-    '',
+  const hints = [
     '  Write and read:',
     `    echo '{"id":"1","text":"hello"}' | npx millrace produce greetings --key id${bootstrap}`,
     `    npx millrace consume greetings --from earliest${bootstrap}`,
     '',
+  ]
+  return `${[
+    '',
+    `  Kafka   ${bold(node.kafka)}`,
+    `  HTTP    ${node.http === null ? 'off' : bold(`http://${node.http}`)}  /healthz /readyz /metrics /applications`,
+    `  data    ${folder === '' || folder.startsWith('..') ? node.data : `./${folder}`}`,
+    '',
+    ...(isAlone ? hints : []),
   ].join('\n')}\n`
 }
 
