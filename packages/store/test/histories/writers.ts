@@ -12,7 +12,12 @@ import { CATEGORY, nameOf, streamOf } from './names.ts'
 export type Instance = { readonly link: Link; readonly store: EventStore }
 
 /** Errors of an append that say that it never takes effect. */
-const REFUSED: ReadonlySet<string> = new Set(['OVERLOADED', 'STALE_CONDITION', 'APPEND_TOO_LARGE'])
+const REFUSED: ReadonlySet<string> = new Set([
+  'OVERLOADED',
+  'STALE_CONDITION',
+  'APPEND_TOO_LARGE',
+  'STREAM_ARCHIVED',
+])
 
 /** What a call was told; `lost`: that its condition is broken. */
 type Told = { readonly outcome: AppendOperation['outcome']; readonly lost: boolean }
@@ -103,6 +108,8 @@ export class Writer {
       const wish = this.#open[0] as Wish
       this.#open = this.#open.slice(1)
       await this.#append(instance, wish)
+    } else if (this.#prng.chance(0.06)) {
+      await this.#archive(instance, this.#prng.pick(this.#streams))
     } else if (this.#prng.chance(0.2)) {
       await this.#read(instance, this.#prng.pick(this.#streams))
     } else {
@@ -204,6 +211,14 @@ export class Writer {
       if (!(error instanceof StoreError)) throw error
       return REFUSED.has(error.code) ? { outcome: { kind: 'refused' }, lost: false } : UNKNOWN
     }
+  }
+
+  /** Archives a stream, or more often takes one out. Whether that succeeds is no matter. */
+  async #archive({ link, store }: Instance, stream: string): Promise<void> {
+    const done = store.archive(streamOf(stream), this.#prng.chance(0.3)).catch(error => {
+      if (!(error instanceof StoreError)) throw error
+    })
+    await Promise.race([done, link.died])
   }
 
   async #read({ link, store }: Instance, stream: string): Promise<void> {
