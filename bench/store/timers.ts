@@ -7,6 +7,7 @@
 //    the platform's timers stands for any of them but the earliest.
 // Prints each phase as one line of JSON, then a table in Markdown.
 import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -52,11 +53,16 @@ type Figures = Readonly<Record<string, number>>
 
 const pause = (): Promise<void> => new Promise(resolve => setTimeout(resolve, pollMs))
 
-/** Memory after garbage collection, in MB. */
-function memory(): { rss: number; heap: number } {
+/**
+ * Memory after garbage collection, in MB: what the process holds itself (`own`: Linux' RssAnon, which
+ * leaves out the pages of the index's files that are mapped), and all that is resident.
+ */
+function memory(): { own: number; rss: number; heap: number } {
   globalThis.gc?.()
-  const { rss, heapUsed, external } = process.memoryUsage()
-  return { rss: rss / megabyte, heap: (heapUsed + external) / megabyte }
+  const { rss, heapUsed } = process.memoryUsage()
+  const anonymous = /RssAnon:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]
+  const own = anonymous === undefined ? rss : Number(anonymous) * 1024
+  return { own: own / megabyte, rss: rss / megabyte, heap: heapUsed / megabyte }
 }
 
 async function open(place: string, offset: { ms: number }, withSaga: boolean) {
@@ -96,12 +102,12 @@ async function begin(place: string): Promise<Figures> {
   const appended = performance.now()
   while ((application.sagas['reminder']?.status().timers ?? 0) < timers) await pause()
   const seconds = (performance.now() - started) / 1000
-  const { rss } = memory()
+  const figures = memory()
   await close()
   return {
     appendedPerSecond: timers / ((appended - started) / 1000),
     takenPerSecond: timers / seconds,
-    rss,
+    ...figures,
   }
 }
 
@@ -133,9 +139,9 @@ async function fireSome(place: string): Promise<Figures> {
   while (left() > timers - fire) await pause()
   const fired = timers - left()
   const seconds = (performance.now() - started) / 1000
-  const { rss } = memory()
+  const figures = memory()
   await close()
-  return { perSecond: fired / seconds, rss }
+  return { perSecond: fired / seconds, ...figures }
 }
 
 const phases = { begin, without, rebuild, fire: fireSome }
@@ -169,13 +175,14 @@ async function main(): Promise<void> {
     const rebuilt = await inProcess('rebuild', place)
     const fired = await inProcess('fire', place)
     const mb = (of: Figures, less?: Figures) =>
-      `${Math.round((of['rss'] ?? 0) - (less?.['rss'] ?? 0))} MB`
+      `${Math.round((of['own'] ?? 0) - (less?.['own'] ?? 0))} MB`
     const rate = (value: number | undefined) => Math.round(value ?? 0).toLocaleString('en')
     console.log(`
 | ${timers.toLocaleString('en')} pending timers | |
 | --- | --- |
 | events taken a second, a timer each | ${rate(begun['takenPerSecond'])} |
-| resident memory with them, beside the same process without the saga | ${mb(rebuilt, bare)} |
+| memory with them, beside the same process without the saga | ${mb(rebuilt, bare)} |
+| memory while they fire, in all | ${mb(fired)} |
 | JavaScript heap with them | ${Math.round(rebuilt['heap'] ?? 0)} MB |
 | rebuilt from the saga's streams, a second | ${rate(rebuilt['perSecond'])} |
 | fired a second, each a synced append | ${rate(fired['perSecond'])} |`)
