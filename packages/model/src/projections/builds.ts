@@ -117,6 +117,7 @@ export class Builds {
    * Moves the readers to a build: views, publishing, and the end of the builds before it.
    *
    * @param isAhead whether the new build has all that these checkpoints of the old one have
+   * @param parkedMax how many of its streams may be parked; they stay parked, and can be redriven
    * @returns false, and nothing is moved, when the new one is not ahead
    * @throws ModelError SWITCH_REFUSED while it has parked streams, CHECKPOINT_MOVED when somebody
    *   else has moved the readers
@@ -125,13 +126,14 @@ export class Builds {
     next: Build,
     seen: Build,
     isAhead: (checkpoints: readonly (string | null)[]) => boolean,
+    parkedMax = 0,
   ): Promise<boolean> {
     const { name } = this.#definition
     try {
       await this.within(async (ledger, session) => {
         await ledger.lock(session)
         const parked = await ledger.parking.count(next)
-        if (parked > 0) {
+        if (parked > parkedMax) {
           throw new ModelError(
             'SWITCH_REFUSED',
             `projection ${name}, version ${next.version}: ${parked} streams are parked`,

@@ -150,7 +150,7 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
     const isRebuilding = this.#next !== undefined || !this.#hasCaughtUp
     const focus = this.#next ?? this.#live
     const rate = this.#rate.perSecond(now)
-    const reason = this.#supervisor.reason ?? this.#refusal
+    const reason = this.#supervisor.reason ?? this.#refusal ?? this.#publisher?.reason
     return {
       name: this.name,
       kind: 'projection',
@@ -211,6 +211,10 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
     this.#takeovers.set(build, takeover)
     this.#supervisor.again()
     await takeover.promise
+  }
+
+  takeOver(): Promise<boolean> {
+    return this.#switchIfReady(Number.POSITIVE_INFINITY)
   }
 
   async #prepare(): Promise<void> {
@@ -299,25 +303,20 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
     else if (runner.isCaughtUp) this.#hasCaughtUp = true
   }
 
-  /** Lets the next build take over when it has caught up and nothing of it is parked. */
-  async #switchIfReady(): Promise<void> {
-    const { name } = this
+  /** Lets the next build take over when it has caught up; true when it has taken over. */
+  async #switchIfReady(parkedMax = 0): Promise<boolean> {
     const next = this.#next
     const seen = this.#seen
-    if (next === undefined || seen === undefined || this.#isSwitching || !next.isCaughtUp) return
+    if (next === undefined || seen === undefined) return false
+    if (this.#isSwitching || !next.isCaughtUp) return false
     this.#isSwitching = true
     let isDone = false
     try {
-      isDone = await this.#builds.switchTo(next.build, seen, checkpoints => {
+      const isAhead = (checkpoints: readonly (string | null)[]): boolean => {
         const old = mergePositions(checkpoints.map(positionsOf))
         return covers(next.positions, old, this.#categories)
-      })
-      if (!isDone) return
-      this.#hasCaughtUp = true
-      const { version: from } = seen
-      const { version: to } = next.build
-      this.#context.onEvent({ kind: 'projection-switched', projection: name, from, to })
-      this.#supervisor.again()
+      }
+      isDone = await this.#builds.switchTo(next.build, seen, isAhead, parkedMax)
     } catch (error) {
       if (!isModelError(error, 'SWITCH_REFUSED')) throw error
       this.#refusal = reasonOf(error)
@@ -325,6 +324,14 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
       // Once it is done, the next plan ends the switch.
       if (!isDone) this.#isSwitching = false
     }
+    if (!isDone) return false
+    this.#hasCaughtUp = true
+    const { version: from } = seen
+    const { version: to } = next.build
+    const { onEvent } = this.#context
+    onEvent({ kind: 'projection-switched', projection: this.name, from, to })
+    this.#supervisor.again()
+    return true
   }
 
   #isReached(want: Positions): boolean {

@@ -30,7 +30,7 @@ export type PublisherTools = {
   readonly waitingMax: number
   readonly partitions: number
   readonly retryMs: (failures: number) => number
-  readonly onFailure: (error: unknown) => void
+  readonly onFailure: (reason: string) => void
 }
 
 export class Publisher {
@@ -39,12 +39,19 @@ export class Publisher {
   #producer: Producer | undefined
   #waiting = 0
   #isAsked = false
+  #signal: AbortSignal = AbortSignal.abort()
   #loop: Promise<void> | undefined
   #room: (() => void)[] = []
+  #reason: string | undefined
 
   constructor(tools: PublisherTools) {
     this.#tools = tools
     this.#ledger = new Ledger(tools.sql)
+  }
+
+  /** Why nothing is published at the moment. */
+  get reason(): string | undefined {
+    return this.#reason
   }
 
   /** Begins with what an earlier run left. Ends with the signal; `ended` says when. */
@@ -69,16 +76,18 @@ export class Publisher {
 
   /** Resolves when nothing is under way; the outbox keeps what was not sent. */
   async ended(): Promise<void> {
-    await this.#loop
+    while (this.#loop !== undefined) await this.#loop
     await this.#producer?.close().catch(() => undefined)
     this.#producer = undefined
   }
 
+  /** @param signal of the round; a loop of the round before ends by itself, then this one begins */
   #wake(signal: AbortSignal): void {
     this.#isAsked = true
+    this.#signal = signal
     this.#loop ??= this.#drain(signal).finally(() => {
       this.#loop = undefined
-      if (this.#isAsked && !signal.aborted) this.#wake(signal)
+      if (this.#isAsked && !this.#signal.aborted) this.#wake(this.#signal)
     })
   }
 
@@ -88,10 +97,12 @@ export class Publisher {
       this.#isAsked = false
       try {
         while (!signal.aborted && (await this.#page()) > 0) failures = 0
+        this.#reason = undefined
       } catch (error) {
         failures += 1
         this.#isAsked = true
-        this.#tools.onFailure(error)
+        this.#reason = `publishing: ${reasonOf(error)}`
+        this.#tools.onFailure(this.#reason)
         await waitMs(this.#tools.outside.timers, this.#tools.retryMs(failures), signal)
       }
     }
@@ -168,6 +179,6 @@ export function publisherOf(
     waitingMax: values['projection.outbox.max'],
     partitions: values['projection.publish.partitions'],
     retryMs: failures => backoffMs(backoff, failures, outside.random),
-    onFailure: error => onFailure(`publishing: ${reasonOf(error)}`),
+    onFailure,
   })
 }

@@ -29,6 +29,7 @@ export class Supervisor {
   #failuresInRow = 0
   #stop = new AbortController()
   #round = new AbortController()
+  #starting: Promise<void> | undefined
   #loop: Promise<void> | undefined
 
   constructor(of: Supervised) {
@@ -55,17 +56,22 @@ export class Supervisor {
     this.#reason = undefined
     this.#failuresInRow = 0
     this.#stop = new AbortController()
+    const { signal } = this.#stop
+    const prepared = this.#of.prepare()
+    this.#starting = prepared.catch(() => undefined)
     try {
-      await this.#of.prepare()
+      await prepared
     } catch (error) {
       this.#end(reasonOf(error))
       throw error
     }
-    this.#loop = this.#rounds(this.#stop.signal)
+    this.#loop = this.#rounds(signal)
   }
 
+  /** Resolves when nothing runs any more. */
   async stop(): Promise<void> {
     this.#stop.abort()
+    await this.#starting
     await this.#loop
   }
 

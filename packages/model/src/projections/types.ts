@@ -70,4 +70,9 @@ export interface ProjectionProcessor<DB = unknown> extends Processor {
    * over. Refused while a rebuild is under way.
    */
   rebuild(): Promise<void>
+  /**
+   * Lets a build that has caught up take over although streams of it are parked; they stay parked,
+   * and can be redriven afterwards. False: no build has caught up.
+   */
+  takeOver(): Promise<boolean>
 }

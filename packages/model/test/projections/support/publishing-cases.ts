@@ -121,6 +121,7 @@ export function publishingCases(open: OpenSql, openLog: OpenLog, stride = 1): vo
     await first.processor.start()
     await first.processor.reached(end)
     await until(() => first.told.some(({ kind }) => kind === 'processor-restarted'))
+    expect(first.processor.status()).toMatchObject({ state: 'running', reason: 'publishing: away' })
     await first.processor.stop()
     expect(await publishedOn(log)).toEqual([])
     const second = processorOf(definition, store, sql, {}, log)

@@ -182,6 +182,31 @@ export function rebuildCases(open: OpenSql): void {
     await processor.stop()
   })
 
+  it('takes over with parked streams when it is told to, and keeps them parked', async () => {
+    const store = new MemoryEvents()
+    const events = accountEvents(6, 3)
+    const end = store.append(...events)
+    await using sql = await open()
+    let isBroken = false
+    const trap: Trap = ({ stream, version }) => {
+      if (isBroken && stream === 'a-4' && version === 2) throw new Error('broken')
+    }
+    const { processor } = processorOf(balances({ trap }), store, sql)
+    await processor.start()
+    await processor.reached(end)
+    expect(await processor.takeOver()).toBe(false)
+    isBroken = true
+    const rebuilt = processor.rebuild()
+    await until(() => processor.status().reason?.startsWith('SWITCH_REFUSED') === true)
+    expect(await processor.takeOver()).toBe(true)
+    await rebuilt
+    expect((await processor.parked()).map(({ stream }) => stream.id)).toEqual(['a-4'])
+    isBroken = false
+    await processor.redrive({ limit: 1 })
+    expect(await rowsOf(processor.db)).toBe(expectedRows(events))
+    await processor.stop()
+  })
+
   it('goes on with a rebuild that was interrupted', async () => {
     const store = new MemoryEvents()
     const events = accountEvents(6, 3)
