@@ -78,7 +78,7 @@ export class LiveFigures {
     const at = now()
     this.#samples.push({ at, figures })
     if (this.#samples.length > WINDOW) this.#samples.shift()
-    const title = `  ${name}, for ${span(at - this.#startedAt)}. Ctrl-C stops it; the next start goes on.`
+    const title = `  ${name}, for ${span(at - this.#startedAt)}. Ctrl-C stops it.`
     const text = [
       title,
       '',
@@ -106,7 +106,7 @@ function figureRows(from: Sample, to: Sample): string {
     const before = from.figures[name]
     const isCounted = typeof value === 'number' && typeof before === 'number' && minutes > 0
     const change = isCounted ? Math.round((value - before) / minutes) : 0
-    return [`  ${name}`, value, change === 0 ? '' : `${change > 0 ? '+' : ''}${count(change)}`]
+    return [`  ${name}`, value, change]
   })
   return renderTable(['  figure', 'value', 'a minute'], rows)
 }

@@ -60,7 +60,7 @@ async function run(node: RunningNode, around: Surroundings): Promise<ExitCode> {
   )
   const application = await hosting(node, around)
   await aborted(context.signal)
-  if (!context.json) context.stdout.write('stopping\n')
+  if (!context.json) context.stdout.write(context.stdout.isTerminal ? '\nstopping\n' : 'stopping\n')
   await application?.close()
   return stop(node, Number(config.get('stop.timeout.ms')?.value), context)
 }
