@@ -1,5 +1,5 @@
-// The event store over the embedded engine keeps every promise of the port, with an index on disk
-// and with one in memory.
+// The event store over the embedded engine keeps every promise of the port: with an index on disk and
+// the default settings, and with one in memory and every bound as low as it may be.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -48,7 +48,20 @@ describe('over the embedded engine', () => {
   }
 })
 
-describe('over one embedded engine for all, with indexes in memory', () => {
+/** Pages, batches, caches and fetches that are full at once, and indexes written all the time. */
+const LOWEST = {
+  'append.batch.bytes': 4096,
+  'append.rounds.max': 8,
+  'index.flush.bytes': 65_536,
+  'index.flush.ms': 1,
+  'index.page.bytes': 1024,
+  'read.page.bytes': 65_536,
+  'snapshot.cache': 0,
+  'streams.cache': 100,
+  'tail.fetch.bytes': 65_536,
+}
+
+describe('over one embedded engine for all, with indexes in memory and low bounds', () => {
   let engine: Engine
   beforeAll(async () => {
     engine = await openEngine({ folder: join(root, 'shared') })
@@ -56,7 +69,13 @@ describe('over one embedded engine for all, with indexes in memory', () => {
   afterAll(() => engine.close())
 
   const place = async (): Promise<StorePlace> => ({
-    open: options => openStore({ ...options, log: engine, folder: null }),
+    open: options =>
+      openStore({
+        ...options,
+        settings: { ...LOWEST, ...options.settings },
+        log: engine,
+        folder: null,
+      }),
     log: () => engine,
     // What is in memory went with the store that was closed.
     discard: async () => {},
