@@ -52,7 +52,12 @@ export class Reader {
     const start = after === undefined ? {} : { after }
     let pages = 0
     let next = this.#kept
-    for await (const page of store.readAll([CATEGORY], { ...start, pageSize })) {
+    // Now and then it follows what is written, for a while.
+    const follow = pagesMax < Number.POSITIVE_INFINITY && this.#prng.chance(0.3)
+    const controller = new AbortController()
+    const { signal } = controller
+    if (follow) link.outside.timers.after(this.#prng.below(200), () => controller.abort())
+    for await (const page of store.readAll([CATEGORY], { ...start, pageSize, follow, signal })) {
       if (link.dead) return
       next = { after: page.checkpoint, following: take(next.following, page.events) }
       pages += 1
