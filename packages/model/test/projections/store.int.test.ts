@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import { openEngine } from '@millrace/engine'
 import { openStore } from '@millrace/store'
 import { expect, it, onTestFinished } from 'vitest'
+import { projection } from '../../src/define/projection.ts'
+import { type } from '../../src/define/schema.ts'
 import { openSqlite } from '../../src/sql/index.ts'
 import { LiveViewProcessor } from '../../src/views/index.ts'
 import { liveView } from '../../src/views/live-view.ts'
@@ -87,6 +89,30 @@ it('works on groups of buckets side by side', async () => {
   await processor.reached(await store.now(['account'], null))
   expect(await rowsOf(processor.db)).toBe(expectedRows(events))
   await processor.stop()
+})
+
+it('reaches writes that it has no handler for, and keeps its place beyond them', async () => {
+  await using all = await openAll()
+  const { store, sql } = all
+  const definition = projection('owners', {
+    version: 1,
+    from: [account],
+    tables: type<{ owner: { id: string } }>(),
+    create: db => db.schema.createTable('owner').addColumn('id', 'text'),
+    on: { 'account.Opened': (db, { stream }) => db.insertInto('owner').values({ id: stream }) },
+  })
+  const { processor } = processorOf(definition, store, sql, { 'projection.idle.ms': 0 })
+  await processor.start()
+  const opened = { type: 'account.Opened', stream: 'a', data: { owner: 'a' } }
+  const deposit = { type: 'account.Deposited', stream: 'a', data: { amount: 1 } }
+  await processor.reached(await append(all, [opened, deposit, deposit]))
+  expect(processor.status()).toMatchObject({ handled: 1 })
+  await processor.stop()
+  const again = processorOf(definition, store, sql).processor
+  await again.start()
+  await again.reached(await store.now(['account'], null))
+  expect(again.status()).toMatchObject({ handled: 0, lag: 0 })
+  await again.stop()
 })
 
 it('parks and redrives from the index of a store', async () => {
