@@ -124,3 +124,52 @@ test('commands go out once, in order, and a rejection is handled by the saga', a
     expect(saga.status()).toMatchObject({ timers: 0, commands: 0, effects: 0, parked: 0 })
   })
 })
+
+test('tenants have instances of their own', async () => {
+  const { make } = await bankScene()
+  await running(make(), async saga => {
+    const offer = (tenant: string) =>
+      scene.context.commands.run({
+        ...{ tenant, aggregate: 'loan', id: 'a', command: 'offer', data: { offerId: '1' } },
+      })
+    await offer('acme')
+    const last = await offer('other')
+    if (last.ok) await saga.reached(last.checkpoint)
+    expect(await saga.instance({ tenant: 'acme', id: 'a' })).toMatchObject({
+      ...{ status: 'running', taken: { 'loan/a': 1 } },
+    })
+    expect((await saga.instance({ id: 'a' })).status).toBe('absent')
+    await eventually('both timers are known', () => saga.status().timers === 2)
+    scene.outside.advance(8 * DAY)
+    await eventually('both have fired', async () => {
+      const fired = (await scene.all('reminder')).filter(({ type }) => type === 'Fired')
+      return new Set(fired.map(({ tenant }) => tenant)).size === 2
+    })
+  })
+})
+
+test('an effect that the application does not have is parked, and sent when it has it', async () => {
+  const sent: Mail[] = []
+  const mail = mailTo(sent)
+  const reminder = reminderOf(mail)
+  scene = await openScene({ aggregates: [loan], categories: { reminder: sagaCategory(reminder) } })
+  const without = createSagaProcessor(reminder, scene.context, {
+    ...{ settings: SETTINGS, follower: FOLLOWER },
+  })
+  await running(without, async saga => {
+    const offer = await run('loan', 'a', 'offer', { offerId: '1' })
+    if (offer.ok) await saga.reached(offer.checkpoint)
+    scene.outside.advance(7 * DAY)
+    await eventually('it is parked', () => saga.parked().length === 1)
+    expect(saga.parked()[0]?.reason).toContain('the application has no effect mail')
+  })
+  const withIt = createSagaProcessor(reminder, scene.context, {
+    ...{ settings: SETTINGS, follower: FOLLOWER },
+    effects: createEffectRunner({ mail }, scene.context),
+  })
+  await running(withIt, async saga => {
+    await eventually('it is still parked', () => saga.parked().length === 1)
+    await saga.redriveSend({ id: 'a', version: saga.parked()[0]?.version ?? 0 })
+    await eventually('it is sent', () => sent.length === 1)
+  })
+})
