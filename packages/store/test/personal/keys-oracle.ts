@@ -10,7 +10,7 @@
 type Use = {
   readonly subject: string
   readonly bytes: string
-  /** When it was first asked for, and first handed out. */
+  /** Since when it may be there, and when it was first handed out. */
   readonly from: number
   readonly to: number
 }
@@ -31,6 +31,8 @@ export class Violation extends Error {
 export class KeysOracle {
   readonly #keys = new Map<string, Use>()
   readonly #forgettings = new Map<string, Forgetting[]>()
+  /** When keys were asked for that were not handed out. */
+  readonly #asked = new Map<string, Set<number>>()
   readonly #hashes = new Map<string, string>()
   #now = 0
   opened = 0
@@ -58,8 +60,18 @@ export class KeysOracle {
     }
   }
 
-  /** A key was handed out to seal with. */
-  handedOut(subject: string, from: number, id: string, bytes: Buffer): void {
+  /** A key of a subject is asked for; the answer may never come, and the key be made all the same. */
+  asking(subject: string): number {
+    const from = this.tick()
+    const asked = this.#asked.get(subject) ?? new Set()
+    this.#asked.set(subject, asked.add(from))
+    return from
+  }
+
+  /** A key was handed out to seal with. It may be one that was made for somebody who never heard. */
+  handedOut(subject: string, asked: number, id: string, bytes: Buffer): void {
+    const from = Math.min(...(this.#asked.get(subject) ?? []))
+    this.#asked.get(subject)?.delete(asked)
     const hash = id.slice(0, id.indexOf('.'))
     if ((this.#hashes.get(subject) ?? hash) !== hash)
       throw new Violation(`${subject} has two names`)

@@ -213,7 +213,7 @@ class Run {
   }
 
   async #use(keys: SubjectKeys, subject: string): Promise<void> {
-    const from = this.#oracle.tick()
+    const from = this.#oracle.asking(subject)
     const { id, bytes } = await keys.sealing(await keys.hash('', subject))
     this.#oracle.handedOut(subject, from, id, bytes)
   }
