@@ -30,15 +30,23 @@ export class Category {
   readonly bucketCount: number
   readonly types: EventTypes
   readonly headers: HeaderEncoder
+  /** Largest record batch that the topic took when the store was opened. */
+  readonly batchBytesMax: number
   readonly #boundary: ((id: string) => string) | undefined
 
-  constructor(name: string, options: CategoryOptions, description: TopicDescription) {
+  constructor(
+    name: string,
+    options: CategoryOptions,
+    description: TopicDescription,
+    batchBytesMax: number,
+  ) {
     this.name = name
     this.topic = description.name
     this.topicId = description.topicId
     this.bucketCount = description.partitions.length
     this.types = new EventTypes(name, options)
     this.headers = new HeaderEncoder(name)
+    this.batchBytesMax = batchBytesMax
     this.#boundary = options.boundary
   }
 
@@ -83,8 +91,9 @@ export async function openCategories(
     const topic = options.topic ?? name
     const description = described.get(topic)
     if (description === undefined) throw new StoreError('BAD_TOPIC', `topic ${topic} is not there`)
-    await checkTopic(log, name, options, description)
-    opened.push(new Category(name, options, description))
+    const configs = await checkTopic(log, name, options, description)
+    const batchBytesMax = Number(configs.get('max.message.bytes') ?? Number.POSITIVE_INFINITY)
+    opened.push(new Category(name, options, description, batchBytesMax))
   }
   return opened
 }
@@ -110,12 +119,13 @@ async function createTopics(
   }
 }
 
+/** Checks a topic that is there; gives its configuration. */
 async function checkTopic(
   log: Log,
   name: string,
   options: CategoryOptions,
   description: TopicDescription,
-): Promise<void> {
+): Promise<ReadonlyMap<string, string | null>> {
   const count = description.partitions.length
   if (options.buckets !== undefined && options.buckets !== count) {
     throw new StoreError(
@@ -134,7 +144,7 @@ async function checkTopic(
       `topic ${description.name} has ${key}=${value}; a category needs ${key}=${wanted}`,
     )
   }
-  if (!description.partitions.some(partition => partition.replicas.length > 1)) return
+  if (!description.partitions.some(partition => partition.replicas.length > 1)) return configs
   if (Number(configs.get('min.insync.replicas') ?? IN_SYNC_MIN) < IN_SYNC_MIN) {
     throw new StoreError(
       'BAD_TOPIC',
@@ -147,4 +157,5 @@ async function checkTopic(
       `topic ${description.name} needs unclean.leader.election.enable=false`,
     )
   }
+  return configs
 }

@@ -62,8 +62,10 @@ export function appendRequest(
   const condition =
     options.condition === undefined ? undefined : readyCondition(parts, found, options.condition)
   return chain(readyEvents(parts, found, events, options), ready => {
-    let bytes = EVENT_OVERHEAD_BYTES
-    for (const event of ready) bytes += event.value.length + EVENT_OVERHEAD_BYTES
+    let dataBytes = 0
+    for (const event of ready) dataBytes += event.value.length
+    checkSize(found.bucket, dataBytes)
+    const bytes = dataBytes + (ready.length + 1) * EVENT_OVERHEAD_BYTES
     return {
       bucket: found.bucket,
       tenant: found.tenant,
@@ -83,6 +85,18 @@ export function appendRequest(
       bytes,
     }
   })
+}
+
+/**
+ * Refuses what the log would not take. A request beyond what a connection takes would have no
+ * answer at all, and so be taken for an append of unknown outcome.
+ */
+function checkSize({ category }: Bucket, dataBytes: number): void {
+  if (dataBytes <= category.batchBytesMax) return
+  throw new StoreError(
+    'APPEND_TOO_LARGE',
+    `an append of at least ${dataBytes} bytes; topic ${category.topic} takes at most max.message.bytes=${category.batchBytesMax}`,
+  )
 }
 
 function checkOptions(options: AppendOptions): void {
