@@ -34,4 +34,10 @@ export {
   reservationCategory,
   reserve,
 } from './reservations/reservations.ts'
+export {
+  type RewriteOptions,
+  type RewriteProgress,
+  type RewriteReport,
+  rewriteCategory,
+} from './rewrite/rewrite-category.ts'
 export { STORE_SETTINGS } from './settings.ts'

@@ -10,7 +10,7 @@ import type { EventFilter, EventPage, RecordedEvent } from '../port.ts'
 import type { Bucket } from './bucket.ts'
 import type { RawEvent } from './event.ts'
 import { dataOf } from './event.ts'
-import { idOf, tenantOf } from './facts.ts'
+import { DROPPED_TYPE, idOf, tenantOf } from './facts.ts'
 import { decodeEventRecord } from './headers.ts'
 import type { EventOpener } from './opener.ts'
 import type { ChangeSignal } from './signal.ts'
@@ -201,7 +201,7 @@ function rawOf(bucket: Bucket, offset: number, time: number, at: CursorPlaces): 
   const key = keyLength < 0 ? null : bytes.subarray(keyAt, keyAt + keyLength)
   const place = { bytes, valueAt, valueLength, headersAt, headerCount }
   const decoded = decodeEventRecord(offset, time, key, place)
-  if (decoded === null) return null
+  if (decoded === null || decoded.facts.type === DROPPED_TYPE) return null
   return {
     ...decoded.metadata,
     tenant: tenantOf(decoded.facts.stream),

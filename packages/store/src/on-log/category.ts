@@ -19,6 +19,8 @@ const TOPIC_CONFIGS: Readonly<Record<string, string>> = {
   // Times of events are the application's: imports and plans lie anywhere.
   'message.timestamp.after.max.ms': '9223372036854775807',
 }
+/** After a topic's name: that of the mark of a rewrite that has not ended. */
+export const REWRITTEN_SUFFIX = '.rewritten'
 /** Where more than one node keeps the log, fewer copies could lose acknowledged events. */
 const IN_SYNC_MIN = 2
 
@@ -82,6 +84,7 @@ export async function openCategories(
   if (new Set(topics).size !== topics.length) {
     throw new StoreError('BAD_ARGUMENT', `two categories share a topic: ${topics.join(', ')}`)
   }
+  await checkNoRewrite(log, topics)
   const there = new Set((await log.describeTopics(topics)).map(topic => topic.name))
   const missing = named.filter(([name, options]) => !there.has(options.topic ?? name))
   await createTopics(log, missing, bucketsDefault)
@@ -96,6 +99,17 @@ export async function openCategories(
     opened.push(new Category(name, options, description, batchBytesMax))
   }
   return opened
+}
+
+/** A category that is being rewritten may be away or half there. */
+async function checkNoRewrite(log: Log, topics: readonly string[]): Promise<void> {
+  const [mark] = await log.describeTopics(topics.map(topic => topic + REWRITTEN_SUFFIX))
+  if (mark === undefined) return
+  const topic = mark.name.slice(0, -REWRITTEN_SUFFIX.length)
+  throw new StoreError(
+    'BAD_TOPIC',
+    `a rewrite of topic ${topic} has not ended: run "millrace category rewrite" again, it goes on`,
+  )
 }
 
 async function createTopics(

@@ -4,6 +4,12 @@
  */
 import type { EventQuery } from '../port.ts'
 
+/**
+ * Type of an event whose data was dropped when its category was rewritten: it holds a version of its
+ * stream, and no reader is given it.
+ */
+export const DROPPED_TYPE = '$dropped'
+
 /** Rules this program knows. A record that claims a later one stops the fold (rule 6). */
 export const RULE_VERSION = 1
 
