@@ -278,12 +278,15 @@ export class Follower implements Processor {
       this.#state = 'rebuilding'
       this.#started.resolve()
       await this.#read(epoch)
-      if (beside.failure !== undefined) throw beside.failure.error
+    } catch (error) {
+      // Work that the end of the epoch cut short has not failed.
+      if (!end.signal.aborted) beside.failure ??= { error }
     } finally {
       end.abort()
       await worker.end?.(epoch)
       await this.#progress.end()
     }
+    if (beside.failure !== undefined) throw beside.failure.error
   }
 
   /** Finds where each bucket begins. */

@@ -258,3 +258,26 @@ test('it stops when more streams are parked than it may pass over', async () => 
     await expect(processor.reached(await offer('a', '2'))).rejects.toThrow('is stopped')
   })
 })
+
+test('a handler whose buckets go away is cut short, and that is no failure', async () => {
+  await open()
+  let attempts = 0
+  const stubborn = subscription('stubborn', {
+    from: [loan],
+    batch: () => {
+      attempts += 1
+      throw new Error('not yet')
+    },
+  })
+  const processor = createSubscription(stubborn, scene.context, {
+    settings: SETTINGS,
+    policy: { 'retry.first.ms': 20_000, 'retry.longest.ms': 20_000 },
+  })
+  await running(processor, async () => {
+    await offer('a', '1')
+    await eventually('it waits for its second attempt', () => attempts === 1)
+    await processor.rewind('beginning')
+    await eventually('it begins anew', () => attempts === 2)
+    expect(processor.status().restarts).toBe(0)
+  })
+})
