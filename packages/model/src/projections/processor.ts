@@ -207,6 +207,7 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
   async rebuild(): Promise<void> {
     if (this.#supervisor.state === 'stopped') throw this.#notRunning('start it first')
     const { build } = await this.#builds.rebuild()
+    if (this.#seen !== undefined && this.#seen.build >= build) return
     const takeover = Promise.withResolvers<void>()
     this.#takeovers.set(build, takeover)
     this.#supervisor.again()

@@ -27,6 +27,7 @@ export class Supervisor {
   #reason: string | undefined
   #restarts = 0
   #failuresInRow = 0
+  #isPlanOld = false
   #stop = new AbortController()
   #round = new AbortController()
   #starting: Promise<void> | undefined
@@ -57,7 +58,7 @@ export class Supervisor {
     this.#failuresInRow = 0
     this.#stop = new AbortController()
     const { signal } = this.#stop
-    const prepared = this.#of.prepare()
+    const prepared = this.#prepare()
     this.#starting = prepared.catch(() => undefined)
     try {
       await prepared
@@ -75,8 +76,9 @@ export class Supervisor {
     await this.#loop
   }
 
-  /** Ends the round; the next one plans anew, at once. */
+  /** Ends the round; the next one plans anew, at once. A plan that is being made counts as old. */
   again(): void {
+    this.#isPlanOld = true
     this.#round.abort()
   }
 
@@ -86,12 +88,18 @@ export class Supervisor {
     this.#reason = undefined
   }
 
+  #prepare(): Promise<void> {
+    this.#isPlanOld = false
+    return this.#of.prepare()
+  }
+
   async #rounds(signal: AbortSignal): Promise<void> {
     let isPrepared = true
     while (!signal.aborted) {
       try {
-        if (!isPrepared) await this.#of.prepare()
+        if (!isPrepared) await this.#prepare()
         isPrepared = false
+        if (this.#isPlanOld) continue
         this.#round = new AbortController()
         this.#state = 'running'
         await this.#of.run(AbortSignal.any([signal, this.#round.signal]))

@@ -88,6 +88,27 @@ it('plans anew when it is told that the plan has changed, without a restart', as
   await supervisor.stop()
 })
 
+it('plans once more when the plan changed while it was made', async () => {
+  let plans = 0
+  let rounds = 0
+  const { supervisor } = supervised({
+    prepare: async () => {
+      plans += 1
+      if (plans === 2) supervisor.again()
+    },
+    run: async signal => {
+      rounds += 1
+      await untilAborted(signal)
+    },
+  })
+  await supervisor.start()
+  await until(() => rounds === 1)
+  supervisor.again()
+  await until(() => rounds === 2)
+  expect(plans).toBe(3)
+  await supervisor.stop()
+})
+
 it('ends while it is being prepared, and runs nothing afterwards', async () => {
   const gate = Promise.withResolvers<void>()
   let runs = 0
