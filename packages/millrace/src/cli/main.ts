@@ -6,8 +6,8 @@ import { fstatSync } from 'node:fs'
 import { EXIT, type ExitCode } from '../exit-codes.ts'
 import type { CommandContext } from './context.ts'
 import { exitCodeOf, failureText } from './failure.ts'
+import type { CommandFlags, LogFlags, Runner } from './flags.ts'
 import { streamOutput } from './output.ts'
-import type { CommandFlags, LogFlags, Runner } from './program.ts'
 
 /** Under npm one Ctrl-C arrives twice: from the terminal, and passed on. A later one is meant. */
 const SAME_INTERRUPT_MS = 500

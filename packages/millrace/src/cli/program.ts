@@ -2,51 +2,34 @@
  * The command line in one place: every command, its arguments, its flags. What a command does is
  * loaded when it runs, so that `millrace topics list` does not read the code of `bench`.
  */
-import { Command, InvalidArgumentError, Option } from 'commander'
-import type { ImportOptions, ReplayOptions } from '../commands/applications.ts'
+import { Command, Option } from 'commander'
 import type { BenchOptions } from '../commands/bench.ts'
 import type { ConsumeOptions } from '../commands/consume.ts'
 import type { DumpOptions } from '../commands/dump.ts'
 import type { ResetGroupOptions } from '../commands/groups.ts'
 import type { ProduceOptions } from '../commands/produce.ts'
-import type { ProjectionFlags, Projections, RedriveOptions } from '../commands/projections.ts'
 import type { RepairOptions } from '../commands/repair.ts'
-import type {
-  DiffStreamOptions,
-  ListStreamsOptions,
-  ShowStreamOptions,
-} from '../commands/streams.ts'
 import type {
   AlterTopicOptions,
   CreateTopicsOptions,
   ListTopicsOptions,
 } from '../commands/topics.ts'
-import type { ExitCode } from '../exit-codes.ts'
 import { PLACE_HELP } from '../text/place.ts'
 import { TEMPLATE_NAMES } from '../text/template.ts'
-import type { CommandContext, LogContext } from './context.ts'
+import { addApplicationCommands } from './application-commands.ts'
+import {
+  aboutFiles,
+  aboutLog,
+  type CommandFlags,
+  collect,
+  collectNumbers,
+  type LogFlags,
+  type Runner,
+  wholeNumber,
+} from './flags.ts'
 import { START_FLAGS } from './start-options.ts'
 
-/** Flags that every command about a log has. */
-export type LogFlags = CommandFlags & {
-  readonly bootstrap?: string
-  /** A data folder that no node has open, instead of a node. */
-  readonly data?: string
-}
-
-/** Flags that every command has. */
-export type CommandFlags = { readonly json?: boolean; readonly debug?: boolean }
-
-/** Runs what a command does, within its surroundings. */
-export interface Runner {
-  /** With a log behind `--bootstrap`. */
-  withLog(flags: LogFlags, body: (context: LogContext) => Promise<ExitCode>): Promise<void>
-  /** Without a log. */
-  alone(flags: CommandFlags, body: (context: CommandContext) => Promise<ExitCode>): Promise<void>
-}
-
 const BENCH_RECORDS = 100_000
-const IMPORT_CONCURRENCY = 512
 const BENCH_RECORD_BYTES = 1_024
 const BENCH_PARTITIONS = 12
 
@@ -77,9 +60,7 @@ export function buildProgram(runner: Runner, version: string): Command {
   addBench(program, runner)
   addGroups(program, runner)
   addFiles(program, runner)
-  addApplications(program, runner)
-  addStreams(program, runner)
-  addProjections(program, runner)
+  addApplicationCommands(program, runner)
   program
     .command('completion')
     .description('print a completion script; see its first lines for how to install it')
@@ -317,170 +298,4 @@ function addFiles(program: Command, runner: Runner): void {
         (await import('../commands/dump.ts')).dump(context, path, options),
       ),
     )
-}
-
-function addApplications(program: Command, runner: Runner): void {
-  withData(aboutLog(program.command('import').description('run the lines of a file as commands')))
-    .argument('<application>', 'name or file of an application')
-    .argument('[file]', 'NDJSON (default: standard input)')
-    .option('--concurrency <n>', 'commands under way at once', wholeNumber, IMPORT_CONCURRENCY)
-    .option('-q, --quiet', 'no progress and no summary')
-    .action((name: string, file: string | undefined, options: ImportOptions & LogFlags) =>
-      runner.withLog(options, async context =>
-        (await import('../commands/applications.ts')).importFile(context, name, file, options),
-      ),
-    )
-  withData(
-    aboutLog(program.command('replay').description('the read models as they were at a time')),
-  )
-    .argument('<application>', 'name or file of an application')
-    .option('--at <time>', 'such as 2012-01-01T00:00:00Z (default: now)')
-    .action((name: string, options: ReplayOptions & LogFlags) =>
-      runner.withLog(options, async context =>
-        (await import('../commands/applications.ts')).replay(context, name, options),
-      ),
-    )
-}
-
-function addStreams(program: Command, runner: Runner): void {
-  const streams = program.command('streams').description('list, show, diff')
-  aboutStreams(streams.command('list').description('streams of a category, by id'))
-    .argument('<category>')
-    .option('--prefix <text>', 'only ids that begin with it')
-    .option('--after <id>', 'only ids after this one')
-    .option('-n, --limit <n>', 'at most so many (default: 100)', wholeNumber)
-    .action((category: string, options: ListStreamsOptions & LogFlags) =>
-      runner.withLog(options, async context =>
-        (await import('../commands/streams.ts')).listStreams(context, category, options),
-      ),
-    )
-  aboutStreams(streams.command('show').description('the events of a stream'))
-    .argument('<category>')
-    .argument('<id>')
-    .option('--from <version>', 'first version', wholeNumber)
-    .option('--to <version>', 'last version', wholeNumber)
-    .option('-n, --limit <n>', 'at most so many', wholeNumber)
-    .option('--backwards', 'the last one first')
-    .action((category: string, id: string, options: ShowStreamOptions & LogFlags) =>
-      runner.withLog(options, async context =>
-        (await import('../commands/streams.ts')).showStream(context, category, id, options),
-      ),
-    )
-  aboutStreams(streams.command('diff').description('what changed in the state of a stream'))
-    .argument('<category>')
-    .argument('<id>')
-    .option('--from <version>', 'before (default: the version before --to)', wholeNumber)
-    .option('--to <version>', 'after (default: the last)', wholeNumber)
-    .action((category: string, id: string, options: DiffStreamOptions & LogFlags) =>
-      runner.withLog(options, async context =>
-        (await import('../commands/streams.ts')).diffStream(context, category, id, options),
-      ),
-    )
-}
-
-function addProjections(program: Command, runner: Runner): void {
-  const projections = program.command('projections').description('list, rebuild, parked, redrive')
-  const about = (command: Command): Command =>
-    withData(aboutFiles(command)).option(
-      '--http <HOST:PORT>',
-      'HTTP side of the node that runs it (MILLRACE_HTTP; 127.0.0.1:8080)',
-    )
-  type Flags = ProjectionFlags & CommandFlags
-  const run = async (
-    name: string,
-    flags: Flags,
-    body: (context: CommandContext, projections: Projections) => Promise<ExitCode>,
-  ): Promise<void> => {
-    const { inFolder, onNode } = await import('../commands/projections.ts')
-    const { data } = flags
-    if (data === undefined) {
-      return runner.alone(flags, context => body(context, onNode(name, flags)))
-    }
-    return runner.withLog({ ...flags, data }, context =>
-      inFolder(context, name, data, own => body(context, own)),
-    )
-  }
-  about(projections.command('list').description('the read models of an application'))
-    .argument('<application>')
-    .action((name: string, flags: Flags) =>
-      run(name, flags, async (context, all) =>
-        (await import('../commands/projections.ts')).listProjections(context, all),
-      ),
-    )
-  about(
-    projections.command('rebuild').description('make a read model anew, beside the present one'),
-  )
-    .argument('<application>')
-    .argument('<projection>')
-    .action((name: string, projection: string, flags: Flags) =>
-      run(name, flags, async (context, all) =>
-        (await import('../commands/projections.ts')).rebuildProjection(context, all, projection),
-      ),
-    )
-  about(projections.command('parked').description('streams that are passed over, and why'))
-    .argument('<application>')
-    .argument('[projection]')
-    .action((name: string, projection: string | undefined, flags: Flags) =>
-      run(name, flags, async (context, all) =>
-        (await import('../commands/projections.ts')).listParked(context, all, projection),
-      ),
-    )
-  about(projections.command('redrive').description('handle parked streams after all'))
-    .argument('<application>')
-    .argument('<projection>')
-    .option('-n, --limit <n>', 'at most so many, the oldest first (default: 100)', wholeNumber)
-    .option('--stream <CATEGORY/ID>', 'only this one')
-    .option('--tenant <name>', 'with --stream: its tenant')
-    .action((name: string, projection: string, flags: Flags & RedriveOptions) =>
-      run(name, flags, async (context, all) =>
-        (await import('../commands/projections.ts')).redriveProjection(
-          context,
-          all,
-          projection,
-          flags,
-        ),
-      ),
-    )
-}
-
-function aboutStreams(command: Command): Command {
-  return withData(aboutLog(command))
-    .option('--app <application>', 'name or file of the application that knows the events')
-    .option('--tenant <name>', 'streams of this tenant')
-}
-
-/** Commands that can also work on a folder that no node has open. */
-function withData(command: Command): Command {
-  return command.option('--data <DIR>', 'a data folder that no node has open, instead of a node')
-}
-
-function aboutFiles(command: Command): Command {
-  return command
-    .option('--json', 'for machines: JSON')
-    .option('--debug', 'show the stack of a failure')
-}
-
-function aboutLog(command: Command): Command {
-  return aboutFiles(
-    command.option(
-      '-b, --bootstrap <HOST:PORT>',
-      'node to ask (MILLRACE_BOOTSTRAP; 127.0.0.1:9092)',
-    ),
-  )
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text)
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) {
-    throw new InvalidArgumentError('It must be a whole number.')
-  }
-  return value
-}
-
-function collect(text: string, previous: readonly string[] = []): readonly string[] {
-  return [...previous, text]
-}
-
-function collectNumbers(text: string, previous: readonly number[] = []): readonly number[] {
-  return [...previous, wholeNumber(text)]
 }

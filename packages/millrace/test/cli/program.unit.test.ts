@@ -1,6 +1,7 @@
 import { CommanderError } from 'commander'
 import { describe, expect, test } from 'vitest'
-import { buildProgram, type LogFlags, type Runner } from '../../src/cli/program.ts'
+import type { LogFlags, Runner } from '../../src/cli/flags.ts'
+import { buildProgram } from '../../src/cli/program.ts'
 import { printCompletion } from '../../src/commands/completion.ts'
 import { EXIT } from '../../src/exit-codes.ts'
 import { commandRun } from '../support/command-run.ts'
