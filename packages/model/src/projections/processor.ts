@@ -11,7 +11,7 @@
  * is to take over. A round ends with a failure, or when the plan has changed (a build took over, a
  * rebuild was asked for); then the next round plans anew.
  */
-import { backoffMs, type ClientTimer, resolveSettings, type SettingValues } from '@millrace/log'
+import { backoffMs, resolveSettings, type SettingValues } from '@millrace/log'
 import {
   type Checkpoint,
   decodeCheckpoint,
@@ -40,6 +40,7 @@ import {
 } from './positions.ts'
 import { type Publisher, publisherOf } from './publisher.ts'
 import { Rate } from './rate.ts'
+import { repeat } from './repeat.ts'
 import { Runner } from './runner.ts'
 import { PROJECTION_SETTINGS } from './settings.ts'
 import { sideBySide } from './side-by-side.ts'
@@ -193,7 +194,11 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
     for (const { build, row } of rows.slice(0, wanted.limit)) {
       const part = this.#runnerOf(build).parts[row.part]
       if (part === undefined) continue
-      const result = await part.redrive(row)
+      const result = await part.redrive(row).catch(error => {
+        // The build was replaced meanwhile, and its parked streams with it.
+        if (!isModelError(error, 'CHECKPOINT_MOVED')) throw error
+      })
+      if (result === undefined) continue
       redriven.push(result)
       if (!result.ok) continue
       const { stream, events } = result
@@ -243,7 +248,8 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
 
   async #run(signal: AbortSignal): Promise<void> {
     await this.#publisher?.start(signal)
-    const stopTicking = this.#tick()
+    const { timers } = this.#context.outside
+    const stopLooking = repeat(timers, this.#values['projection.lag.ms'], () => this.#look())
     try {
       const runners = [this.#live, this.#next].filter(runner => runner !== undefined)
       await sideBySide(
@@ -254,30 +260,11 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
       // The build that was just replaced had a page under way: planned, and no failure.
       if (!(this.#isSwitching && isModelError(error, 'CHECKPOINT_MOVED'))) throw error
     } finally {
-      stopTicking()
+      await stopLooking()
     }
   }
 
-  /** Looks at the end of the log again and again. */
-  #tick(): () => void {
-    const { timers } = this.#context.outside
-    let timer: ClientTimer | undefined
-    let isOver = false
-    const look = async (): Promise<void> => {
-      try {
-        await this.#look()
-      } catch {
-        // The store or the database is away: the parts find out, and say why.
-      }
-      if (!isOver) timer = timers.after(this.#values['projection.lag.ms'], () => void look())
-    }
-    void look()
-    return () => {
-      isOver = true
-      timer?.cancel()
-    }
-  }
-
+  /** Looks at the end of the log. */
   async #look(): Promise<void> {
     const focus = this.#next ?? this.#live
     if (this.#live !== undefined) this.#published = this.#live.positions

@@ -9,7 +9,7 @@
  * whose event cannot be folded is passed over from there on, and shown; more of them than
  * `view.parked.max` stop the view.
  */
-import { type ClientTimer, resolveSettings, type SettingValues } from '@millrace/log'
+import { resolveSettings, type SettingValues } from '@millrace/log'
 import {
   type Checkpoint,
   decodeCheckpoint,
@@ -24,6 +24,7 @@ import { fullName, handlerEvent } from '../projections/handlers.ts'
 import { streamKeyText } from '../projections/parking.ts'
 import { covers, lagOf, type Positions, positionsOf } from '../projections/positions.ts'
 import { Rate } from '../projections/rate.ts'
+import { repeat } from '../projections/repeat.ts'
 import { Supervisor } from '../projections/supervisor.ts'
 import type { EventSource, ProjectionContext } from '../projections/types.ts'
 import { Waiters } from '../projections/waiters.ts'
@@ -178,7 +179,8 @@ export class LiveViewProcessor<S> implements Processor {
     const types = [...new Set(names.map(name => name.slice(name.indexOf('.') + 1)))]
     const after = this.#checkpoint === null ? {} : { after: this.#checkpoint }
     const options = { tenant: null, follow: true, filter: { types }, signal, ...after }
-    const stopTicking = this.#tick()
+    const { timers } = this.#context.outside
+    const stopLooking = repeat(timers, this.#values['view.lag.ms'], () => this.#look())
     try {
       for await (const page of store.readAll([...this.#categories], options)) {
         if (signal.aborted) return
@@ -187,7 +189,7 @@ export class LiveViewProcessor<S> implements Processor {
     } catch (error) {
       if (!signal.aborted) throw error
     } finally {
-      stopTicking()
+      await stopLooking()
     }
   }
 
@@ -228,24 +230,9 @@ export class LiveViewProcessor<S> implements Processor {
     onEvent({ kind: 'stream-parked', processor: this.name, stream: id, version, reason })
   }
 
-  #tick(): () => void {
-    const { outside, store } = this.#context
-    let timer: ClientTimer | undefined
-    let isOver = false
-    const look = async (): Promise<void> => {
-      try {
-        const described = await store.describe()
-        this.#lag = lagOf(described, positionsOf(this.#checkpoint), this.#categories)
-      } catch {
-        // The store is away: reading finds out, and says why.
-      }
-      if (!isOver) timer = outside.timers.after(this.#values['view.lag.ms'], () => void look())
-    }
-    void look()
-    return () => {
-      isOver = true
-      timer?.cancel()
-    }
+  async #look(): Promise<void> {
+    const described = await this.#context.store.describe()
+    this.#lag = lagOf(described, positionsOf(this.#checkpoint), this.#categories)
   }
 
   #isReached(want: Positions): boolean {
