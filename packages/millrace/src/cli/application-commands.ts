@@ -37,7 +37,7 @@ function addImports(program: Command, runner: Runner): void {
     .option('--concurrency <n>', 'commands under way at once', wholeNumber, IMPORT_CONCURRENCY)
     .option('-q, --quiet', 'no progress and no summary')
     .action((name: string, file: string | undefined, options: ImportOptions & LogFlags) =>
-      runner.withLog(options, async context =>
+      runner.withLog({ ...options, makesData: true }, async context =>
         (await import('../commands/applications.ts')).importFile(context, name, file, options),
       ),
     )

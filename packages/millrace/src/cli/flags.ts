@@ -8,6 +8,8 @@ export type LogFlags = CommandFlags & {
   readonly bootstrap?: string
   /** A data folder that no node has open, instead of a node. */
   readonly data?: string
+  /** Whether that folder is made when it is not there. Default false. */
+  readonly makesData?: boolean
 }
 
 /** Flags that every command has. */

@@ -2,8 +2,9 @@
  * The command: from arguments to an exit code. `start` and `config` read their flags themselves
  * (see start-options); everything else goes through commander, which is loaded for it alone.
  */
-import { fstatSync } from 'node:fs'
-import { EXIT, type ExitCode } from '../exit-codes.ts'
+import { existsSync, fstatSync } from 'node:fs'
+import type { Log } from '@millrace/log'
+import { CommandError, EXIT, type ExitCode } from '../exit-codes.ts'
 import type { CommandContext } from './context.ts'
 import { exitCodeOf, failureText } from './failure.ts'
 import type { CommandFlags, LogFlags, Runner } from './flags.ts'
@@ -47,8 +48,7 @@ async function runProgram(args: readonly string[], version: string): Promise<Exi
   const runner: Runner = {
     async withLog(flags: LogFlags, body) {
       if (flags.data !== undefined) {
-        const { openEmbedded } = await import('../open-embedded.ts')
-        await using log = await openEmbedded({ data: flags.data })
+        await using log = await openFolder(flags.data, flags.makesData === true)
         code = await body({ ...processContext(flags), log })
         return
       }
@@ -69,6 +69,22 @@ async function runProgram(args: readonly string[], version: string): Promise<Exi
     if (!(error instanceof CommanderError)) throw error
     // Commander has told what is wrong; help and version that were asked for are no failure.
     return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+  }
+}
+
+/** The log of a folder that no node has open; only commands that write make a new one. */
+async function openFolder(data: string, makes: boolean): Promise<Log> {
+  if (!makes && !existsSync(data)) {
+    throw new CommandError(`there is no data folder ${data}`, EXIT.usage)
+  }
+  const [{ openEmbedded }, { openFailure }] = await Promise.all([
+    import('../open-embedded.ts'),
+    import('../node/open-failure.ts'),
+  ])
+  try {
+    return await openEmbedded({ data })
+  } catch (cause) {
+    throw openFailure(cause, data)
   }
 }
 

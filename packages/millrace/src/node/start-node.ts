@@ -16,7 +16,6 @@ import {
   openEngine,
   systemOutside,
 } from '@millrace/engine'
-import { LogError } from '@millrace/log'
 import { type Listener, startListener, WIRE_SETTINGS } from '@millrace/wire'
 import { NODE_SETTINGS, type NodeSettings } from '../config/node-settings.ts'
 import { type Config, ConfigError } from '../config/resolve-config.ts'
@@ -28,6 +27,7 @@ import type { HttpServer, Readiness } from './http-server.ts'
 import { type Address, formatAddress, isLoopback, parseAddress } from './listen-address.ts'
 import type { Logger } from './logger.ts'
 import { MetricsPage } from './metrics-page.ts'
+import { openFailure } from './open-failure.ts'
 import { processorMetrics } from './processor-metrics.ts'
 import { readinessOf } from './readiness.ts'
 
@@ -235,15 +235,4 @@ async function bound<T>(key: string, address: Address, listen: () => Promise<T>)
     }
     throw cause
   }
-}
-
-function openFailure(cause: unknown, folder: string): unknown {
-  const reason = cause instanceof LogError ? cause.cause : cause
-  if ((reason as { readonly code?: unknown } | null)?.code !== 'ELOCKED') return cause
-  return new CommandError(
-    `the data folder ${folder} is in use by another process`,
-    EXIT.busy,
-    'Stop that process, or give this one a folder of its own with --data DIR.',
-    cause,
-  )
 }
