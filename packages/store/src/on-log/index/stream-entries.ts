@@ -3,6 +3,7 @@
  * is captured first, so that a flush in between moves events but loses none; versions say which
  * have been delivered.
  */
+import { StoreError } from '../../errors.ts'
 import type { KeyValue } from '../../kv/key-value.ts'
 import { type Entry, readEntries } from './entry.ts'
 import { type IndexPlace, KIND, numberOf, textNumberKey } from './keys.ts'
@@ -11,8 +12,37 @@ import type { StreamSlot } from './stream-cache.ts'
 /** Events of a stream that follow each other; the first has version `first`. */
 export type Run = { readonly first: number; readonly entries: readonly Entry[] }
 
-/** Runs from a version to another, both included, in order or backwards. */
+/**
+ * Runs from a version to another, both included, in order or backwards: all of them.
+ *
+ * @throws StoreError INDEX_DAMAGED where one is missing; LevelDB passes over a damaged part of its
+ *   own log without a word
+ */
 export async function* streamRuns(
+  kv: KeyValue,
+  place: IndexPlace,
+  slot: StreamSlot,
+  from: number,
+  to: number,
+  backwards: boolean,
+): AsyncGenerator<Run, void> {
+  let next = backwards ? to : from
+  for await (const run of foundRuns(kv, place, slot, from, to, backwards)) {
+    const last = run.first + run.entries.length - 1
+    if ((backwards ? last : run.first) !== next) throw missing(slot, next)
+    next = backwards ? run.first - 1 : last + 1
+    yield run
+  }
+  if (from <= to && (backwards ? next >= from : next <= to)) throw missing(slot, next)
+}
+
+const missing = ({ stream }: StreamSlot, version: number): StoreError =>
+  new StoreError(
+    'INDEX_DAMAGED',
+    `the index lacks version ${version} of stream ${JSON.stringify(stream)}`,
+  )
+
+async function* foundRuns(
   kv: KeyValue,
   place: IndexPlace,
   slot: StreamSlot,
