@@ -115,7 +115,7 @@ describe('projections of a running node', () => {
   })
   afterAll(() => node.dispose())
 
-  it('show what is parked and why, and refuse a rebuild meanwhile', async () => {
+  it('show what is parked and why; neither redrive nor rebuild passes over it', async () => {
     const parked = rowsOf(await millrace('projections', 'parked', ...http()))
     expect(parked).toMatchObject([
       { stream: { category: 'counter', id: 'bad' }, firstVersion: 1, lastVersion: 2 },
@@ -124,6 +124,9 @@ describe('projections of a running node', () => {
     const redrive = ['projections', 'redrive', 'counting', 'totals', '--http', node.http]
     const refused = await tried(redrive)
     expect([refused.code, refused.stdout]).toEqual([1, expect.stringContaining('still parked')])
+    const rebuild = ['projections', 'rebuild', 'counting', 'totals', '--http', node.http]
+    const held = await tried(rebuild)
+    expect([held.code, held.stderr]).toEqual([1, expect.stringContaining('redrive them')])
   })
 
   it('are redriven, and then rebuilt', async () => {

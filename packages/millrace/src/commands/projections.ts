@@ -97,17 +97,21 @@ export async function rebuildProjection(
   projections: Projections,
   name: string,
 ): Promise<ExitCode> {
-  const { parked } = known(await projections.list(), name)
+  known(await projections.list(), name)
   const from = performance.now()
   await projections.rebuild(name)
-  await settled(context, projections, one => one.name === name && isRebuilding(one))
+  await settled(
+    context,
+    projections,
+    one => one.name === name && one.rebuild?.state === 'under way' && !isHeldUp(one),
+  )
   if (context.signal.aborted) return EXIT.interrupted
-  const { rebuild } = known(await projections.list(), name)
-  if (rebuild?.state === 'failed') {
+  const now = known(await projections.list(), name)
+  if (now.rebuild?.state !== 'done') {
     throw new CommandError(
-      `projection ${name} is not rebuilt: ${rebuild.reason}`,
+      `projection ${name} is not rebuilt: ${now.rebuild?.reason ?? now.reason}`,
       EXIT.failed,
-      parked === 0 ? undefined : 'Redrive its parked streams first.',
+      now.parked === 0 ? undefined : `${counted(now.parked, 'parked stream')}: redrive them.`,
     )
   }
   const ms = performance.now() - from
@@ -209,7 +213,9 @@ class OwnProjections implements Projections {
   }
 }
 
-const isRebuilding = (one: Status): boolean => one.rebuild?.state === 'under way'
+/** Whether the new tables are ready and may not take over, or cannot be made. */
+const isHeldUp = ({ state, reason, lag }: Status): boolean =>
+  state === 'stopped' || (state === 'rebuilding' && reason !== undefined && lag === 0)
 /** Whether it has not seen the end of the log yet; one that has stopped never will. */
 const isBehind = (one: Status): boolean => one.state !== 'running' && one.state !== 'stopped'
 
