@@ -73,7 +73,7 @@ export class Writer {
   /** Up to where it has read everything, as far as its conditions know. */
   #seen: Checkpoint | undefined
   /** Asked for, with an outcome that is unknown; may be repeated. */
-  #open: Wish[] = []
+  #open: { readonly wish: Wish; readonly of: Instance }[] = []
   #calls = 0
 
   constructor(
@@ -103,11 +103,13 @@ export class Writer {
   }
 
   async #step(instance: Instance): Promise<void> {
-    const again = this.#open.length > 0 && this.#prng.chance(0.6)
-    if (again) {
-      const wish = this.#open[0] as Wish
-      this.#open = this.#open.slice(1)
-      await this.#append(instance, wish)
+    // Two instances that are given one append id at once may both take the append for their own.
+    const again = this.#open.find(
+      ({ wish, of }) => wish.identity.appendId === undefined || of === instance,
+    )
+    if (again !== undefined && this.#prng.chance(0.6)) {
+      this.#open = this.#open.filter(open => open !== again)
+      await this.#append(instance, again.wish)
     } else if (this.#prng.chance(0.06)) {
       await this.#archive(instance, this.#prng.pick(this.#streams))
     } else if (this.#prng.chance(0.2)) {
@@ -153,7 +155,8 @@ export class Writer {
     }
   }
 
-  async #append({ link, store }: Instance, wish: Wish): Promise<void> {
+  async #append(instance: Instance, wish: Wish): Promise<void> {
+    const { link, store } = instance
     const { stream, command, expected, events, identity, tags, condition } = wish
     const call = this.#histories.tick()
     const timeoutMs = this.#prng.pick([20, 1000, 30_000])
@@ -193,7 +196,7 @@ export class Writer {
       Object.keys(identity).length > 0 &&
       events.length > 0
     ) {
-      this.#open.push(wish)
+      this.#open.push({ wish, of: instance })
     }
   }
 
