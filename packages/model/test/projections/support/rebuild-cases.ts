@@ -125,7 +125,7 @@ export function rebuildCases(open: OpenSql): void {
     })
     const movements = old.processor.db.selectFrom('movement').selectAll().execute()
     await expect(movements).rejects.toThrow(/movement/)
-    await until(async () => !(await tablesLike(sql, 'balance__v1_1')))
+    await until(async () => !(await isThere(sql, 'balance__v1_1')))
     await processor.stop()
   })
 
@@ -280,12 +280,12 @@ export function rebuildCases(open: OpenSql): void {
     )
     await broken.processor.start()
     await until(() => broken.processor.status().state === 'stopped')
-    expect(await tablesLike(sql, 'balance__v2_2')).toBe(true)
+    expect(await isThere(sql, 'balance__v2_2')).toBe(true)
     const third = processorOf(balances({ version: 3 }), store, sql)
     await third.processor.start()
     await until(() => third.processor.status().state === 'running')
-    await until(async () => !(await tablesLike(sql, 'balance__v2_2')))
-    expect(await tablesLike(sql, 'balance__v1_1')).toBe(false)
+    await until(async () => !(await isThere(sql, 'balance__v2_2')))
+    expect(await isThere(sql, 'balance__v1_1')).toBe(false)
     const { rows } = await sql.transaction(session =>
       session.execute({ sql: 'select build from millrace_progress', parameters: [] }),
     )
@@ -377,7 +377,14 @@ export function rebuildCases(open: OpenSql): void {
   })
 }
 
-async function tablesLike(sql: Awaited<ReturnType<OpenSql>>, name: string): Promise<boolean> {
-  const tables = await sql.db.introspection.getTables()
-  return tables.some(table => table.name === name)
-}
+/** Asked by reading: a catalogue that is read while a table is dropped may fail on its own. */
+const isThere = (sql: Awaited<ReturnType<OpenSql>>, table: string): Promise<boolean> =>
+  sql.db
+    .selectFrom(table)
+    .select(of => of.lit(1).as('one'))
+    .limit(1)
+    .execute()
+    .then(
+      () => true,
+      () => false,
+    )
