@@ -9,6 +9,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { hasLoans, loanEvents, loanLines, loansFile } from './loans/data.ts'
 import { generatedLines } from './loans/generated.ts'
 import { importWhole, importWithKills, millrace, runAndKill } from './loans/importing.ts'
+import { naiveLetters, writtenLetters } from './loans/letters.ts'
 import { differences, digests, eventsOf, naiveFigures } from './loans/state.ts'
 import { seeded, testSeed } from './support/seeded.ts'
 
@@ -61,7 +62,8 @@ async function accept(lines: readonly string[], file: string, kills: number): Pr
   expect(last.known, `${repeat}: what was imported under kills`).toBeGreaterThan(0)
   expect(await importWhole(file, where)).toMatchObject({ imported: 0, known: lines.length })
 
-  expect(differences(lines, await eventsOf(data)), repeat).toEqual([])
+  const events = await eventsOf(data)
+  expect(differences(lines, events), repeat).toEqual([])
 
   const list = ['projections', 'list', 'loans', ...where, '--json']
   for (let kill = 0; kill < readModelKills; kill++) await runAndKill(list, 700 + random() * 3_000)
@@ -75,6 +77,10 @@ async function accept(lines: readonly string[], file: string, kills: number): Pr
   await rm(join(data, 'applications'), { recursive: true })
   await millrace(...list)
   expect(digests(data), `${repeat}: made from nothing`).toEqual(reached)
+
+  const letters = naiveLetters(events)
+  expect(letters.length).toBeGreaterThan(0)
+  expect(await writtenLetters(data, letters.length), `${repeat}: letters`).toEqual(letters)
 }
 
 describe('the loans application', () => {
