@@ -134,11 +134,15 @@ class Run {
       for (let i = 0; i < this.#plan.instances; i += 1) await this.#open(engine, i)
       const instances = (): readonly Instance[] => this.#instances
       const pause = (): Promise<void> => outside.sleep(this.#prng.below(20))
-      const reading = this.#readers.map(reader => reader.work(instances, pause, () => over))
+      const reading = Promise.all(
+        this.#readers.map(reader => reader.work(instances, pause, () => over)),
+      )
+      // A reader that fails is looked at when the writers have ended.
+      reading.catch(() => undefined)
       const dying = this.#dying(engine, () => over)
       await Promise.all(this.#writers.map(writer => writer.work(instances, pause)))
       over = true
-      await Promise.all([...reading, dying])
+      await Promise.all([reading, dying])
     }
     await outside.drive(life(), { until: () => disk.crashed })
     over = true
