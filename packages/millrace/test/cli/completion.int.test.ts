@@ -24,7 +24,7 @@ printf '%s\\n' "\${COMPREPLY[@]}"`
 }
 
 test('bash completes commands, subcommands and flags', () => {
-  expect(completed('millrace pro')).toEqual(['produce'])
+  expect(completed('millrace prod')).toEqual(['produce'])
   expect(completed('millrace topics d')).toEqual(['describe', 'delete'])
   expect(completed('millrace consume loans --until')).toEqual(['--until-end'])
   expect(completed('millrace groups reset g --dry')).toEqual(['--dry-run'])

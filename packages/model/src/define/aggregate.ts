@@ -53,6 +53,8 @@ export type Recorded<K, D> = New<K, D> & {
   time: number
   metadata: Readonly<Record<string, string>>
   tenant: string
+  /** Fields whose subject was forgotten; they read as `ERASED`. Absent: all readable. */
+  erased?: readonly string[]
 }
 /** A command that was refused, as a value. */
 export type Rejection<R> = { rejected: R }
