@@ -129,16 +129,19 @@ export async function digestOf(log: Log, { topic, bucket }: Place): Promise<stri
   return digest.end()
 }
 
-const factsOf = ({ offset, time, key, place }: RecordView): Facts =>
+/** A record as the rule sees it. */
+export const factsOf = ({ offset, time, key, place }: RecordView): Facts =>
   decodeFacts(offset, time, key, place).facts
 
 const isControl = ({ kind }: Facts): boolean =>
   kind === 'truncate' || kind === 'archive' || kind === 'unarchive' || kind === 'tombstone'
 
-const counts = (facts: Facts, { voids }: Survey): boolean =>
+/** Whether it is an event that was accepted, or says something about a stream. */
+export const counts = (facts: Facts, { voids }: Survey): boolean =>
   facts.kind === 'event' ? !voids.has(facts.offset) : isControl(facts)
 
-function losesData(
+/** Whether an event's data is to be dropped. */
+export function losesData(
   { stream, version }: { readonly stream: string; readonly version: number },
   { streams }: Survey,
   drop: DropOptions,
@@ -149,20 +152,29 @@ function losesData(
 }
 
 /** The record without its data: what holds its version in the stream stays. */
-function emptied(record: RecordView): RecordView {
+export function emptied(record: RecordView): RecordView {
   const writer = new HeaderWriter()
   writer.text(TYPE, DROPPED_TYPE)
-  const { bytes, headersAt, headerCount } = record.place
-  const reader = new HeaderReader(bytes, headersAt, headerCount)
-  while (reader.advance()) {
-    if (KEPT_HEADERS.has(reader.name)) writer.text(headerName(reader.name), reader.text)
-  }
-  const { bytes: headers, count } = writer.copy()
-  return { ...record, value: Buffer.from('null'), headers: { bytes: headers, count } }
+  const headers = copyHeaders(record, writer, name => KEPT_HEADERS.has(name))
+  return { ...record, value: Buffer.from('null'), headers }
 }
 
-/** Writes records at their offsets. */
-class BucketWriter {
+/** Headers of a record behind those that a writer has already. */
+export function copyHeaders(
+  { place: { bytes, headersAt, headerCount } }: RecordView,
+  writer: HeaderWriter,
+  isKept: (name: string) => boolean,
+): RecordView['headers'] {
+  const reader = new HeaderReader(bytes, headersAt, headerCount)
+  while (reader.advance()) {
+    if (isKept(reader.name)) writer.text(headerName(reader.name), reader.text)
+  }
+  const { bytes: headers, count } = writer.copy()
+  return { bytes: headers, count }
+}
+
+/** Writes records into an empty bucket: at their offsets, or one after the other. */
+export class BucketWriter {
   readonly #log: Log
   readonly #to: Place
   readonly #digest = new RecordDigest()
@@ -177,8 +189,14 @@ class BucketWriter {
     this.#to = to
   }
 
+  /** At the record's own offset. */
   async write(record: RecordView): Promise<void> {
     await this.#fill(record.offset)
+    await this.writeNext(record)
+  }
+
+  /** At the next offset. */
+  async writeNext(record: RecordView): Promise<void> {
     const { key, value, headers, time } = record
     this.#digest.add(record)
     this.#time = time
@@ -189,7 +207,7 @@ class BucketWriter {
   }
 
   /** Fills up to `end`; gives the digest. */
-  async end(end: number): Promise<string> {
+  async end(end: number = this.#next): Promise<string> {
     await this.#fill(end)
     await this.#flush()
     return this.#digest.end()

@@ -9,7 +9,8 @@
  *
  * A call that finds an unfinished copy without the mark of step 2 throws it away and begins anew; one
  * that finds the mark goes on with step 3. While the mark is there no store opens the category.
- * Offsets are kept, and committed offsets are put back, so that projections, sagas, subscriptions and
+ * With another number of buckets offsets change: it is refused while a consumer group has a position
+ * in the category, and read models and their checkpoints must be made anew. Else offsets are kept, and committed offsets are put back, so that projections, sagas, subscriptions and
  * foreign consumers go on where they were; indexes are made anew, because the topic's id is another.
  */
 import type { Log, TopicDescription, TopicOutcome } from '@millrace/log'
@@ -25,6 +26,7 @@ import {
   type Survey,
   survey,
 } from './bucket-copy.ts'
+import { contentOf, redistribute, type Spreading } from './redistribute.ts'
 
 const COPY_SUFFIX = '.rewrite'
 
@@ -35,6 +37,8 @@ export type RewriteOptions = {
   /** Default: the category's name. */
   readonly topic?: string
   readonly drop?: Partial<DropOptions>
+  /** Puts the streams into another number of buckets. Default: as many as there are. */
+  readonly spread?: Spreading
   /** Counts only. */
   readonly dryRun?: boolean
   /** Told after each bucket of each step. */
@@ -94,13 +98,15 @@ class Rewriting {
   readonly #category: string
   readonly #names: Names
   readonly #drop: DropOptions
+  readonly #spread: Spreading | undefined
   readonly #onProgress: (progress: RewriteProgress) => void
 
-  constructor({ log, category, drop, onProgress }: RewriteOptions, names: Names) {
+  constructor({ log, category, drop, spread, onProgress }: RewriteOptions, names: Names) {
     this.#log = log
     this.#category = category
     this.#names = names
     this.#drop = { truncated: drop?.truncated === true, tombstoned: drop?.tombstoned === true }
+    this.#spread = spread
     this.#onProgress = onProgress ?? (() => {})
   }
 
@@ -119,6 +125,9 @@ class Rewriting {
     const { topic, copy, mark } = this.#names
     const { partitions } = await this.#described(topic)
     if (there.has(copy)) await this.#delete(copy)
+    if (this.#spread !== undefined && this.#spread.count !== partitions.length) {
+      return this.#beginSpread(partitions.length, this.#spread)
+    }
     await this.#createLike(topic, copy)
     let report = this.#empty(partitions.length, false)
     for (const { partition: bucket } of partitions) {
@@ -128,6 +137,44 @@ class Rewriting {
       this.#onProgress({ step: 'copying', done: bucket + 1, buckets: partitions.length })
     }
     await this.#copyCommitted(topic, copy)
+    await this.#create(mark, 1, {})
+    await this.#putBack(new Set([topic, copy, mark]))
+    return report
+  }
+
+  async #beginSpread(count: number, spread: Spreading): Promise<RewriteReport> {
+    const { topic, copy, mark } = this.#names
+    const groups = await this.#groupsOf(topic)
+    if (groups.length > 0) {
+      throw new StoreError(
+        'BAD_ARGUMENT',
+        `consumer groups have positions in ${topic}, which another number of buckets would void: ${groups.join(', ')}; delete those that may begin again ("millrace groups delete")`,
+      )
+    }
+    await this.#createLike(topic, copy, spread.count)
+    let report = this.#empty(spread.count, false)
+    const { streams, digest } = await redistribute(
+      this.#log,
+      { topic, count },
+      copy,
+      spread,
+      this.#drop,
+      (found, bucket) => {
+        report = this.#counted(report, found)
+        this.#onProgress({ step: 'copying', done: bucket + 1, buckets: count })
+      },
+    )
+    const content = await contentOf(this.#log, { topic: copy, count: spread.count })
+    const copied = new Map(content.found.flatMap(one => [...one.streams]))
+    const sum = (of: (one: Survey) => number): number =>
+      content.found.reduce((total, one) => total + of(one), 0)
+    const isSame =
+      content.digest === digest &&
+      sum(one => one.events) === report.events &&
+      sum(one => one.controls) === report.controls &&
+      sum(one => one.voids.size) === 0 &&
+      sameStreams(streams, copied, withoutOffsets)
+    if (!isSame) throw this.#differs('')
     await this.#create(mark, 1, {})
     await this.#putBack(new Set([topic, copy, mark]))
     return report
@@ -179,6 +226,19 @@ class Rewriting {
     await this.#delete(mark)
   }
 
+  /** Groups with a committed offset in a topic. */
+  async #groupsOf(topic: string): Promise<readonly string[]> {
+    const { groups } = this.#log
+    const { partitions } = await this.#described(topic)
+    const places = partitions.map(({ partition }) => ({ topic, partition }))
+    const found: string[] = []
+    for (const { groupId } of await groups.list()) {
+      const committed = await groups.fetchOffsets(groupId, places)
+      if (committed.some(({ offset }) => offset >= 0)) found.push(groupId)
+    }
+    return found
+  }
+
   /** Committed offsets of all groups, from one topic to the other. */
   async #copyCommitted(from: string, to: string): Promise<void> {
     const { groups } = this.#log
@@ -207,13 +267,13 @@ class Rewriting {
     throw new StoreError('UNKNOWN_CATEGORY', `there is no category ${this.#category}: no topic`)
   }
 
-  async #createLike(model: string, name: string): Promise<void> {
+  async #createLike(model: string, name: string, buckets?: number): Promise<void> {
     const { partitions } = await this.#described(model)
     const configs: Record<string, string> = {}
     for (const { name: key, value, source } of await this.#log.describeConfig(model)) {
       if (source === 'topic' && value !== null) configs[key] = value
     }
-    await this.#create(name, partitions.length, configs)
+    await this.#create(name, buckets ?? partitions.length, configs)
   }
 
   async #create(
@@ -249,10 +309,10 @@ class Rewriting {
     }
   }
 
-  #differs(bucket: number): StoreError {
+  #differs(bucket: number | ''): StoreError {
     return new StoreError(
       'STORE_FAILED',
-      `bucket ${bucket} of category ${this.#category} and its copy differ: does somebody write to it?`,
+      `${bucket === '' ? 'something' : `bucket ${bucket}`} of category ${this.#category} and its copy differ: does somebody write to it?`,
     )
   }
 }
@@ -265,6 +325,7 @@ function raise(outcomes: readonly TopicOutcome[]): void {
 function sameStreams(
   one: ReadonlyMap<string, StreamFold>,
   other: ReadonlyMap<string, StreamFold>,
+  textOf: (state: StreamFold) => string = withoutCancels,
 ): boolean {
   for (const [stream, state] of one) {
     const copied = other.get(stream)
@@ -276,4 +337,8 @@ function sameStreams(
   return [...other.keys()].every(stream => one.has(stream))
 }
 
-const textOf = (state: StreamFold): string => JSON.stringify({ ...state, cancels: [] })
+const withoutCancels = (state: StreamFold): string => JSON.stringify({ ...state, cancels: [] })
+const withoutOffsets = (state: StreamFold): string => {
+  const commands = state.commands.map(one => ({ ...one, firstOffset: 0, lastOffset: 0 }))
+  return withoutCancels({ ...state, commands })
+}

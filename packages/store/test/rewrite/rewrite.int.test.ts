@@ -5,7 +5,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Engine, openEngine } from '@millrace/engine'
 import { createProducer, type Log, NO_GENERATION } from '@millrace/log'
-import { type EventStore, openStore, type RecordedEvent, rewriteCategory } from '@millrace/store'
+import {
+  ERASED,
+  type EventStore,
+  memoryKeys,
+  openStore,
+  type RecordedEvent,
+  rewriteCategory,
+} from '@millrace/store'
+
 import { describe, expect, onTestFinished, test } from 'vitest'
 
 const CATEGORY = 'account'
@@ -23,13 +31,15 @@ async function newLog(): Promise<Engine> {
 }
 
 const open = (log: Log): Promise<EventStore> =>
-  openStore({ log, folder: null, categories: { [CATEGORY]: { buckets: 3 } } })
+  openStore({ log, folder: null, categories: { [CATEGORY]: {} } })
 
 const stream = (id: string) => ({ category: CATEGORY, id })
 
 /** Streams of every kind, lost races, records of others, and a group that has read a part. */
 async function fill(log: Log): Promise<void> {
-  await using store = await open(log)
+  await using store = await openStore({
+    ...{ log, folder: null, categories: { [CATEGORY]: { buckets: 3 } } },
+  })
   for (let round = 0; round < 3; round++) {
     for (let i = 0; i < STREAMS; i++) {
       const events = [0, 1].map(n => ({ type: 'Moved', data: { round, n }, tags: [`t:${i % 3}`] }))
@@ -155,32 +165,120 @@ describe('a rewrite', () => {
     })
   })
 
-  test('that dies at any step is ended by the next call; no store opens it meanwhile', async () => {
+  const region = (id: string): string => id.slice(0, 2)
+
+  test('puts streams into another number of buckets, each by its boundary', async () => {
+    const log = await newLog()
+    await fill(log)
+    await log.groups.delete([GROUP])
+    const before = await seen(log)
+    const spread = { count: 7, boundary: region }
+    const report = await rewriteCategory({ log, category: CATEGORY, spread })
+    expect(report).toMatchObject({ buckets: 7, events: STREAMS * 6, controls: 3, others: 15 })
+    await using store = await openStore({
+      ...{ log, folder: null },
+      categories: { [CATEGORY]: { buckets: 7, boundary: region } },
+    })
+    const events: RecordedEvent[] = []
+    for await (const page of store.readAll([CATEGORY])) events.push(...page.events)
+    expect(byStream(events)).toEqual(byStream(before.events))
+    expect(new Set(events.map(({ bucket }) => bucket)).size).toBeGreaterThan(1)
+    const [described] = await store.describe()
+    expect(described?.buckets.map(({ foreign, voided }) => foreign + voided)).toEqual(
+      Array.from({ length: 7 }, () => 0),
+    )
+    const event = { type: 'Moved', data: { round: 9 } }
+    const again = await store.append(stream('s10'), [event], { commandId: 'c-10-2' })
+    expect(again).toMatchObject({ ok: true, duplicate: true, version: 6 })
+    const next = await store.append(stream('s10'), [event], { expectedVersion: 6 })
+    expect(next).toMatchObject({ ok: true, version: 7 })
+  })
+
+  test('into another number of buckets is refused while a group has a position', async () => {
     const log = await newLog()
     await fill(log)
     const before = await seen(log)
-    let steps = 0
-    let refused = 0
-    for (let dieAt = 1; ; dieAt++) {
-      steps = 0
-      const dying = dyingAt(log, () => ++steps === dieAt)
-      const died = await rewriteCategory({ log: dying, category: CATEGORY }).then(
-        () => false,
-        error => (error as Error).message === 'died',
+    const rewrite = rewriteCategory({ log, category: CATEGORY, spread: { count: 5 } })
+    await expect(rewrite).rejects.toMatchObject({
+      ...{ code: 'BAD_ARGUMENT', message: expect.stringContaining(GROUP) },
+    })
+    expect(await seen(log)).toEqual(before)
+  })
+
+  test('keeps sealed fields sealed, and readable with their key', async () => {
+    const log = await newLog()
+    const keys = memoryKeys({ first: Buffer.alloc(32, 7) })
+    const events = { Named: { personal: { fields: ['name'] } } }
+    const openSealed = (buckets: number) =>
+      openStore({ log, keys, folder: null, categories: { [CATEGORY]: { buckets, events } } })
+    await using first = await openSealed(3)
+    await first.append(stream('s1'), [{ type: 'Named', data: { name: 'Ada' } }])
+    await first.append(stream('s2'), [{ type: 'Named', data: { name: 'Bob' } }])
+    await first.forget('s2')
+    await first.close()
+    for (const count of [3, 5]) {
+      await rewriteCategory({ log, category: CATEGORY, spread: { count } })
+      await using store = await openSealed(count)
+      const names = await Promise.all(
+        ['s1', 's2'].map(async id => (await store.event(stream(id), 1))?.data),
       )
-      if (!died) break
-      const isMarked = (await log.describeTopics([`${CATEGORY}.rewritten`])).length > 0
-      if (isMarked) {
-        refused += 1
-        await expect(open(log)).rejects.toMatchObject({ code: 'BAD_TOPIC' })
-      }
-      await rewriteCategory({ log, category: CATEGORY })
-      expect(await seen(log), `died at change ${dieAt}`).toEqual(before)
+      expect(names).toEqual([{ name: 'Ada' }, { name: ERASED }])
     }
-    expect(steps).toBeGreaterThan(10)
-    expect(refused).toBeGreaterThan(4)
-  }, 120_000)
+  })
+
+  test.each([
+    { as: 'in as many buckets', counts: [3] },
+    { as: 'in more buckets and in fewer', counts: [5, 3] },
+  ])(
+    '$as that dies at any step is ended by the next call; no store opens it meanwhile',
+    async ({ counts }) => {
+      const log = await newLog()
+      await fill(log)
+      const isSpread = counts.length > 1
+      if (isSpread) await log.groups.delete([GROUP])
+      const shape = async (): Promise<object> => {
+        const { events, states, ...rest } = await seen(log)
+        return isSpread
+          ? { events: byStream(events), states: states.map(placeless) }
+          : { events, states, ...rest }
+      }
+      const before = await shape()
+      let steps = 0
+      let refused = 0
+      for (let dieAt = 1; ; dieAt++) {
+        steps = 0
+        const spread = { count: counts[dieAt % counts.length] as number }
+        const dying = dyingAt(log, () => ++steps === dieAt)
+        const died = await rewriteCategory({ log: dying, category: CATEGORY, spread }).then(
+          () => false,
+          error => (error as Error).message === 'died',
+        )
+        const isMarked = (await log.describeTopics([`${CATEGORY}.rewritten`])).length > 0
+        if (isMarked) {
+          refused += 1
+          await expect(open(log)).rejects.toMatchObject({ code: 'BAD_TOPIC' })
+        }
+        if (died) await rewriteCategory({ log, category: CATEGORY, spread })
+        expect(await shape(), `died at change ${dieAt}`).toEqual(before)
+        const [topic] = await log.describeTopics([CATEGORY])
+        expect(topic?.partitions.length).toBe(spread.count)
+        if (!died) break
+      }
+      expect(steps).toBeGreaterThan(10)
+      expect(refused).toBeGreaterThan(4)
+    },
+    120_000,
+  )
 })
+
+const placeless = <T extends object>({ bucket, offset, checkpoint, ...rest }: T & Places): object =>
+  rest
+type Places = { readonly bucket?: number; readonly offset?: number; readonly checkpoint?: string }
+
+const byStream = (events: readonly RecordedEvent[]): readonly object[] =>
+  events
+    .toSorted((a, b) => a.stream.localeCompare(b.stream) || a.version - b.version)
+    .map(placeless)
 
 /** The log, of which one change is the last: it is made, and then nothing more is. */
 function dyingAt(log: Log, isLast: () => boolean): Log {
