@@ -202,6 +202,14 @@ describe('category rewrite', () => {
     expect(figures, repeat).toEqual(naiveFigures(lines))
     const [again] = rowsOf(await millrace('import', 'loans', file, '--data', data, '--json'))
     expect(again, repeat).toMatchObject({ imported: 0, known: lines.length })
+
+    const spread = [...rewrite, '--buckets', '24']
+    expect((await tried(spread)).stderr).toContain('--app')
+    await millrace(...spread, '--app', 'loans')
+    const anew = rowsOf(await millrace(...list))
+    expect(anew.find(row => row['name'] === 'counts')?.['handled']).toBe(lines.length)
+    const [after] = rowsOf(await millrace('replay', 'loans', '--data', data, '--json'))
+    expect(after?.['figures'], repeat).toEqual(naiveFigures(lines))
   })
 
   it('is refused while a node has the folder open', async () => {

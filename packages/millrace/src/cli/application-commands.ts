@@ -167,6 +167,8 @@ function addCategory(program: Command, runner: Runner): void {
   )
     .argument('<category>')
     .requiredOption('--data <DIR>', 'a data folder that no node has open')
+    .option('--buckets <n>', 'spread the streams over so many (needs --app)', wholeNumber)
+    .option('--app <application>', 'with --buckets: the application whose category it is')
     .option('--drop-truncated', 'drop the data of events that were truncated')
     .option('--drop-tombstoned', 'drop the data of streams that were deleted')
     .option('--dry-run', 'count only')
