@@ -2,7 +2,7 @@
 import { bucketCheckpoint } from '../checkpoint.ts'
 import { StoreError } from '../errors.ts'
 import type { Appended } from '../port.ts'
-import type { EventFacts } from './facts.ts'
+import { appendIdOf, type EventFacts } from './facts.ts'
 import type { RememberedCommand } from './fold.ts'
 import type { PendingAppend } from './pending.ts'
 
@@ -19,7 +19,7 @@ export function accepted(
     ok: true,
     version: last.version,
     firstVersion: first.version,
-    appendId: first.appendId,
+    appendId: appendIdOf(first.appendId),
     duplicate: false,
     bucket: bucket.number,
     firstOffset: first.offset,
@@ -39,7 +39,7 @@ export function duplicate(
     ok: true,
     version: command.lastVersion,
     firstVersion: command.firstVersion,
-    appendId: command.appendId,
+    appendId: appendIdOf(command.appendId),
     duplicate: true,
     bucket: bucket.number,
     firstOffset: command.firstOffset,

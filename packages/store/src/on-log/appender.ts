@@ -24,7 +24,7 @@ import { AppendBatch, type Attempt } from './append-batch.ts'
 import { accepted, confirmed, duplicate, timedOut } from './append-results.ts'
 import { type Bucket, pastTheEnd } from './bucket.ts'
 import type { ControlWriter } from './control-writer.ts'
-import type { EventFacts } from './facts.ts'
+import { attemptIdOf, type EventFacts } from './facts.ts'
 import type { Flusher } from './flusher.ts'
 import type { Verdict } from './fold.ts'
 import { conditionClaim, type Judgement, judge, timesOf } from './judge.ts'
@@ -356,8 +356,8 @@ export class Appender {
 
   #attemptId(pending: PendingAppend): string {
     const { appendId } = pending.request
-    if (appendId === undefined) return this.newId()
-    return pending.attempts === 1 ? appendId : `${appendId}~${this.newId()}`
+    const unique = this.newId()
+    return appendId === undefined ? unique : attemptIdOf(appendId, unique)
   }
 
   /** At the end of this turn, so that writers who were answered together go together again. */

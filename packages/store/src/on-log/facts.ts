@@ -105,3 +105,20 @@ export function tenantOf(stream: string): string {
 export function idOf(stream: string): string {
   return stream.slice(stream.indexOf('\0') + 1)
 }
+
+/** Between the append id that a caller gave and what makes each attempt its own. */
+const ATTEMPT_MARK = '~'
+
+/**
+ * The id of one attempt under an append id that the caller gave. Each attempt has another one, so that
+ * a verdict on one (perhaps made by another process, a call repeated) is never taken for that of
+ * another.
+ */
+export const attemptIdOf = (appendId: string, unique: string): string =>
+  `${appendId}${ATTEMPT_MARK}${unique}`
+
+/** The append id that callers see: without what makes the attempt its own. */
+export function appendIdOf(attemptId: string): string {
+  const mark = attemptId.lastIndexOf(ATTEMPT_MARK)
+  return mark < 0 ? attemptId : attemptId.slice(0, mark)
+}

@@ -19,6 +19,7 @@ import { type HeaderBlock, HeaderReader, HeaderWriter, headerName } from '@millr
 import type { EventQuery } from '../port.ts'
 import {
   APPEND_RECORDS_MAX,
+  appendIdOf,
   type CheckClaim,
   type ConditionClaim,
   type ControlFacts,
@@ -100,7 +101,7 @@ export class HeaderEncoder {
     w.block(this.#template(type, e.schemaVersion, e.tenant))
     w.text(NAME.append, e.appendId)
     w.text(NAME.place, `${e.version}/${e.index}/${e.count}`)
-    w.text(NAME.id, e.id ?? `${e.appendId}-${e.index}`)
+    w.text(NAME.id, e.id ?? `${appendIdOf(e.appendId)}-${e.index}`)
     w.text(NAME.time, this.#timeOf(e.time))
     if (e.commandId !== undefined) w.text(NAME.command, e.commandId)
     if (e.correlationId !== undefined) w.text(NAME.correlation, e.correlationId)
@@ -465,7 +466,7 @@ function metadataOf(raw: Raw, version: number): EventMetadata {
     type: raw.type as string,
     id: raw.id ?? '',
     version,
-    appendId: raw.append as string,
+    appendId: appendIdOf(raw.append as string),
     schemaVersion: raw.schema === undefined ? 1 : Number(raw.schema),
     tags: raw.tags === undefined ? NO_TAGS : (parseTexts(raw.tags) ?? NO_TAGS),
     metadata: raw.metadata ?? NO_METADATA,
