@@ -1,6 +1,7 @@
 // The commands about applications as users run them: on a running node and on a folder.
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { get } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
@@ -168,6 +169,18 @@ describe('projections of a running node', () => {
     const url = `http://${node.http}/applications/counting/projections/totals/redrive`
     const headers = { 'content-type': 'application/json' }
     expect((await fetch(url, { method, headers, body })).status).toBe(status)
+  })
+
+  it('are not shown to who asks by a name that was made to resolve to this machine', async () => {
+    const [host, port] = node.http.split(':')
+    const status = await new Promise<number | undefined>((resolve, reject) => {
+      const headers = { host: `rebound.example.org:${port}` }
+      get({ host, port, path: '/applications', headers }, answer => {
+        answer.resume()
+        resolve(answer.statusCode)
+      }).on('error', reject)
+    })
+    expect(status).toBe(403)
   })
 
   it('say so when the node does not run the application', async () => {

@@ -8,7 +8,9 @@
  *
  * Nobody authenticates on this port, so what changes something is taken from this machine alone and
  * never from a web page: a body of type application/json, which no form can send, from a loopback
- * address, without an `origin`, which every browser adds. Bounds: {@link BODY_BYTES_MAX} of a body,
+ * address, without an `origin`, which every browser adds. And nothing is answered to who asks for a
+ * host by a name other than localhost: a page whose name was made to resolve to this machine would
+ * be allowed to read the answer. Bounds: {@link BODY_BYTES_MAX} of a body,
  * one rebuild of a projection at a time.
  */
 import type { IncomingMessage } from 'node:http'
@@ -17,6 +19,7 @@ import type { StreamRef } from '@millrace/store'
 
 const BODY_BYTES_MAX = 4_096
 const REDRIVE_LIMIT = 100
+const HOST = /^(localhost|\d{1,3}(\.\d{1,3}){3}|\[[\da-f:.]+\])(:\d+)?$/i
 const LOOPBACK = /^(::1|(::ffff:)?127(\.\d{1,3}){3})$/
 
 /** A projection as the port asks for it. */
@@ -73,6 +76,9 @@ export class ApplicationsApi {
 
   /** Answers a request whose path begins with `/applications`. */
   async answer(request: IncomingMessage, path: string): Promise<Answer> {
+    if (!HOST.test(request.headers.host ?? '')) {
+      return failure(403, 'ask by address or by localhost, not by another name')
+    }
     const isGet = request.method === 'GET' || request.method === 'HEAD'
     const [, , name, kind, projection, action, ...more] = path.split('/').map(decoded)
     if (isGet && name === undefined) return { status: 200, body: this.list() }
