@@ -69,6 +69,11 @@ export async function openStoreOver(
     values['category.buckets'],
   )
   const kv = await openIndex(values['index.cache.bytes'])
+  if (kv.discarded !== undefined) {
+    for (const { name: category } of categories) {
+      options.onEvent?.({ kind: 'index-discarded', category, reason: kv.discarded })
+    }
+  }
   const opening = new Opening(options, values, kv, categories)
   let store: EventStore
   try {

@@ -22,6 +22,8 @@ export type KeyValueEntry = readonly [key: Buffer, value: Buffer]
 
 /** An ordered map of bytes. */
 export interface KeyValue {
+  /** Why what was there was thrown away at opening; undefined: it was not. */
+  readonly discarded?: string | undefined
   /** Blocks the thread for microseconds; for what a decision waits for. */
   getSync(key: Buffer): Buffer | undefined
   getMany(keys: readonly Buffer[]): Promise<readonly (Buffer | undefined)[]>
