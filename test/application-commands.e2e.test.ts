@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Finished, run } from '../scripts/peers/command.ts'
 import { generatedLines } from './loans/generated.ts'
 import { millrace, runAndKill } from './loans/importing.ts'
-import { naiveFigures } from './loans/state.ts'
+import { differences, eventsOf, naiveFigures } from './loans/state.ts'
 import { millraceBin, TestNode } from './support/node.ts'
 import { seeded, testSeed } from './support/seeded.ts'
 import { until } from './support/wait.ts'
@@ -69,6 +69,27 @@ describe('import and replay on a running node', () => {
     )
     expect(stderr).toContain(message)
     expect(code).toBe(1)
+  })
+
+  it('goes on after kills of the importing process', async () => {
+    const seed = testSeed()
+    const random = seeded(seed)
+    const many = generatedLines(500, seed)
+    const file = join(folder, 'many.ndjson')
+    await writeFile(file, many.map(line => `${line}\n`).join(''))
+    const other = await TestNode.start()
+    try {
+      const args = ['import', 'loans', file, '--bootstrap', other.bootstrap, '--json']
+      for (let kill = 0; kill < 5; kill++) await runAndKill(args, 400 + random() * 800)
+      const [last] = rowsOf(await millrace(...args))
+      const { lines: all, imported, known } = last as Record<string, number>
+      const repeat = `MILLRACE_TEST_SEED=${seed}`
+      expect([all, (imported ?? 0) + (known ?? 0)], repeat).toEqual([many.length, many.length])
+      await other.stop()
+      expect(differences(many, await eventsOf(other.data)), repeat).toEqual([])
+    } finally {
+      await other.dispose()
+    }
   })
 
   it('replays the whole, and any moment before', async () => {

@@ -103,7 +103,7 @@ const lineOf = (figures: Figures): string =>
 function figureRows(from: Sample, to: Sample): string {
   const minutes = (to.at - from.at) / 60_000
   const rows = Object.entries(to.figures).map(([name, value]) => {
-    const before = from.figures[name]
+    const before = from.figures[name] ?? 0
     const isCounted = typeof value === 'number' && typeof before === 'number' && minutes > 0
     const change = isCounted ? Math.round((value - before) / minutes) : 0
     return [`  ${name}`, value, change]

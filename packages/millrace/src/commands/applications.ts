@@ -136,6 +136,7 @@ async function stateAt(
     folder: indexFolder(folder),
     categories: categoriesOf(Object.values(definition.aggregates)),
     ...(definition.keys === undefined ? {} : { keys: definition.keys }),
+    ...(definition.audit === undefined ? {} : { audit: definition.audit }),
   })
   const sql = await openSqlite({ file: ':memory:' })
   const past = asOf(store, time)

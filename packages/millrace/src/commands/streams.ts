@@ -166,6 +166,7 @@ async function withStore(
       folder,
       categories: { [category]: known[category] ?? {} },
       ...(definition?.keys === undefined ? {} : { keys: definition.keys }),
+      ...(definition?.audit === undefined ? {} : { audit: definition.audit }),
     })
     return await body(store)
   })
