@@ -3,6 +3,7 @@
  * (see start-options); everything else goes through commander, which is loaded for it alone.
  */
 import { existsSync, fstatSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Log } from '@millrace/log'
 import { CommandError, EXIT, type ExitCode } from '../exit-codes.ts'
 import type { CommandContext } from './context.ts'
@@ -74,13 +75,14 @@ async function runProgram(args: readonly string[], version: string): Promise<Exi
 
 /** The log of a folder that no node has open; only commands that write make a new one. */
 async function openFolder(data: string, makes: boolean): Promise<Log> {
-  if (!makes && !existsSync(data)) {
-    throw new CommandError(`there is no data folder ${data}`, EXIT.usage)
-  }
-  const [{ openEmbedded }, { openFailure }] = await Promise.all([
+  const [{ openEmbedded }, { openFailure }, { LOCK_FILE }] = await Promise.all([
     import('../open-embedded.ts'),
     import('../node/open-failure.ts'),
+    import('../commands/locked-disk.ts'),
   ])
+  if (!makes && !existsSync(join(data, LOCK_FILE))) {
+    throw new CommandError(`there is no data folder ${data}`, EXIT.usage)
+  }
   try {
     return await openEmbedded({ data })
   } catch (cause) {

@@ -2,8 +2,8 @@
 import { type Disk, DiskError } from '@millrace/engine'
 import { CommandError, EXIT } from '../exit-codes.ts'
 
-/** Made by the engine's lock, and left in the folder. */
-const LOCK_FILE = 'lock.sqlite'
+/** Made by the engine's lock, and left in the folder: what has it is a data folder. */
+export const LOCK_FILE = 'lock.sqlite'
 
 /**
  * Runs `body` on the disk while its folder is locked; lets go of both. Where no engine has ever

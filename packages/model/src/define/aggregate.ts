@@ -4,7 +4,9 @@
  * idempotency and tracing are the runtime's.
  *
  * The types infer `V` and `D` before they are compared (`V & Only<…> & Whole<…>`): compared at once,
- * a literal such as "open" would widen to string, and its misspelling pass.
+ * a literal such as "open" would widen to string, and its misspelling pass. For the same reason each
+ * function of `evolve` has a parameter, looked at or not (`_ => …`): one without is inferred before
+ * the state is known.
  */
 import type { In, Out, Schema, Schemas } from './schema.ts'
 
