@@ -4,8 +4,8 @@
  */
 import { decodeBatches, RecordBatchBuilder } from '@millrace/log'
 import type { Bucket } from './bucket.ts'
+import type { IndexFacts } from './decode-headers.ts'
 import type { EventFacts } from './facts.ts'
-import type { IndexFacts } from './headers.ts'
 import type { Entry } from './index/entry.ts'
 import type { AppendRequest, Claim, PendingAppend } from './pending.ts'
 

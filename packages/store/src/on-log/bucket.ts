@@ -6,6 +6,7 @@
 import type { RecordBatch } from '@millrace/log'
 import { StoreError } from '../errors.ts'
 import type { Category } from './category.ts'
+import { type Decoded, decodeFacts, decodeMetadata, type IndexFacts } from './decode-headers.ts'
 import { type EventFacts, type Facts, tenantOf } from './facts.ts'
 import {
   type BucketFold,
@@ -15,7 +16,6 @@ import {
   NewerRule,
   type Verdict,
 } from './fold.ts'
-import { type Decoded, decodeFacts, decodeMetadata, type IndexFacts } from './headers.ts'
 import { type BucketIndex, keptBucket } from './index/bucket-index.ts'
 import type { Entry } from './index/entry.ts'
 

@@ -1,7 +1,7 @@
 /** Turns what the index or the log holds of an event into what readers get. */
 import type { Json, RecordedEvent } from '../port.ts'
 import type { EventTypes } from '../types/event-types.ts'
-import { decodeMetadata, type EventMetadata } from './headers.ts'
+import { decodeMetadata, type EventMetadata } from './decode-headers.ts'
 import type { Entry } from './index/entry.ts'
 
 /** An event before its data is opened and brought to the present schema. */

@@ -6,8 +6,8 @@ import { chain, type Maybe } from '../personal/maybe.ts'
 import type { PersonalData } from '../personal/personal-data.ts'
 import type { Json, RecordedEvent } from '../port.ts'
 import type { Category } from './category.ts'
+import { briefOf, decodeMetadata, type EventBrief, type EventMetadata } from './decode-headers.ts'
 import { dataOf, type EventSource, type RawEvent, rawEvent, recordedEvent } from './event.ts'
-import { briefOf, decodeMetadata, type EventBrief, type EventMetadata } from './headers.ts'
 import type { Entry } from './index/entry.ts'
 
 /** See the head of the file. */

@@ -9,9 +9,9 @@
 import { createHash, type Hash } from 'node:crypto'
 import { HeaderReader, HeaderWriter, headerName, type Log, RecordBatchBuilder } from '@millrace/log'
 import { StoreError } from '../errors.ts'
+import { decodeFacts } from '../on-log/decode-headers.ts'
 import { DROPPED_TYPE, type Facts } from '../on-log/facts.ts'
 import { EMPTY_STREAM, emptyBucket, foldRecord, type StreamFold } from '../on-log/fold.ts'
-import { decodeFacts } from '../on-log/headers.ts'
 import { batchesOf, type RecordView, rangeOf, recordsOf } from './records.ts'
 
 const BATCH_BYTES = 256 * 1024

@@ -3,7 +3,8 @@
 import { Prng } from '@millrace/engine/simulation'
 import { decodeBatches, encodeBatch, type NewRecord } from '@millrace/log'
 import { describe, expect, it } from 'vitest'
-import { decodeFacts, HeaderEncoder } from '../../src/on-log/headers.ts'
+import { decodeFacts } from '../../src/on-log/decode-headers.ts'
+import { HeaderEncoder } from '../../src/on-log/headers.ts'
 import { type EventFacts, type Facts, RULE_VERSION, streamKey } from '../../src/rules.ts'
 
 /** A record as the log gives it back, as the rule sees it. */

@@ -7,9 +7,9 @@
  * flush runs; how much may wait for it is the caller's bound (`bytes`).
  */
 import { afterPrefix, type KeyValue, type KeyValueChange } from '../../kv/key-value.ts'
+import type { IndexFacts } from '../decode-headers.ts'
 import type { EventFacts } from '../facts.ts'
 import { type BucketFold, EMPTY_STREAM, type StreamFold, type StreamStates } from '../fold.ts'
-import type { IndexFacts } from '../headers.ts'
 import {
   decodeBucket,
   decodeStream,

@@ -6,7 +6,7 @@
  * Layout of an entry: uint32 bytes that follow, float64 offset, float64 time, int32 length of the
  * value (-1: null), uint16 number of headers, value, headers.
  */
-import type { RecordPlace } from '../headers.ts'
+import type { RecordPlace } from '../decode-headers.ts'
 
 /** An event in memory: where its parts lie. */
 export type Entry = RecordPlace & {
