@@ -87,6 +87,8 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
   #next: Runner | undefined
   #hasCaughtUp = false
   #isSwitching = false
+  /** The last switch that was tried: whether it was made. */
+  #attempt: Promise<boolean> = Promise.resolve(false)
   /** Why the next build does not take over. */
   #refusal: string | undefined
   /** Where the build that readers see stands: its changes are published up to there. */
@@ -219,7 +221,9 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
     await takeover.promise
   }
 
-  takeOver(): Promise<boolean> {
+  async takeOver(): Promise<boolean> {
+    // The processor may be trying by itself at this moment, only to be refused.
+    if (await this.#attempt) return true
     return this.#switchIfReady(Number.POSITIVE_INFINITY)
   }
 
@@ -238,6 +242,7 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
     this.#next = nextRunner
     this.#refusal = undefined
     this.#isSwitching = false
+    this.#attempt = Promise.resolve(false)
     for (const [build, takeover] of this.#takeovers) {
       if (build > seen.build) continue
       this.#takeovers.delete(build)
@@ -297,6 +302,12 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
     const seen = this.#seen
     if (next === undefined || seen === undefined) return false
     if (this.#isSwitching || !next.isCaughtUp) return false
+    const attempt = this.#switch(next, seen, parkedMax)
+    this.#attempt = attempt.catch(() => false)
+    return await attempt
+  }
+
+  async #switch(next: Runner, seen: Build, parkedMax: number): Promise<boolean> {
     this.#isSwitching = true
     let isDone = false
     try {

@@ -204,6 +204,8 @@ export function rebuildCases(open: OpenSql): void {
     isBroken = false
     await processor.redrive({ limit: 1 })
     expect(await rowsOf(processor.db)).toBe(expectedRows(events))
+    // Nothing waits to take over any more, whatever did before.
+    await until(async () => (await processor.takeOver()) === false)
     await processor.stop()
   })
 
