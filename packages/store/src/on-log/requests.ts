@@ -21,7 +21,7 @@ import {
   type StreamCheck,
 } from '../port.ts'
 import type { Bucket } from './bucket.ts'
-import { streamKey } from './facts.ts'
+import { DROPPED_TYPE, streamKey } from './facts.ts'
 import type { AppendRequest, ReadyCheck, ReadyCondition, ReadyEvent } from './pending.ts'
 import type { FoundStream } from './stream-reader.ts'
 
@@ -143,6 +143,9 @@ function readyEvent(
   const { types, name } = found.bucket.category
   const { type } = event
   checkType(type, i)
+  if (type === DROPPED_TYPE) {
+    throw new StoreError('BAD_ARGUMENT', `events[${i}].type ${DROPPED_TYPE} is the store's own`)
+  }
   checkWord(event.id, `events[${i}].id`)
   if (event.time !== undefined) checkTime(event.time, `events[${i}].time`)
   if (event.schemaVersion !== undefined)

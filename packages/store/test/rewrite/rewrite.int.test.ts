@@ -158,6 +158,17 @@ describe('a rewrite', () => {
     expect(await seen(log)).toEqual(once)
   })
 
+  test('leaves a mark that no writer can make: an event with it would never be delivered', async () => {
+    const log = await newLog()
+    await using store = await openStore({ log, folder: null, categories: { [CATEGORY]: {} } })
+    const appended = store.append(stream('s'), [{ type: '$dropped', data: null }])
+    await expect(appended).rejects.toMatchObject({
+      code: 'BAD_ARGUMENT',
+      message: expect.stringContaining('events[0].type'),
+    })
+    expect((await store.state(stream('s'))).version).toBe(0)
+  })
+
   test('of nothing is refused', async () => {
     const log = await newLog()
     await expect(rewriteCategory({ log, category: 'nothing' })).rejects.toMatchObject({
