@@ -27,6 +27,6 @@ const env = {
   FUZZ_FROM: whole('from', 0),
 }
 const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs')
-const args = [vitest, 'run', '--project', 'int', 'packages/wire/test/fuzz']
+const args = [vitest, 'run', '--project', 'int', 'packages/broker/test/fuzz']
 const { status } = spawnSync(process.execPath, args, { cwd: root, env, stdio: 'inherit' })
 process.exitCode = status ?? 1

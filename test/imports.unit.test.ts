@@ -9,10 +9,12 @@ import { expect, test } from 'vitest'
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   log: [],
   engine: ['log'],
-  wire: ['log', 'engine'],
+  protocol: ['log'],
+  kafka: ['log', 'protocol'],
+  broker: ['log', 'protocol', 'engine'],
   store: ['log'],
   model: ['log', 'store'],
-  millrace: ['log', 'engine', 'wire', 'store', 'model'],
+  millrace: ['log', 'engine', 'protocol', 'kafka', 'broker', 'store', 'model'],
 }
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../packages')

@@ -1,10 +1,11 @@
 // The event store over a socket: a client of the Kafka protocol is its log, a store has a connection
 // of its own, and the promises of its port are kept as on the embedded engine. MILLRACE_TEST_BROKER
 // names an Apache Kafka to prove the same there.
+
+import { connectKafka } from '@millrace/kafka'
 import type { Log } from '@millrace/log'
 import { openStore } from '@millrace/store'
 import { type StorePlace, storeConformance } from '@millrace/store/conformance'
-import { connectKafka } from '@millrace/wire/client'
 import { describe, test } from 'vitest'
 import { useBroker } from '../support/broker.ts'
 

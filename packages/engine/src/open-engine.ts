@@ -4,8 +4,6 @@
  * Nothing is answered before the checkpoint of the new generation is durable (see `recovery.ts`).
  */
 import { LogError, resolveSettings } from '@millrace/log'
-import { Appends } from './appends.ts'
-import { Clockwork } from './clockwork.ts'
 import {
   CATALOGUE_PARTITION_ID,
   Catalogue,
@@ -13,30 +11,32 @@ import {
 } from './coordinators/catalogue.ts'
 import { GroupCoordinator } from './coordinators/groups/group-coordinator.ts'
 import { GROUP_SETTINGS, type GroupSettings } from './coordinators/groups/settings.ts'
-import { PartitionSink } from './coordinators/partition-sink.ts'
-import { checkTopicConfig } from './coordinators/topic-config.ts'
 import { type Disk, DiskError } from './disk/disk.ts'
 import { nodeDisk } from './disk/node-disk.ts'
-import { EmbeddedEngine } from './embedded-engine.ts'
 import type { Engine } from './engine.ts'
-import { Fetches } from './fetches.ts'
+import { PartitionSink } from './machines/partition-sink.ts'
 import { type Outside, systemOutside } from './outside.ts'
+import { PARTITIONS_FOLDER, type PartitionLog } from './partitions/partition-log.ts'
+import { checkTopicConfig } from './partitions/topic-config.ts'
+import { FileCache } from './segments/file-cache.ts'
+import { Appends } from './service/appends.ts'
+import { Clockwork } from './service/clockwork.ts'
+import { EmbeddedEngine } from './service/embedded-engine.ts'
+import { Fetches } from './service/fetches.ts'
+import { TopicAdmin } from './service/topic-admin.ts'
+import { TopicTable } from './service/topic-table.ts'
 import { ENGINE_SETTINGS, type EngineSettings } from './settings.ts'
 import type { Checkpoint } from './storage/checkpoint-file.ts'
 import { Checkpointer } from './storage/checkpointer.ts'
 import { Cleaner } from './storage/compaction/cleaner.ts'
-import { FileCache } from './storage/file-cache.ts'
 import { beginGeneration, FENCED_MARKER, setAsideFencedJournal } from './storage/generation.ts'
 import { Journal, STAGING_SLOTS } from './storage/journal.ts'
 import { JOURNAL_FOLDER, JournalRing } from './storage/journal-ring.ts'
 import { journalFiles } from './storage/journal-scan.ts'
 import { LogStore } from './storage/log-store.ts'
-import { PARTITIONS_FOLDER, type PartitionLog } from './storage/partition-log.ts'
 import { type RecoveryReport, recover } from './storage/recovery.ts'
 import { Retention } from './storage/retention.ts'
 import { TimerWheel } from './timer-wheel.ts'
-import { TopicAdmin } from './topic-admin.ts'
-import { TopicTable } from './topic-table.ts'
 
 /** Largest commit group, and so the largest record batch. Bytes. */
 const STAGING_BYTES_MAX = 16 << 20

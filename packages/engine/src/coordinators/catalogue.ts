@@ -12,7 +12,7 @@
  * one of the same name (engine rule 8). Producer ids are reserved in blocks.
  */
 import { LogError } from '@millrace/log'
-import type { CoordinatorRecord, Replayable } from './record-sink.ts'
+import type { CoordinatorRecord, Replayable } from '../machines/record-sink.ts'
 
 /** Partition ids of the engine's own topics; client topics follow. */
 export const CATALOGUE_PARTITION_ID = 0

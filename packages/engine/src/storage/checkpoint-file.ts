@@ -8,8 +8,8 @@
  */
 import { crc32c } from '@node-rs/crc32'
 import type { Disk } from '../disk/disk.ts'
+import type { PartitionRecord } from '../partitions/partition-log.ts'
 import type { JournalPosition } from './journal.ts'
-import type { PartitionRecord } from './partition-log.ts'
 
 const MAGIC = 0x4d52_4331 // "MRC1"
 const VERSION = 1

@@ -10,17 +10,21 @@
  * halves then speak of the same moment. Appends go on all the while.
  */
 
-import type { ProducerRecord } from '../coordinators/producer-ledger.ts'
-import type { CoordinatorRecord } from '../coordinators/record-sink.ts'
+import type { CoordinatorRecord } from '../machines/record-sink.ts'
+import {
+  PARTITIONS_FOLDER,
+  type PartitionLog,
+  type PartitionRecord,
+} from '../partitions/partition-log.ts'
+import type { ProducerRecord } from '../partitions/producer-ledger.ts'
+import { type Segment, segmentName } from '../segments/segment.ts'
 import { type Checkpoint, type SnapshotRecord, writeCheckpoint } from './checkpoint-file.ts'
 import { inTime } from './in-time.ts'
 import type { JournalPosition } from './journal.ts'
 import { entriesOf } from './journal-format.ts'
 import { JournalScan } from './journal-scan.ts'
 import type { LogStore } from './log-store.ts'
-import { PARTITIONS_FOLDER, type PartitionLog, type PartitionRecord } from './partition-log.ts'
 import { rescue } from './rescue.ts'
-import { type Segment, segmentName } from './segment.ts'
 
 /** Segment syncs at once when the journal is more than half full (engine rule 5). */
 const SYNCS_AT_ONCE_MAX = 4

@@ -14,10 +14,10 @@ import {
   recordCountOf,
 } from '@millrace/log'
 import type { Disk } from '../disk/disk.ts'
+import { scanBatches } from '../segments/segment-scan.ts'
 import { readCheckpoint } from './checkpoint-file.ts'
 import { entriesOf } from './journal-format.ts'
 import { JournalScan } from './journal-scan.ts'
-import { scanBatches } from './segment-scan.ts'
 
 /** A record as a dump shows it: text where it is valid UTF-8, else base64. */
 export type DumpedRecord = {

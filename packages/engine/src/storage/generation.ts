@@ -2,12 +2,13 @@
  * A new generation of the journal: what recovery has restored is synced and written down, before any
  * reader sees it, and the journal begins again under another salt (engine rules 2 and 3).
  */
+
+import { PARTITIONS_FOLDER } from '../partitions/partition-log.ts'
 import { type Checkpoint, writeCheckpoint } from './checkpoint-file.ts'
 import { quarantinedOf, toSnapshot } from './checkpointer.ts'
 import { JOURNAL_FOLDER, journalFileName } from './journal-ring.ts'
 import { journalFiles } from './journal-scan.ts'
 import type { LogStore } from './log-store.ts'
-import { PARTITIONS_FOLDER } from './partition-log.ts'
 import type { RecoveryTarget } from './recovery.ts'
 import { dropRescue, rescued } from './rescue.ts'
 

@@ -4,11 +4,11 @@
 import { setBatchPosition } from '@millrace/log'
 import type { Disk } from '../disk/disk.ts'
 import type { Outside } from '../outside.ts'
+import type { PartitionLog } from '../partitions/partition-log.ts'
+import type { FileCache } from '../segments/file-cache.ts'
 import type { EngineSettings } from '../settings.ts'
 import type { CommitGroup } from './commit-group.ts'
-import type { FileCache } from './file-cache.ts'
 import type { Journal } from './journal.ts'
-import type { PartitionLog } from './partition-log.ts'
 
 /** How often batches that found no room on the disk are tried again, in ms. */
 const RETRY_UNWRITTEN_MS = 1000

@@ -27,30 +27,30 @@ import {
   producerIdOf,
   recordCountOf,
 } from '@millrace/log'
-import { recordsOf } from '../coordinators/batch-records.ts'
 import {
   CATALOGUE_PARTITION_ID,
   type Catalogue,
   OFFSETS_PARTITION_ID,
 } from '../coordinators/catalogue.ts'
-import type { Replayable } from '../coordinators/record-sink.ts'
 import { DiskError } from '../disk/disk.ts'
-import { type Checkpoint, confirmCheckpoint, readCheckpoint } from './checkpoint-file.ts'
-import { fromSnapshot } from './checkpointer.ts'
-import { DamageError } from './damage.ts'
-import { cutToIntact } from './intact-part.ts'
-import type { JournalPosition } from './journal.ts'
-import { entriesOf } from './journal-format.ts'
-import { JournalScan } from './journal-scan.ts'
-import type { LogStore } from './log-store.ts'
+import { recordsOf } from '../machines/batch-records.ts'
+import type { Replayable } from '../machines/record-sink.ts'
+import { cutToIntact } from '../partitions/intact-part.ts'
 import {
   PARTITIONS_FOLDER,
   type PartitionLog,
   type PartitionRecord,
   partitionFolder,
-} from './partition-log.ts'
+} from '../partitions/partition-log.ts'
+import { DamageError } from '../segments/damage.ts'
+import { cutToSize, segmentName } from '../segments/segment.ts'
+import { type Checkpoint, confirmCheckpoint, readCheckpoint } from './checkpoint-file.ts'
+import { fromSnapshot } from './checkpointer.ts'
+import type { JournalPosition } from './journal.ts'
+import { entriesOf } from './journal-format.ts'
+import { JournalScan } from './journal-scan.ts'
+import type { LogStore } from './log-store.ts'
 import { readRescue, rescue, rescued } from './rescue.ts'
-import { cutToSize, segmentName } from './segment.ts'
 
 /** What recovery found, for the log and the metrics. */
 export type RecoveryReport = {

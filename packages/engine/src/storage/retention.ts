@@ -7,9 +7,10 @@
  * durable before a file is unlinked, and only segments that a durable checkpoint knows as closed are
  * touched (engine rule 11), so that a crash in between leaves nothing to guess.
  */
+
+import type { PartitionLog } from '../partitions/partition-log.ts'
+import type { Segment } from '../segments/segment.ts'
 import type { LogStore } from './log-store.ts'
-import type { PartitionLog } from './partition-log.ts'
-import type { Segment } from './segment.ts'
 
 /** Moves log starts, durably; with none to move, resolves when all earlier moves are durable. */
 export type MoveLogStarts = (moves: ReadonlyMap<number, number>) => Promise<void>

@@ -6,7 +6,6 @@
  * bytes it covers must be right.
  */
 
-import { recordsOf } from '../coordinators/batch-records.ts'
 import {
   CATALOGUE_PARTITION_ID,
   Catalogue,
@@ -14,16 +13,17 @@ import {
   OFFSETS_PARTITION_ID,
 } from '../coordinators/catalogue.ts'
 import type { Disk } from '../disk/disk.ts'
-import { BlockChecksums } from './block-checksums.ts'
+import { recordsOf } from '../machines/batch-records.ts'
+import { type PartitionRecord, partitionFolder } from '../partitions/partition-log.ts'
+import { BlockChecksums } from '../segments/block-checksums.ts'
+import { isSparse, type SegmentRecord, segmentName } from '../segments/segment.ts'
+import { CHECKSUM_BLOCK_BYTES, SegmentIndex } from '../segments/segment-index.ts'
+import { scanBatches } from '../segments/segment-scan.ts'
 import { CHECKPOINT_FILES, type Checkpoint, readCheckpoint } from './checkpoint-file.ts'
 import { fromSnapshot } from './checkpointer.ts'
 import { entriesOf } from './journal-format.ts'
 import { JournalScan } from './journal-scan.ts'
-import { type PartitionRecord, partitionFolder } from './partition-log.ts'
 import { readRescue, rescued } from './rescue.ts'
-import { isSparse, type SegmentRecord, segmentName } from './segment.ts'
-import { CHECKSUM_BLOCK_BYTES, SegmentIndex } from './segment-index.ts'
-import { scanBatches } from './segment-scan.ts'
 
 /** Something that is not as it should be. */
 export type Finding = {

@@ -2,7 +2,7 @@
 import { LogError } from '@millrace/log'
 import { describe, expect, test } from 'vitest'
 import { Catalogue, type CatalogueEvents } from '../../src/coordinators/catalogue.ts'
-import type { CoordinatorRecord } from '../../src/coordinators/record-sink.ts'
+import type { CoordinatorRecord } from '../../src/machines/record-sink.ts'
 
 /** A catalogue, what it told, and every record that was replayed. */
 class Bench implements CatalogueEvents {

@@ -1,6 +1,6 @@
 // Virtual time, a sink with latency that can crash, and seeded randomness: all that the group tests
 // need to run a coordinator without waiting.
-import type { CoordinatorRecord, RecordSink } from '../../src/coordinators/record-sink.ts'
+import type { CoordinatorRecord, RecordSink } from '../../src/machines/record-sink.ts'
 import type { Clock, Outside, Timer, Timers } from '../../src/outside.ts'
 
 export type Rng = { next(): number; below(n: number): number; chance(p: number): boolean }

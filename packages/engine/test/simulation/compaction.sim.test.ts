@@ -5,12 +5,12 @@
 // A failing seed is replayed with SIM_SEED; SIM_SEEDS sets how many are run.
 import { RecordBatch } from '@millrace/log'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { PartitionLog } from '../../src/partitions/partition-log.ts'
 import { CALM, SimDisk } from '../../src/simulation.ts'
 import { BatchCleaner } from '../../src/storage/compaction/batch-cleaner.ts'
 import { Cleaner } from '../../src/storage/compaction/cleaner.ts'
 import { OffsetMap } from '../../src/storage/compaction/offset-map.ts'
 import { Journal } from '../../src/storage/journal.ts'
-import { PartitionLog } from '../../src/storage/partition-log.ts'
 import type { CompactionPlan } from './support/compaction/plan.ts'
 import { type CompactionOptions, runCompaction } from './support/compaction/run-compaction.ts'
 

@@ -19,7 +19,7 @@ export async function connect(bootstrap: string): Promise<Log> {
       throw new CommandError((cause as Error).message, EXIT.usage, undefined, cause)
     }
   }
-  const { connectKafka } = await import('@millrace/wire/client')
+  const { connectKafka } = await import('@millrace/kafka')
   try {
     return await connectKafka({ bootstrap, clientId: CLIENT_ID })
   } catch (cause) {

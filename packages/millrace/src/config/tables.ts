@@ -2,6 +2,8 @@
  * All settings of a node in one table: its own, the engine's, the groups', the listener's; and the
  * types by which a configuration file is checked while it is written.
  */
+
+import { BROKER_SETTINGS, type BrokerSettings } from '@millrace/broker'
 import {
   ENGINE_SETTINGS,
   type EngineSettings,
@@ -9,7 +11,6 @@ import {
   type GroupSettings,
 } from '@millrace/engine'
 import { resolveSettings, type Settings, type SettingValues } from '@millrace/log'
-import { WIRE_SETTINGS, type WireSettings } from '@millrace/wire'
 import { NODE_SETTINGS, type NodeSettings } from './node-settings.ts'
 import { type Config, type ConfigValue, mergeTables } from './resolve-config.ts'
 import { TOPIC_DEFAULT_SETTINGS, type TopicDefaultSettings } from './topic-defaults.ts'
@@ -22,13 +23,13 @@ export const EMBEDDED_SETTINGS: Settings = mergeTables(
 )
 
 /** Settings of a whole node. */
-export const ALL_SETTINGS: Settings = mergeTables(NODE_SETTINGS, EMBEDDED_SETTINGS, WIRE_SETTINGS)
+export const ALL_SETTINGS: Settings = mergeTables(NODE_SETTINGS, EMBEDDED_SETTINGS, BROKER_SETTINGS)
 
 /** What an embedded log can be told, by dotted keys; everything has a default. */
 export type EmbeddedSettings = Partial<EngineSettings & GroupSettings & TopicDefaultSettings>
 
 /** What a node can be told, by dotted keys; everything has a default. */
-export type MillraceConfig = Partial<NodeSettings & WireSettings> & EmbeddedSettings
+export type MillraceConfig = Partial<NodeSettings & BrokerSettings> & EmbeddedSettings
 
 /** The values of one package's own table within a configuration. */
 export function settingsOf<T extends Settings>(config: Config, table: T): SettingValues<T> {

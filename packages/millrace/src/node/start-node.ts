@@ -8,6 +8,7 @@
  * HTTP first, the rest when it is asked for (see metrics-page).
  */
 import { resolve } from 'node:path'
+import { BROKER_SETTINGS, type Listener, startListener } from '@millrace/broker'
 import {
   ENGINE_SETTINGS,
   type Engine,
@@ -16,7 +17,6 @@ import {
   openEngine,
   systemOutside,
 } from '@millrace/engine'
-import { type Listener, startListener, WIRE_SETTINGS } from '@millrace/wire'
 import { NODE_SETTINGS, type NodeSettings } from '../config/node-settings.ts'
 import { type Config, ConfigError } from '../config/resolve-config.ts'
 import { settingsOf } from '../config/tables.ts'
@@ -99,7 +99,7 @@ class StartingNode {
         host: kafka.host,
         port: kafka.port,
         ...(advertise === null ? {} : { advertise }),
-        settings: settingsOf(config, WIRE_SETTINGS),
+        settings: settingsOf(config, BROKER_SETTINGS),
         outside: systemOutside(),
         logger: this.#logger,
       }),

@@ -25,9 +25,9 @@ import {
   type SyncResponse,
   type TopicPartition,
 } from '@millrace/log'
+import type { CoordinatorRecord, RecordSink, Replayable } from '../../machines/record-sink.ts'
 import type { Outside, Timer } from '../../outside.ts'
 import type { TimerWheel } from '../../timer-wheel.ts'
-import type { CoordinatorRecord, RecordSink, Replayable } from '../record-sink.ts'
 import { refusedJoin, refusedSync } from './answers.ts'
 import { ClassicGroup } from './classic-group.ts'
 import { describeGroup } from './descriptions.ts'

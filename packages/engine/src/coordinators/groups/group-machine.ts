@@ -7,7 +7,7 @@
  * the members find the previous generation, learn ILLEGAL_GENERATION and join again. Bounded by
  * `groups.max` and `group.offsets.max`, which are checked where records are decided.
  */
-import type { CoordinatorRecord, Replayable } from '../record-sink.ts'
+import type { CoordinatorRecord, Replayable } from '../../machines/record-sink.ts'
 import {
   decodeGroup,
   decodeKey,

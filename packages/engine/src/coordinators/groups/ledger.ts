@@ -6,7 +6,7 @@
  * all that entered before it is durable (engine rule 13).
  */
 import { LogError } from '@millrace/log'
-import type { CoordinatorRecord, RecordSink } from '../record-sink.ts'
+import type { CoordinatorRecord, RecordSink } from '../../machines/record-sink.ts'
 import type { GroupMachine } from './group-machine.ts'
 
 /** Clients know what to do about a coordinator that is not available; not about a disk. */

@@ -9,7 +9,7 @@ import {
   type PartitionOutcome,
   type TopicPartition,
 } from '@millrace/log'
-import type { CoordinatorRecord } from '../record-sink.ts'
+import type { CoordinatorRecord } from '../../machines/record-sink.ts'
 import type { ClassicGroup } from './classic-group.ts'
 import type { GroupMachine } from './group-machine.ts'
 import { offsetRecord, type StoredOffset } from './records.ts'

@@ -6,7 +6,7 @@
  *
  * Decoding is total: what is no such record, or is cut short, decodes to null.
  */
-import type { CoordinatorRecord } from '../record-sink.ts'
+import type { CoordinatorRecord } from '../../machines/record-sink.ts'
 import { ByteReader, ByteWriter } from './bytes.ts'
 
 /** Where an offset is committed. */

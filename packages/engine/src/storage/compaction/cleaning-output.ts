@@ -4,10 +4,10 @@
  * the same segment as what follows it, so that the offsets of the list keep their order without holes.
  */
 import type { RecordBatch } from '@millrace/log'
+import type { PartitionLog } from '../../partitions/partition-log.ts'
+import type { Segment } from '../../segments/segment.ts'
 import { inTime } from '../in-time.ts'
 import type { LogStore } from '../log-store.ts'
-import type { PartitionLog } from '../partition-log.ts'
-import type { Segment } from '../segment.ts'
 import type { BatchCleaner } from './batch-cleaner.ts'
 import { SegmentWriter } from './segment-writer.ts'
 

@@ -10,8 +10,8 @@
  * clock, when segments were begun: the timestamps of records are whatever clients write.
  */
 import type { Offset } from '@millrace/log'
-import type { TopicConfig } from '../../coordinators/topic-config.ts'
-import type { CleaningState } from '../partition-log.ts'
+import type { CleaningState } from '../../partitions/partition-log.ts'
+import type { TopicConfig } from '../../partitions/topic-config.ts'
 
 /** A segment as a plan sees it. */
 export type PlannedSegment = {

@@ -11,9 +11,9 @@
  * All of it goes in slices, between which appends and reads have their turn.
  */
 import { LogError, type Offset, RecordBatch } from '@millrace/log'
+import type { PartitionLog } from '../../partitions/partition-log.ts'
+import type { Segment } from '../../segments/segment.ts'
 import type { LogStore } from '../log-store.ts'
-import type { PartitionLog } from '../partition-log.ts'
-import type { Segment } from '../segment.ts'
 import { BatchCleaner } from './batch-cleaner.ts'
 import { CleaningObsolete, CleaningOutput } from './cleaning-output.ts'
 import type { CleaningPlan } from './cleaning-plan.ts'

@@ -7,10 +7,10 @@
 import { baseOffsetOf, maxTimestampOf, recordCountOf } from '@millrace/log'
 import { type Disk, DiskError, type DiskFile } from '../../disk/disk.ts'
 import type { Outside } from '../../outside.ts'
-import { BlockChecksums } from '../block-checksums.ts'
+import { BlockChecksums } from '../../segments/block-checksums.ts'
+import { type SegmentRecord, segmentName } from '../../segments/segment.ts'
+import { SegmentIndex } from '../../segments/segment-index.ts'
 import { inTime, NoAnswer } from '../in-time.ts'
-import { type SegmentRecord, segmentName } from '../segment.ts'
-import { SegmentIndex } from '../segment-index.ts'
 
 /** Written bytes after which the file is synced on the way. */
 const SYNC_BYTES = 4 << 20

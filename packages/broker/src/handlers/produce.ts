@@ -1,0 +1,182 @@
+/**
+ * Produce: the batches enter the engine as they lie in the frame, without a copy.
+ *
+ * Judged here is what depends on the request: acks, the version, one whole batch per partition, the
+ * same partition twice. Everything about the batch itself, its checksum included, is the engine's.
+ */
+import {
+  type Acks,
+  type AppendEntry,
+  type AppendResult,
+  attributesOf,
+  BATCH_HEADER_BYTES,
+  BATCH_MAGIC,
+  batchBytesOf,
+  compressionOf,
+  LogError,
+  magicOf,
+} from '@millrace/log'
+import {
+  type Decoded,
+  type ProducePartitionResponse,
+  type ProduceRequest,
+  type ProduceResponse,
+  type ProduceTopicResponse,
+  produce,
+} from '@millrace/protocol'
+import { messageOf, partitionCodeOf } from './error-mapping.ts'
+import type { Handler } from './handler.ts'
+
+/** First version with record batches. */
+const BATCH_VERSION_MIN = 3
+/** First version whose clients know zstd. */
+const ZSTD_VERSION_MIN = 7
+const ZSTD = 4
+
+type Request = Decoded<ProduceRequest>
+
+/** The handler of Produce. */
+export const produceHandler: Handler<ProduceRequest, ProduceResponse> = {
+  api: produce,
+
+  isSilent: request => request.acks === 0,
+
+  handle: (request, call, node) => {
+    const acks = acksOf(request.acks)
+    if (request.transactionalId !== null) {
+      throw new LogError('INVALID_TXN_STATE', 'transactions are not served by this node')
+    }
+    const refusals = judge(request, call.version)
+    const entries: AppendEntry[] = []
+    let index = 0
+    for (const { name: topic, partitionData } of request.topicData) {
+      for (const { index: partition, records } of partitionData) {
+        const refused = refusals?.[index] !== undefined
+        if (!refused && records !== null) entries.push({ topic, partition, batch: records })
+        index += 1
+      }
+    }
+    if (entries.length === 0) return answer(request, [], refusals)
+    return node.engine
+      .append(entries, { acks, timeoutMs: request.timeoutMs })
+      .then(results => answer(request, results, refusals))
+  },
+
+  failure: (request, { partitionCode: errorCode, message: errorMessage }) => ({
+    responses: request.topicData.map(({ name, partitionData }) => ({
+      name,
+      partitionResponses: partitionData.map(({ index }) => ({
+        index,
+        errorCode,
+        baseOffset: -1,
+        errorMessage,
+      })),
+    })),
+  }),
+}
+
+function acksOf(acks: number): Acks {
+  if (acks === -1) return 'all'
+  if (acks === 1 || acks === 0) return acks
+  throw new LogError('INVALID_REQUIRED_ACKS', `${acks}`)
+}
+
+/** Refusals by the position of the partition in the request; undefined when there are none. */
+function judge(request: Request, version: number): (LogError | undefined)[] | undefined {
+  let refusals: (LogError | undefined)[] | undefined
+  const refuse = (index: number, error: LogError): void => {
+    refusals ??= []
+    refusals[index] = error
+  }
+  const seen = mayRepeat(request) ? new Set<string>() : undefined
+  let index = 0
+  for (const { name, partitionData } of request.topicData) {
+    for (const { index: partition, records } of partitionData) {
+      const error = batchProblem(records, version)
+      if (error !== undefined) refuse(index, error)
+      if (seen !== undefined) {
+        // A name has no slash.
+        const key = `${name}/${partition}`
+        if (seen.has(key)) {
+          refuse(index, new LogError('INVALID_REQUEST', `partition ${partition} occurs twice`))
+        }
+        seen.add(key)
+      }
+      index += 1
+    }
+  }
+  return refusals
+}
+
+/** Whether a partition might occur twice: cheap, and false for what clients send. */
+function mayRepeat({ topicData }: Request): boolean {
+  const names = topicData.length > 1 ? new Set<string>() : undefined
+  for (const { name, partitionData } of topicData) {
+    if (names?.has(name) === true) return true
+    names?.add(name)
+    let before = -1
+    for (const { index } of partitionData) {
+      if (index <= before) return true
+      before = index
+    }
+  }
+  return false
+}
+
+function batchProblem(records: Buffer | null, version: number): LogError | undefined {
+  if (version < BATCH_VERSION_MIN) {
+    return new LogError('UNSUPPORTED_VERSION', `Produce version ${version} has no record batches`)
+  }
+  if (records === null || records.length === 0) {
+    return new LogError('INVALID_RECORD', 'no record batch')
+  }
+  if (records.length < BATCH_HEADER_BYTES) {
+    return new LogError('CORRUPT_MESSAGE', `${records.length} bytes are no record batch`)
+  }
+  const magic = magicOf(records)
+  if (magic !== BATCH_MAGIC) return new LogError('INVALID_RECORD', `record batch version ${magic}`)
+  const bytes = batchBytesOf(records)
+  if (bytes < BATCH_HEADER_BYTES || bytes > records.length) {
+    return new LogError('CORRUPT_MESSAGE', `a batch of ${bytes} bytes in ${records.length}`)
+  }
+  if (bytes < records.length) return new LogError('INVALID_RECORD', 'more than one record batch')
+  if (version < ZSTD_VERSION_MIN && compressionOf(attributesOf(records)) === ZSTD) {
+    return new LogError('UNSUPPORTED_COMPRESSION_TYPE', `zstd in Produce version ${version}`)
+  }
+  return undefined
+}
+
+function answer(
+  request: Request,
+  results: readonly AppendResult[],
+  refusals: readonly (LogError | undefined)[] | undefined,
+): ProduceResponse {
+  const silent = request.acks === 0
+  const responses: ProduceTopicResponse[] = []
+  let asked = 0
+  let appended = 0
+  for (const { name, partitionData } of request.topicData) {
+    const partitionResponses: ProducePartitionResponse[] = []
+    for (const { index } of partitionData) {
+      const refusal = refusals?.[asked]
+      asked += 1
+      const result = refusal === undefined ? results[appended++] : { ...NOTHING, error: refusal }
+      if (result === undefined) throw new Error('the log answered fewer batches than it was given')
+      const { error } = result
+      // Nobody hears of it otherwise: the connection ends.
+      if (silent && error !== undefined) throw error
+      partitionResponses.push({
+        index,
+        errorCode: partitionCodeOf(error),
+        baseOffset: result.baseOffset,
+        logAppendTimeMs: result.logAppendTime,
+        logStartOffset: result.logStartOffset,
+        errorMessage: messageOf(error),
+      })
+    }
+    responses.push({ name, partitionResponses })
+  }
+  return { responses }
+}
+
+const NOTHING = { baseOffset: -1, logAppendTime: -1, logStartOffset: -1 } as const

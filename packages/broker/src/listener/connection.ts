@@ -1,0 +1,443 @@
+/**
+ * One connection: bytes in, requests, answers in the order of the requests, bytes out.
+ *
+ *   socket ─► frame assembler ─► handler ─► exchange (waits for its turn) ─► answer writer ─► socket
+ *
+ * Requests start as they are parsed, many at a time; only answers are ordered. The socket is not
+ * read while the connection has `connections.in.flight.max` requests unanswered, or the node's
+ * bytes in flight are used up. There are no timers here: the listener calls `sweep` now and then.
+ */
+import type { Socket } from 'node:net'
+import { LogError } from '@millrace/log'
+import {
+  type AnyApi,
+  decodeRequest,
+  decodeRequestHeader,
+  encodeResponseFrame,
+  type Frame,
+  FrameAssembler,
+  ProtocolError,
+  type RequestHeader,
+} from '@millrace/protocol'
+import { unsupportedVersionFrame } from '../handlers/api-versions.ts'
+import { failureOf } from '../handlers/error-mapping.ts'
+import type { AnyHandler, Endpoint, HandlerNode } from '../handlers/handler.ts'
+import { AnswerWriter, type Piece, type WriterNode, type WriterOwner } from './answer-writer.ts'
+import type { BytesInFlight, Waiter } from './bytes-in-flight.ts'
+import { ConnectionWatch } from './connection-watch.ts'
+import type { Counters } from './counters.ts'
+import { Exchange, type ExchangePeer } from './exchange.ts'
+import type { Logger } from './logger.ts'
+
+/** What all connections of a listener share. */
+export type ConnectionNode = HandlerNode &
+  WriterNode & {
+    readonly handlers: ReadonlyMap<number, AnyHandler>
+    readonly apis: ReadonlyMap<number, AnyApi>
+    readonly logger: Logger
+    readonly counters: Counters
+    readonly bytes: BytesInFlight
+    readonly advertise: Endpoint | undefined
+    /** Has the connection flushed at the end of what runs now, with all others in one go. */
+    flushSoon(connection: Connection): void
+    /** Called once when the connection is over. */
+    closed(connection: Connection): void
+  }
+
+const API_VERSIONS_KEY = 18
+const SIZE_BYTES = 4
+
+/** A connection from its acceptance to its end. */
+export class Connection implements Waiter, WriterOwner, ExchangePeer {
+  /** The peer's address as the socket has it. */
+  readonly remoteAddress: string
+  readonly clientHost: string
+  readonly endpoint: Endpoint
+  readonly #peer: string
+  readonly #socket: Socket
+  readonly #node: ConnectionNode
+  readonly #assembler: FrameAssembler
+  readonly #writer: AnswerWriter
+  readonly #watch: ConnectionWatch
+  #head: Exchange | undefined
+  #tail: Exchange | undefined
+  #inFlight = 0
+  #receivedBytes = 0
+  #reading = true
+  #advancing = false
+  /** No further request is started; the connection ends when all answers are out. */
+  #draining = false
+  /** The peer sends nothing more; what has arrived is still answered. */
+  #peerEnded = false
+  #over = false
+  #abort: AbortController | undefined
+  #requestsSeen = 0
+  /** Whether it waits for its turn to be flushed; kept by the listener. */
+  flushIsDue = false
+
+  constructor(socket: Socket, node: ConnectionNode, nowMs: number) {
+    this.#socket = socket
+    this.#node = node
+    this.#watch = new ConnectionWatch(nowMs)
+    this.remoteAddress = socket.remoteAddress ?? ''
+    const address = plainAddress(this.remoteAddress)
+    this.#peer = `${address}:${socket.remotePort ?? 0}`
+    this.clientHost = `/${address}`
+    this.endpoint = node.advertise ?? {
+      host: plainAddress(socket.localAddress ?? ''),
+      port: socket.localPort ?? 0,
+    }
+    this.#assembler = new FrameAssembler(node.settings['socket.request.max.bytes'])
+    this.#writer = new AnswerWriter(socket, node, this)
+    socket.setNoDelay(true)
+    socket.on('data', chunk => this.#receive(chunk))
+    socket.on('end', () => {
+      this.#peerEnded = true
+      if (this.#reading) this.#endOfRequests()
+    })
+    // An error is always followed by 'close'; a peer that went away is nothing to report.
+    socket.on('error', () => undefined)
+    socket.on('close', () => this.#finish())
+  }
+
+  /** Aborted when the connection is over or the listener stops. */
+  get gone(): AbortSignal {
+    this.#abort ??= new AbortController()
+    if (this.#over || this.#draining) this.#abort.abort()
+    return this.#abort.signal
+  }
+
+  #receive(chunk: Buffer): void {
+    this.#node.counters.bytesReceived += chunk.length
+    // What comes after the last request that is going to be answered is not kept.
+    if (this.#draining || this.#over) return
+    this.#receivedBytes += chunk.length
+    this.#node.bytes.receive(chunk.length)
+    this.#assembler.push(chunk)
+    this.#advance()
+  }
+
+  proceed(): void {
+    this.#advance()
+  }
+
+  hasRoom(): void {
+    if (this.#head?.pieces !== undefined) this.flush()
+    else if (this.#draining) this.#endIfAnswered()
+  }
+
+  cannotRead(cause: unknown): void {
+    this.#node.logger.error(
+      { peer: this.#peer, error: cause instanceof Error ? cause.stack : String(cause) },
+      'connection closed: the records of an answer cannot be read',
+    )
+    this.#destroy()
+  }
+
+  /** Starts what has arrived and may start; then reads on, or not. */
+  #advance(): void {
+    if (this.#advancing || this.#over || this.#draining) return
+    this.#advancing = true
+    let starved = false
+    try {
+      while (this.#inFlight < this.#node.settings['connections.in.flight.max']) {
+        if (!this.#node.bytes.mayStart(this)) break
+        const payload = this.#assembler.next()
+        if (payload === undefined) {
+          starved = true
+          break
+        }
+        this.#watch.frameDone()
+        this.#start(payload)
+        if (this.#over || this.#draining) return
+      }
+    } catch (error) {
+      this.#refuse(error)
+      return
+    } finally {
+      this.#advancing = false
+    }
+    if (starved && this.#peerEnded) {
+      this.#endOfRequests()
+      return
+    }
+    const read = starved && this.#node.bytes.mayRead(this, this.#assembler.midFrame)
+    if (read === this.#reading) return
+    this.#reading = read
+    if (read) this.#socket.resume()
+    else this.#socket.pause()
+  }
+
+  #start(payload: Buffer): void {
+    const { counters, handlers, apis, bytes } = this.#node
+    const requestBytes = payload.length + SIZE_BYTES
+    this.#receivedBytes -= requestBytes
+    bytes.start(requestBytes, this)
+    this.#requestsSeen += 1
+    let exchange: Exchange | undefined
+    try {
+      const header = decodeRequestHeader(payload, apis)
+      const handler = handlers.get(header.apiKey)
+      if (handler === undefined || !header.supported) {
+        this.#startUnsupported(header, handler, requestBytes)
+        return
+      }
+      const request = decodeRequest(handler.api, header.apiVersion, payload, header.bodyAt)
+      counters.requests[header.apiKey] = (counters.requests[header.apiKey] ?? 0) + 1
+      exchange = new Exchange(handler, header, requestBytes, this)
+      const silent = handler.isSilent?.(request) === true
+      this.#inFlight += 1
+      if (!silent) this.#enqueue(exchange)
+      this.#handle(exchange, request, silent)
+    } catch (error) {
+      if (exchange === undefined) bytes.release(requestBytes)
+      throw error
+    }
+  }
+
+  #enqueue(exchange: Exchange): void {
+    if (this.#tail === undefined) this.#head = exchange
+    else this.#tail.next = exchange
+    this.#tail = exchange
+  }
+
+  #startUnsupported(
+    header: RequestHeader,
+    handler: AnyHandler | undefined,
+    requestBytes: number,
+  ): void {
+    if (handler === undefined || header.apiKey !== API_VERSIONS_KEY) {
+      throw new ProtocolError(
+        handler === undefined ? 'UNKNOWN_API' : 'UNSUPPORTED_VERSION',
+        `API ${header.apiKey} version ${header.apiVersion}`,
+      )
+    }
+    // A client asks with its newest version and learns from this answer which one to use (KIP-511).
+    const exchange = new Exchange(handler, header, requestBytes, this)
+    this.#inFlight += 1
+    this.#enqueue(exchange)
+    this.#answer(exchange, unsupportedVersionFrame(header.correlationId))
+    this.#node.bytes.release(requestBytes)
+  }
+
+  #handle(exchange: Exchange, request: object, silent: boolean): void {
+    let response: object | Promise<object>
+    try {
+      response = exchange.handler.handle(request, exchange, this.#node)
+    } catch (error) {
+      this.#fail(exchange, request, silent, error)
+      return
+    }
+    if (response instanceof Promise) {
+      response.then(
+        settled => this.#settle(exchange, request, silent, settled),
+        error => this.#fail(exchange, request, silent, error),
+      )
+    } else this.#settle(exchange, request, silent, response)
+  }
+
+  #settle(exchange: Exchange, request: object, silent: boolean, response: object): void {
+    const { handler, version, correlationId } = exchange
+    if (this.#over || silent) {
+      handler.discard?.(response)
+      this.#inFlight -= 1
+      this.#node.bytes.release(exchange.requestBytes)
+      if (!this.#over) this.#node.flushSoon(this)
+      return
+    }
+    let frame: Frame
+    try {
+      frame = encodeResponseFrame(handler.api, version, correlationId, response)
+    } catch (error) {
+      handler.discard?.(response)
+      this.#fail(exchange, request, silent, error)
+      return
+    }
+    this.#answer(exchange, frame)
+    this.#node.bytes.release(exchange.requestBytes)
+  }
+
+  #fail(exchange: Exchange, request: object, silent: boolean, thrown: unknown): void {
+    const { handler, version, correlationId } = exchange
+    this.#node.counters.requestsFailed += 1
+    if (!(thrown instanceof LogError)) this.#report(exchange, thrown)
+    this.#node.bytes.release(exchange.requestBytes)
+    if (this.#over) {
+      this.#inFlight -= 1
+      return
+    }
+    if (silent) {
+      this.#inFlight -= 1
+      this.#closeForCause(handler.api.name, thrown instanceof Error ? thrown.message : 'failed')
+      return
+    }
+    try {
+      const response = handler.failure(request, failureOf(thrown), exchange)
+      this.#answer(exchange, encodeResponseFrame(handler.api, version, correlationId, response))
+    } catch (error) {
+      this.#report(exchange, error)
+      this.#closeForCause(handler.api.name, 'no answer could be made')
+    }
+  }
+
+  #report(exchange: Exchange, error: unknown): void {
+    this.#node.logger.error(
+      {
+        peer: this.#peer,
+        api: exchange.handler.api.name,
+        version: exchange.version,
+        client: exchange.clientId,
+        error: error instanceof Error ? error.stack : String(error),
+      },
+      'a request failed in an unexpected way',
+    )
+  }
+
+  #answer(exchange: Exchange, frame: Frame): void {
+    let charged = 0
+    // Whatever is not a buffer was put there by a handler, as a slice.
+    const pieces = frame.pieces as readonly Piece[]
+    for (const piece of pieces) if (Buffer.isBuffer(piece)) charged += piece.length
+    exchange.pieces = pieces
+    exchange.answerBytes = frame.byteLength
+    exchange.chargedBytes = charged
+    this.#node.bytes.charge(charged)
+    if (exchange === this.#head) this.#node.flushSoon(this)
+  }
+
+  /** Gives the writer the answers whose turn it is, and starts what waited for that. */
+  flush(): void {
+    if (this.#over) return
+    const max = this.#node.settings['connections.unsent.max.bytes']
+    let head = this.#head
+    while (head?.pieces !== undefined && this.#writer.pendingBytes < max) {
+      this.#writer.add(head.pieces, head.answerBytes)
+      this.#node.counters.bytesSent += head.answerBytes
+      this.#inFlight -= 1
+      head = head.next
+    }
+    this.#head = head
+    if (head === undefined) this.#tail = undefined
+    this.#writer.pump()
+    if (this.#over) return
+    if (this.#draining) this.#endIfAnswered()
+    else if (!this.#reading) this.#advance()
+  }
+
+  /** Ends the connection once everything in flight is answered. Waiting reads are cut short. */
+  drain(): void {
+    if (this.#draining || this.#over) return
+    this.#draining = true
+    this.#node.bytes.forget(this)
+    this.#dropReceived()
+    // Not read any more, but an end or a reset of the peer is still to be noticed.
+    this.#socket.resume()
+    this.#abort?.abort()
+    this.#endIfAnswered()
+  }
+
+  #endIfAnswered(): void {
+    if (this.#inFlight > 0 || this.#head !== undefined || this.#writer.pendingBytes > 0) return
+    // Everything is with the kernel: whether the peer ends its side, too, need not be waited for.
+    this.#socket.destroySoon()
+  }
+
+  /** Looks after what takes too long. `nowMs` is monotonic. */
+  sweep(nowMs: number): void {
+    if (this.#over) return
+    const { takenBytes, pendingBytes } = this.#writer
+    const sight = {
+      requestsSeen: this.#requestsSeen,
+      takenBytes,
+      pendingBytes,
+      inFlight: this.#inFlight,
+      readingFrame: this.#reading && !this.#draining && this.#assembler.midFrame,
+    }
+    switch (this.#watch.look(sight, this.#node.settings, nowMs)) {
+      case 'stalled':
+        this.#closeForCause(undefined, 'the peer does not take its answers')
+        return
+      case 'frame':
+        this.#closeForCause(undefined, 'a request was begun and not finished')
+        return
+      case 'idle':
+        this.#node.logger.info({ peer: this.#peer }, 'connection closed: idle')
+        this.#destroy()
+        return
+      case undefined:
+    }
+  }
+
+  /** The peer sends nothing more: what it has asked is still answered, half a request is told. */
+  #endOfRequests(): void {
+    if (this.#assembler.midFrame && !this.#draining) {
+      this.#node.counters.requestsMalformed += 1
+      this.#node.counters.connectionsClosedForCause += 1
+      const reason = 'TRUNCATED: the peer ended in the middle of a request'
+      this.#node.logger.warn({ peer: this.#peer, reason }, 'connection closed')
+    }
+    this.drain()
+  }
+
+  /** Ends it now, for a reason that goes to the log. */
+  #closeForCause(api: string | undefined, reason: string): void {
+    this.#node.counters.connectionsClosedForCause += 1
+    this.#node.logger.warn(
+      { peer: this.#peer, ...(api === undefined ? {} : { api }), reason },
+      'connection closed',
+    )
+    this.#destroy()
+  }
+
+  #refuse(error: unknown): void {
+    this.#node.counters.requestsMalformed += 1
+    if (error instanceof ProtocolError) {
+      this.#closeForCause(undefined, `${error.code}: ${error.message}`)
+      return
+    }
+    this.#node.logger.error(
+      { peer: this.#peer, error: error instanceof Error ? error.stack : String(error) },
+      'connection closed: a request could not be started',
+    )
+    this.#destroy()
+  }
+
+  /** Ends it at once, answers in flight included. */
+  destroy(): void {
+    this.#destroy()
+  }
+
+  #destroy(): void {
+    this.#finish()
+    this.#socket.destroy()
+  }
+
+  #dropReceived(): void {
+    const bytes = this.#receivedBytes
+    this.#receivedBytes = 0
+    if (bytes > 0) this.#node.bytes.drop(bytes)
+  }
+
+  #finish(): void {
+    if (this.#over) return
+    this.#over = true
+    this.#node.bytes.forget(this)
+    this.#dropReceived()
+    this.#writer.close()
+    for (let exchange = this.#head; exchange !== undefined; exchange = exchange.next) {
+      if (exchange.pieces === undefined) continue
+      this.#inFlight -= 1
+      this.#node.bytes.release(exchange.chargedBytes)
+      for (const piece of exchange.pieces) if (!Buffer.isBuffer(piece)) piece.release()
+    }
+    this.#head = undefined
+    this.#tail = undefined
+    this.#abort?.abort()
+    this.#node.closed(this)
+  }
+}
+
+/** An IPv4 address that came over an IPv6 socket, as IPv4. */
+function plainAddress(address: string): string {
+  return address.startsWith('::ffff:') ? address.slice('::ffff:'.length) : address
+}

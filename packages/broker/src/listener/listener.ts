@@ -1,0 +1,242 @@
+/**
+ * The listener: accepts connections within the limits, looks after them, and ends them.
+ *
+ * Shared by its connections: the bytes in flight, the chunks for answers, one coarse timer that
+ * looks for what takes too long, and one flush at the end of each round of completions, so that
+ * requests that became durable together are answered with one write a connection.
+ */
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import type { Engine, Outside, Timer } from '@millrace/engine'
+import { APIS } from '@millrace/protocol'
+import type { Endpoint } from '../handlers/handler.ts'
+import { HANDLERS } from '../handlers/handlers.ts'
+import type { BrokerSettings } from '../settings.ts'
+import { BytesInFlight } from './bytes-in-flight.ts'
+import { ChunkPool } from './chunk-pool.ts'
+import { Connection, type ConnectionNode } from './connection.ts'
+import { Counters } from './counters.ts'
+import { LimitedLogger } from './limited-logger.ts'
+import type { Logger } from './logger.ts'
+
+/** What a listener is started with. */
+export type ListenerOptions = {
+  readonly engine: Engine
+  /** Address to bind. */
+  readonly host: string
+  /** Port to bind; 0 takes a free one. */
+  readonly port: number
+  /** What clients are told to connect to; absent: the address at which they arrived. */
+  readonly advertise?: Endpoint
+  readonly settings: BrokerSettings
+  readonly outside: Outside
+  readonly logger: Logger
+}
+
+/** A running listener. */
+export interface Listener {
+  /** Where it listens. */
+  readonly address: Endpoint
+  /** Open connections. */
+  readonly connections: number
+  /** Counters since the start and gauges of now. */
+  metrics(): Readonly<Record<string, number>>
+  /**
+   * Takes no further connection or request, ends waiting reads, sends the answers in flight, and
+   * closes; what is not answered after `drainMs` is cut off.
+   */
+  close(options: { readonly drainMs: number }): Promise<void>
+}
+
+const SWEEP_MS = 1_000
+const BACKLOG = 511
+
+/** Binds and starts. Throws RangeError on limits that contradict each other, or the bind's error. */
+export async function startListener(options: ListenerOptions): Promise<Listener> {
+  const { settings } = options
+  if (settings['socket.request.max.bytes'] > settings['queued.max.request.bytes']) {
+    throw new RangeError(
+      'socket.request.max.bytes must not be larger than queued.max.request.bytes',
+    )
+  }
+  const listener = new SocketListener(options)
+  await listener.listen(options.host, options.port)
+  return listener
+}
+
+class SocketListener implements Listener {
+  readonly #server: Server
+  readonly #options: ListenerOptions
+  readonly #node: ConnectionNode
+  readonly #logger: LimitedLogger
+  readonly #counters = new Counters()
+  readonly #bytes: BytesInFlight
+  readonly #chunks: ChunkPool
+  readonly #connections = new Set<Connection>()
+  readonly #perAddress = new Map<string, number>()
+  #toFlush: Connection[] = []
+  #sweepTimer: Timer | undefined
+  #closing = false
+  #allClosed: (() => void) | undefined
+
+  constructor(options: ListenerOptions) {
+    const { engine, settings, outside, advertise } = options
+    const logger = new LimitedLogger(options.logger)
+    this.#logger = logger
+    const soon = outside.timers.soon
+    this.#options = options
+    this.#bytes = new BytesInFlight(settings['queued.max.request.bytes'], soon)
+    this.#chunks = new ChunkPool(settings['chunks.max.bytes'])
+    this.#node = {
+      engine,
+      settings,
+      outside,
+      logger,
+      advertise,
+      handlers: HANDLERS,
+      apis: APIS,
+      counters: this.#counters,
+      bytes: this.#bytes,
+      chunks: this.#chunks,
+      unsentBytesMax: settings['connections.unsent.max.bytes'],
+      soon,
+      flushSoon: connection => this.#flushSoon(connection),
+      closed: connection => this.#closed(connection),
+    }
+    // A peer that has sent all its requests may end its side and still wait for the answers.
+    this.#server = createServer({ allowHalfOpen: true, keepAlive: true }, socket =>
+      this.#accept(socket),
+    )
+  }
+
+  listen(host: string, port: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject)
+      this.#server.listen({ host, port, backlog: BACKLOG }, () => {
+        this.#server.off('error', reject)
+        this.#server.on('error', error => {
+          this.#logger.error({ error: error.stack }, 'the listener failed')
+        })
+        this.#sweepLater()
+        resolve()
+      })
+    })
+  }
+
+  get address(): Endpoint {
+    const { address, port } = this.#server.address() as AddressInfo
+    return { host: address, port }
+  }
+
+  get connections(): number {
+    return this.#connections.size
+  }
+
+  metrics(): Readonly<Record<string, number>> {
+    const counters = this.#counters
+    const metrics: Record<string, number> = {
+      connections_open: this.#connections.size,
+      connections_accepted_total: counters.connectionsAccepted,
+      connections_refused_total: counters.connectionsRefused,
+      connections_closed_for_cause_total: counters.connectionsClosedForCause,
+      requests_malformed_total: counters.requestsMalformed,
+      requests_failed_total: counters.requestsFailed,
+      bytes_received_total: counters.bytesReceived,
+      bytes_sent_total: counters.bytesSent,
+      bytes_in_flight: this.#bytes.total,
+      connections_waiting_for_memory: this.#bytes.waiting,
+      chunk_bytes_used: this.#chunks.used,
+      chunk_bytes_free: this.#chunks.free,
+    }
+    for (const [key, { name }] of APIS) {
+      const count = counters.requests[key]
+      if (count !== undefined) metrics[`requests_${name}_total`] = count
+    }
+    return metrics
+  }
+
+  #accept(socket: Socket): void {
+    const { settings, outside } = this.#options
+    const address = socket.remoteAddress ?? ''
+    const ofAddress = this.#perAddress.get(address) ?? 0
+    if (this.#closing || this.#connections.size >= settings['connections.max']) {
+      this.#refuse(socket, 'connections.max')
+      return
+    }
+    if (ofAddress >= settings['connections.max.per.ip']) {
+      this.#refuse(socket, 'connections.max.per.ip')
+      return
+    }
+    this.#counters.connectionsAccepted += 1
+    this.#perAddress.set(address, ofAddress + 1)
+    const connection = new Connection(socket, this.#node, outside.clock.monotonic())
+    this.#connections.add(connection)
+  }
+
+  #refuse(socket: Socket, limit: string): void {
+    this.#counters.connectionsRefused += 1
+    if (!this.#closing) {
+      this.#logger.warn(
+        { peer: socket.remoteAddress, limit, open: this.#connections.size },
+        'connection refused: the limit is reached',
+      )
+    }
+    socket.on('error', () => undefined)
+    socket.destroy()
+  }
+
+  #closed(connection: Connection): void {
+    if (!this.#connections.delete(connection)) return
+    const address = connection.remoteAddress
+    const left = (this.#perAddress.get(address) ?? 1) - 1
+    if (left === 0) this.#perAddress.delete(address)
+    else this.#perAddress.set(address, left)
+    if (this.#connections.size === 0) this.#allClosed?.()
+  }
+
+  #flushSoon(connection: Connection): void {
+    if (connection.flushIsDue) return
+    connection.flushIsDue = true
+    if (this.#toFlush.push(connection) > 1) return
+    // After all completions of this round, before the event loop goes on.
+    process.nextTick(() => this.#flush())
+  }
+
+  #flush(): void {
+    const connections = this.#toFlush
+    this.#toFlush = []
+    for (const connection of connections) {
+      connection.flushIsDue = false
+      connection.flush()
+    }
+  }
+
+  #sweepLater(): void {
+    this.#sweepTimer = this.#options.outside.timers.after(SWEEP_MS, () => {
+      this.#logger.sweep()
+      this.#chunks.trim()
+      const nowMs = this.#options.outside.clock.monotonic()
+      for (const connection of this.#connections) connection.sweep(nowMs)
+      if (!this.#closing) this.#sweepLater()
+    })
+  }
+
+  async close({ drainMs }: { readonly drainMs: number }): Promise<void> {
+    this.#closing = true
+    this.#sweepTimer?.cancel()
+    const closed = new Promise<void>(resolve => this.#server.close(() => resolve()))
+    const drained = new Promise<void>(resolve => {
+      this.#allClosed = resolve
+    })
+    for (const connection of this.#connections) connection.drain()
+    if (this.#connections.size > 0) {
+      let timer: Timer | undefined
+      const late = new Promise<void>(resolve => {
+        timer = this.#options.outside.timers.after(drainMs, resolve)
+      })
+      await Promise.race([drained, late])
+      timer?.cancel()
+    }
+    for (const connection of [...this.#connections]) connection.destroy()
+    await closed
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * What the listener may use, by name. The composition root merges this table into configuration
+ * keys, environment names and help; names follow Apache Kafka where it has the same limit.
+ */
+import type { Setting, SettingValues } from '@millrace/log'
+
+type IntegerSetting = Extract<Setting, { type: 'integer' }>
+type BooleanSetting = Extract<Setting, { type: 'boolean' }>
+
+const KIB = 1024
+const MIB = 1024 * KIB
+const SECOND = 1000
+const MINUTE = 60 * SECOND
+
+const integer = (fallback: number, min: number, max: number, doc: string): IntegerSetting => ({
+  type: 'integer',
+  default: fallback,
+  min,
+  max,
+  doc,
+})
+
+/** All settings of the listener. */
+export const BROKER_SETTINGS: {
+  readonly 'auto.create.topics.enable': BooleanSetting
+  readonly 'chunks.max.bytes': IntegerSetting
+  readonly 'connections.frame.max.ms': IntegerSetting
+  readonly 'connections.in.flight.max': IntegerSetting
+  readonly 'connections.max': IntegerSetting
+  readonly 'connections.max.idle.ms': IntegerSetting
+  readonly 'connections.max.per.ip': IntegerSetting
+  readonly 'connections.stalled.max.ms': IntegerSetting
+  readonly 'connections.unsent.max.bytes': IntegerSetting
+  readonly 'queued.max.request.bytes': IntegerSetting
+  readonly 'socket.request.max.bytes': IntegerSetting
+} = {
+  'auto.create.topics.enable': {
+    type: 'boolean',
+    default: true,
+    doc: 'Whether asking for an unknown topic creates it.',
+  },
+  'chunks.max.bytes': integer(
+    32 * MIB,
+    MIB,
+    4 * 1024 * MIB,
+    'Memory for streaming answers, over all connections. When used up, each connection goes on with 64 KiB of its own.',
+  ),
+  'connections.frame.max.ms': integer(
+    30 * SECOND,
+    SECOND,
+    60 * MINUTE,
+    'A connection whose request, once begun, is not whole after this long while it is being read is closed.',
+  ),
+  'connections.in.flight.max': integer(
+    128,
+    1,
+    10_000,
+    'Requests of one connection that are not answered yet. At the limit its socket is not read.',
+  ),
+  'connections.max': integer(2_000, 1, 100_000, 'Open connections. One more is closed at once.'),
+  'connections.max.idle.ms': integer(
+    10 * MINUTE,
+    SECOND,
+    24 * 60 * MINUTE,
+    'A connection without a request for this long, and none in flight, is closed.',
+  ),
+  'connections.max.per.ip': integer(
+    2_000,
+    1,
+    100_000,
+    'Open connections from one address. One more is closed at once.',
+  ),
+  'connections.stalled.max.ms': integer(
+    60 * SECOND,
+    SECOND,
+    60 * MINUTE,
+    'A connection that takes no byte of a waiting answer for this long is closed.',
+  ),
+  'connections.unsent.max.bytes': integer(
+    4 * MIB,
+    64 * KIB,
+    64 * MIB,
+    'Bytes of answers handed to the socket of one connection and not taken by its peer.',
+  ),
+  'queued.max.request.bytes': integer(
+    64 * MIB,
+    64 * KIB,
+    64 * 1024 * MIB,
+    'Bytes of requests and answers in memory over all connections. Above it sockets are not read until some are done.',
+  ),
+  'socket.request.max.bytes': integer(
+    32 * MIB,
+    64 * KIB,
+    1024 * MIB,
+    'Largest request. A connection that announces a larger one is closed. At most queued.max.request.bytes.',
+  ),
+}
+
+/** The values of {@link BROKER_SETTINGS}. */
+export type BrokerSettings = SettingValues<typeof BROKER_SETTINGS>

@@ -1,0 +1,448 @@
+/**
+ * One partition: its segments, its ends, and who waits for more.
+ *
+ *     log start ......... high watermark ......... next offset
+ *       first readable      first not durable        taken by the next append
+ *
+ * Offsets are given out when a batch enters the open commit group; the batch reaches the segment,
+ * and the high watermark passes it, when the group is complete. Damage quarantines the partition: no
+ * appends, no reads past it, until an operator decides; a failed sync of a segment fences it.
+ */
+import { baseOffsetOf, LogError, lastOffsetOf, type Offset, type Timestamp } from '@millrace/log'
+import type { Disk } from '../disk/disk.ts'
+import { DamageError } from '../segments/damage.ts'
+import type { FileCache } from '../segments/file-cache.ts'
+import { isSparse, Segment, type SegmentRecord } from '../segments/segment.ts'
+import { ProducerLedger, type ProducerRecord } from './producer-ledger.ts'
+import { type ReplacedSegment, SegmentList } from './segment-list.ts'
+import type { TopicConfig } from './topic-config.ts'
+
+/** Folder of all partitions' folders. */
+export const PARTITIONS_FOLDER = 'partitions'
+
+/** Folder of a partition. */
+export const partitionFolder = (id: number): string => `${PARTITIONS_FOLDER}/${id}`
+
+/** A leader epoch and the offset with which it began. */
+export type EpochStart = readonly [epoch: number, startOffset: Offset]
+
+/** What a checkpoint keeps of a partition. */
+export type PartitionRecord = {
+  readonly id: number
+  readonly nextOffset: Offset
+  readonly epochs: readonly EpochStart[]
+  readonly segments: readonly SegmentRecord[]
+  readonly producers: readonly ProducerRecord[]
+  /** Absent where compaction has never been here. */
+  readonly cleaning?: CleaningState
+}
+
+/** What compaction remembers of a partition. */
+export type CleaningState = {
+  /** Below it no two records have the same key, unless a tombstone is one of them. */
+  readonly cleanedTo: Offset
+  /** When the first of the remaining tombstones may go, ms since the epoch; null without one. */
+  readonly tombstonesUntil: Timestamp | null
+}
+
+const NEVER_CLEANED: CleaningState = { cleanedTo: 0, tombstonesUntil: null }
+
+/** Why a partition takes no appends. */
+export type PartitionTrouble = {
+  readonly state: 'quarantined' | 'fenced'
+  readonly reason: string
+}
+
+/** Somebody who waits for records. */
+export interface PartitionWaiter {
+  /** Something about the partition has changed: look again. */
+  wake(): void
+}
+
+/** What a partition is made with. */
+export type PartitionParts = {
+  readonly id: number
+  readonly topic: string
+  readonly partition: number
+  readonly disk: Disk
+  readonly cache: FileCache
+  readonly producersMax: number
+  readonly config: () => TopicConfig
+}
+
+/** A record as offset queries answer it. */
+export type RecordPlace = { readonly offset: Offset; readonly timestamp: Timestamp }
+
+/** A run of whole batches in one segment. */
+export type LocatedRange = {
+  readonly segment: Segment
+  readonly position: number
+  readonly bytes: number
+}
+
+/** A partition's log. */
+export class PartitionLog {
+  readonly id: number
+  readonly topic: string
+  readonly partition: number
+  readonly folder: string
+  readonly producers: ProducerLedger
+  readonly waiters: Set<PartitionWaiter> = new Set()
+  readonly #parts: PartitionParts
+  readonly #segments = new SegmentList()
+  #epochs: EpochStart[] = [[0, 0]]
+  #logStart: Offset = 0
+  #nextOffset: Offset = 0
+  #highWatermark: Offset = 0
+  #trouble: PartitionTrouble | undefined
+  /** Batches that are durable in the journal but for which the disk had no room yet. */
+  #unwritten: Buffer[] = []
+  /** The last group with an entry of this partition. */
+  lastGroup = 0
+  /** Its topic's deletion has been decided, but may not be durable yet: the log goes on. */
+  deleted = false
+  /** The deletion is durable: there are no files any more. */
+  removed = false
+  /** Whether its folder holds names that no sync has covered. */
+  namesDirty = false
+  cleaning: CleaningState = NEVER_CLEANED
+
+  constructor(parts: PartitionParts) {
+    this.#parts = parts
+    this.id = parts.id
+    this.topic = parts.topic
+    this.partition = parts.partition
+    this.folder = partitionFolder(parts.id)
+    this.producers = new ProducerLedger(parts.producersMax)
+  }
+
+  get config(): TopicConfig {
+    return this.#parts.config()
+  }
+
+  get logStart(): Offset {
+    return this.#logStart
+  }
+
+  get nextOffset(): Offset {
+    return this.#nextOffset
+  }
+
+  get highWatermark(): Offset {
+    return this.#highWatermark
+  }
+
+  get leaderEpoch(): number {
+    return this.#epochs.at(-1)?.[0] ?? 0
+  }
+
+  get epochs(): readonly EpochStart[] {
+    return this.#epochs
+  }
+
+  get trouble(): PartitionTrouble | undefined {
+    return this.#trouble
+  }
+
+  get segments(): readonly Segment[] {
+    return this.#segments.all
+  }
+
+  /** Segments that compaction has replaced, while their files are still there. */
+  get replacedSegments(): readonly ReplacedSegment[] {
+    return this.#segments.replaced
+  }
+
+  /** Bytes of its segments. */
+  get bytes(): number {
+    return this.#segments.bytes
+  }
+
+  /** Bytes that wait in memory for room on the disk. */
+  get unwrittenBytes(): number {
+    return this.#unwritten.reduce((sum, batch) => sum + batch.length, 0)
+  }
+
+  /** Takes the offsets of a batch that enters the open group. */
+  take(recordCount: number, group: number): Offset {
+    const baseOffset = this.#nextOffset
+    this.#nextOffset += recordCount
+    this.lastGroup = group
+    return baseOffset
+  }
+
+  /**
+   * Writes batches whose group is complete and moves the high watermark. A disk without room keeps
+   * them waiting, readers included; any other failure fences the partition.
+   */
+  apply(batches: readonly Buffer[], now: number): void {
+    // What a fenced partition misses stays in the journal and goes to its rescue file.
+    if (this.removed || this.#isFenced) return
+    if (this.#unwritten.length > 0) {
+      this.#unwritten.push(...batches.map(batch => Buffer.from(batch)))
+      return
+    }
+    const written = this.#write(batches, now)
+    if (written < batches.length && !this.#isFenced) {
+      // The staging area is about to be used again: what waits needs memory of its own.
+      this.#unwritten = batches.slice(written).map(batch => Buffer.from(batch))
+    }
+    if (written > 0) this.#wake()
+  }
+
+  /** Tries again to write what the disk had no room for; true when nothing waits any more. */
+  retryUnwritten(now: number): boolean {
+    if (this.#unwritten.length === 0) return true
+    const waiting = this.#unwritten
+    this.#unwritten = []
+    const written = this.#write(waiting, now)
+    // A partition that is fenced on the way is not written to again: the journal has its batches.
+    this.#unwritten = this.#isFenced ? [] : waiting.slice(written)
+    if (written > 0) this.#wake()
+    return this.#unwritten.length === 0
+  }
+
+  /** Leaves offsets out that are lost: the next batch has `offset`. */
+  skipTo(offset: Offset): void {
+    this.#nextOffset = offset
+    this.#highWatermark = offset
+  }
+
+  /** Writes batches of recovery: like `apply`, but errors are thrown and offsets are given. */
+  restoreBatch(batch: Buffer, now: number): void {
+    this.#appendRun([batch], now)
+    this.#nextOffset = lastOffsetOf(batch) + 1
+    this.#highWatermark = this.#nextOffset
+  }
+
+  /** The batches from `offset` on; undefined at the end. Throws LogError and DamageError. */
+  locate(offset: Offset, maxBytes: number): LocatedRange | undefined {
+    if (offset >= this.#highWatermark) return undefined
+    return this.#reading(() => this.#segments.locate(offset, maxBytes))
+  }
+
+  /** The first record at or after `timestamp`, null if there is none. Throws LogError. */
+  recordAtTime(timestamp: number): RecordPlace | null {
+    return this.#reading(() => this.#segments.recordAtTime(timestamp, this.#logStart))
+  }
+
+  /** The first record that has the largest timestamp, null if there is none. Throws LogError. */
+  recordOfMaxTimestamp(): RecordPlace | null {
+    return this.#reading(() => this.#segments.recordOfMaxTimestamp(this.#logStart))
+  }
+
+  /** Where `epoch` ended: the start of the next larger one, or the end (KIP-320). */
+  endOfEpoch(epoch: number): { readonly leaderEpoch: number; readonly endOffset: Offset } {
+    let found = -1
+    for (const [known, start] of this.#epochs) {
+      if (known > epoch) {
+        return found < 0
+          ? { leaderEpoch: epoch, endOffset: this.#logStart }
+          : { leaderEpoch: found, endOffset: start }
+      }
+      found = known
+    }
+    return epoch > found
+      ? { leaderEpoch: -1, endOffset: -1 }
+      : { leaderEpoch: found, endOffset: this.#highWatermark }
+  }
+
+  /** Begins a new leader epoch at the end: the visible end may have moved back (engine rule 1). */
+  startEpoch(): void {
+    this.#epochs.push([this.leaderEpoch + 1, this.#nextOffset])
+  }
+
+  /** The leader epoch under which a record at `offset` was written. */
+  epochAt(offset: Offset): number {
+    let found = 0
+    for (const [epoch, start] of this.#epochs) if (start <= offset) found = epoch
+    return found
+  }
+
+  /** Moves the log start up; never back. */
+  moveLogStart(offset: Offset): void {
+    this.#logStart = Math.max(this.#logStart, offset)
+    this.#wake()
+  }
+
+  /** Segments that lie wholly below a log start; the last one never does. */
+  obsoleteSegments(logStart: Offset = this.#logStart): readonly Segment[] {
+    return this.segments.slice(0, -1).filter(segment => segment.nextOffset <= logStart)
+  }
+
+  /** Takes segments out of the list; their files are unlinked by the caller. */
+  drop(segments: readonly Segment[]): void {
+    this.#segments.drop(segments)
+  }
+
+  /** The segment of the partition's folder with this record. */
+  segment(record: SegmentRecord): Segment {
+    const { disk, cache } = this.#parts
+    return new Segment({ disk, cache, folder: this.folder, partitionId: this.id }, record)
+  }
+
+  /**
+   * Puts a segment that compaction has written, and synced, in the place of its sources; false where
+   * they are no longer all there, or nothing may be changed any more.
+   *
+   * @param group the commit group that is open now
+   */
+  replace(sources: readonly Segment[], result: Segment, group: number): boolean {
+    if (this.deleted || this.removed || this.#trouble !== undefined) return false
+    return this.#segments.replace(sources, result, group)
+  }
+
+  /** The files of these replaced segments are gone. */
+  forgetReplaced(segments: readonly Segment[]): void {
+    this.#segments.forget(segments)
+  }
+
+  /** Closes the last segment, so that retention or compaction can take it. */
+  roll(now: number): void {
+    const { last } = this.#segments
+    if (last === undefined || last.bytes === 0) return
+    this.#addSegment(this.#highWatermark, now)
+  }
+
+  /** Refuses appends from now on, and reads past the damage. */
+  quarantine(reason: string): void {
+    this.#trouble ??= { state: 'quarantined', reason }
+    this.#wake()
+  }
+
+  /** Refuses appends after a failed write or sync; reads go on. */
+  fence(reason: string): void {
+    this.#trouble ??= { state: 'fenced', reason }
+    this.#unwritten = []
+    this.#wake()
+  }
+
+  /**
+   * No longer there for clients: whoever waits is told. Until that is durable a crash may bring it
+   * back, so what is acknowledged still has to reach its segments and the checkpoints.
+   */
+  delete(): void {
+    this.deleted = true
+    this.#wake()
+  }
+
+  /** The deletion is durable: answers the segments, whose files the caller takes away. */
+  remove(): readonly Segment[] {
+    this.removed = true
+    this.#unwritten = []
+    return this.#segments.takeAll()
+  }
+
+  /** What a checkpoint keeps: the ends as of the last complete group. */
+  record(producers: readonly ProducerRecord[]): PartitionRecord {
+    return {
+      id: this.id,
+      nextOffset: this.#highWatermark,
+      epochs: this.#epochs,
+      // A segment without bytes has no file yet.
+      segments: this.segments.filter(segment => segment.bytes > 0).map(segment => segment.record()),
+      producers,
+      ...(this.cleaning === NEVER_CLEANED ? {} : { cleaning: this.cleaning }),
+    }
+  }
+
+  /** Takes over what a checkpoint kept. The files have been cut to these sizes before. */
+  restore(record: PartitionRecord): void {
+    for (const segment of record.segments) this.#segments.add(this.segment(segment))
+    const first = record.segments[0]?.baseOffset ?? record.nextOffset
+    this.#logStart = Math.max(this.#logStart, first)
+    this.#epochs = record.epochs.length > 0 ? [...record.epochs] : [[0, 0]]
+    this.#nextOffset = record.nextOffset
+    this.#highWatermark = record.nextOffset
+    this.producers.restore(record.producers)
+    this.cleaning = record.cleaning ?? NEVER_CLEANED
+  }
+
+  get #isFenced(): boolean {
+    return this.#trouble?.state === 'fenced'
+  }
+
+  #write(batches: readonly Buffer[], now: number): number {
+    let written = 0
+    try {
+      while (written < batches.length) {
+        const run = this.#runThatFits(batches, written)
+        this.#appendRun(batches.slice(written, written + run), now)
+        written += run
+        this.#highWatermark = this.#segments.last?.nextOffset ?? this.#highWatermark
+      }
+    } catch (cause) {
+      const code = (cause as { code?: unknown }).code
+      if (code !== 'ENOSPC' && code !== 'EMFILE')
+        this.fence(`a segment write failed: ${String(cause)}`)
+    }
+    return written
+  }
+
+  /** How many batches from `from` on go into the current segment; at least one. */
+  #runThatFits(batches: readonly Buffer[], from: number): number {
+    const { segmentBytes } = this.config
+    let size = this.#segments.last?.bytes ?? 0
+    let run = 0
+    for (let i = from; i < batches.length; i += 1) {
+      size += batches[i]?.length ?? 0
+      if (run > 0 && size > segmentBytes) break
+      run += 1
+    }
+    return run
+  }
+
+  #appendRun(batches: readonly Buffer[], now: number): void {
+    const { segmentBytes, segmentMs } = this.config
+    const first = batches[0]
+    if (first === undefined) return
+    const baseOffset = baseOffsetOf(first)
+    const { last } = this.#segments
+    const full = last !== undefined && last.bytes > 0 && last.bytes + first.length > segmentBytes
+    const old = last !== undefined && last.bytes > 0 && now - last.createdAt > segmentMs
+    // Within a segment offsets have no gap: where some were given up, another one begins, and behind
+    // one that compaction has written.
+    const fits = last !== undefined && last.nextOffset === baseOffset && !isSparse(last)
+    const follows = fits && !full && !old
+    const segment = follows ? last : this.#addSegment(baseOffset, now)
+    // The file is created now, perhaps long after a retention pass has begun the segment.
+    if (segment.bytes === 0) this.namesDirty = true
+    segment.append(batches)
+  }
+
+  #addSegment(baseOffset: Offset, now: number): Segment {
+    if (this.#segments.last === undefined) this.#parts.disk.makeFolder(this.folder)
+    this.namesDirty = true
+    const segment = this.segment({
+      baseOffset,
+      createdAt: now,
+      bytes: 0,
+      nextOffset: baseOffset,
+      maxTimestamp: -1,
+      maxTimestampOffset: -1,
+    })
+    this.#segments.add(segment)
+    return segment
+  }
+
+  #reading<T>(read: () => T): T {
+    try {
+      return read()
+    } catch (cause) {
+      throw this.#readFailure(cause)
+    }
+  }
+
+  #readFailure(cause: unknown): LogError {
+    if (cause instanceof LogError) return cause
+    if (cause instanceof DamageError) {
+      this.quarantine(cause.message)
+      return new LogError('KAFKA_STORAGE_ERROR', cause.message, cause)
+    }
+    return new LogError('KAFKA_STORAGE_ERROR', `a read failed: ${String(cause)}`, cause)
+  }
+
+  #wake(): void {
+    for (const waiter of this.waiters) waiter.wake()
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * The segments of a partition in order of their offsets: found by offset and by time, added at the
+ * end, dropped at the start, and, where compaction has written some anew, replaced in the middle.
+ *
+ * The offsets of a segment end where those of the next one begin, also where batches are gone. What
+ * was replaced stays on the disk until a durable checkpoint no longer lists it.
+ */
+import { findOffsetByTimestamp, maxTimestampRecord, type Offset, RecordBatch } from '@millrace/log'
+import type { Segment } from '../segments/segment.ts'
+import type { LocatedRange, RecordPlace } from './partition-log.ts'
+
+/** A segment whose place another has taken. */
+export type ReplacedSegment = {
+  readonly segment: Segment
+  /** The commit group that was open then: checkpoints from it on list the other one. */
+  readonly group: number
+}
+
+/** Segments of one partition. */
+export class SegmentList {
+  readonly #segments: Segment[] = []
+  #replaced: readonly ReplacedSegment[] = []
+
+  get all(): readonly Segment[] {
+    return this.#segments
+  }
+
+  get last(): Segment | undefined {
+    return this.#segments.at(-1)
+  }
+
+  /** Segments whose place others have taken, while their files are still there. */
+  get replaced(): readonly ReplacedSegment[] {
+    return this.#replaced
+  }
+
+  /** Bytes that are read; those of replaced segments are not. */
+  get bytes(): number {
+    return this.#segments.reduce((sum, segment) => sum + segment.bytes, 0)
+  }
+
+  add(segment: Segment): void {
+    this.#segments.push(segment)
+  }
+
+  /** Takes segments out. */
+  drop(segments: readonly Segment[]): void {
+    for (const segment of segments) {
+      const at = this.#segments.indexOf(segment)
+      if (at >= 0) this.#segments.splice(at, 1)
+    }
+  }
+
+  /** Puts one segment in the place of some that follow each other; false where they do not. */
+  replace(sources: readonly Segment[], result: Segment, group: number): boolean {
+    const first = sources[0]
+    const at = first === undefined ? -1 : this.#segments.indexOf(first)
+    if (at < 0 || !sources.every((source, i) => this.#segments[at + i] === source)) return false
+    this.#segments.splice(at, sources.length, result)
+    this.#replaced = [...this.#replaced, ...sources.map(segment => ({ segment, group }))]
+    return true
+  }
+
+  /** The files of these replaced segments are gone. */
+  forget(segments: readonly Segment[]): void {
+    this.#replaced = this.#replaced.filter(({ segment }) => !segments.includes(segment))
+  }
+
+  /** Takes all out, replaced ones too. */
+  takeAll(): readonly Segment[] {
+    const replaced = this.#replaced.map(({ segment }) => segment)
+    this.#replaced = []
+    return [...this.#segments.splice(0), ...replaced]
+  }
+
+  /** The batches from the one that holds `offset`, or the next one, on; undefined if there is none. */
+  locate(offset: Offset, maxBytes: number): LocatedRange | undefined {
+    for (let i = this.#indexOf(offset); i < this.#segments.length; i += 1) {
+      const segment = this.#segments[i]
+      const range = segment?.range(offset, maxBytes)
+      if (segment !== undefined && range !== undefined && range.bytes > 0) {
+        return { segment, ...range }
+      }
+    }
+    return undefined
+  }
+
+  /** The first record at or after `timestamp`, of those from `fromOffset` on. */
+  recordAtTime(timestamp: number, fromOffset: Offset): RecordPlace | null {
+    for (const batch of this.#batchesReaching(timestamp, fromOffset)) {
+      const place = findOffsetByTimestamp(new RecordBatch(batch, 0), timestamp, fromOffset)
+      if (place !== null) return place
+    }
+    return null
+  }
+
+  /** The first record that has the largest timestamp, of those from `fromOffset` on. */
+  recordOfMaxTimestamp(fromOffset: Offset): RecordPlace | null {
+    const live = this.#segments.filter(segment => segment.nextOffset > fromOffset)
+    const max = live.reduce((most, segment) => Math.max(most, segment.maxTimestamp), -1)
+    const found = this.#latestReaching(max, fromOffset)
+    // The largest may lie below that offset, in a segment or batch that reaches above it, or be gone.
+    return found !== null && found.timestamp >= max ? found : this.#latestReaching(0, fromOffset)
+  }
+
+  #indexOf(offset: Offset): number {
+    let low = 0
+    let high = this.#segments.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if ((this.#segments[middle]?.nextOffset ?? 0) > offset) high = middle
+      else low = middle + 1
+    }
+    return low
+  }
+
+  *#batchesReaching(timestamp: number, fromOffset: Offset): Generator<Buffer> {
+    for (const segment of this.#segments) {
+      if (segment.nextOffset <= fromOffset || segment.maxTimestamp < timestamp) continue
+      yield* segment.batchesReaching(timestamp, fromOffset)
+    }
+  }
+
+  #latestReaching(timestamp: number, fromOffset: Offset): RecordPlace | null {
+    let latest: RecordPlace | null = null
+    for (const batch of this.#batchesReaching(timestamp, fromOffset)) {
+      const place = maxTimestampRecord(new RecordBatch(batch, 0), fromOffset)
+      if (place !== null && place.timestamp > (latest?.timestamp ?? -1)) latest = place
+    }
+    return latest
+  }
+}

@@ -1,0 +1,165 @@
+/**
+ * What goes on by itself: checkpoints by time and size, retention, compaction, the watch on free
+ * space, the expiry of producers, the trimming of internal topics.
+ */
+
+import type { Timer } from '../outside.ts'
+import type { Segment } from '../segments/segment.ts'
+import type { Checkpointer } from '../storage/checkpointer.ts'
+import type { Cleaner } from '../storage/compaction/cleaner.ts'
+import type { LogStore } from '../storage/log-store.ts'
+import type { Retention } from '../storage/retention.ts'
+import type { Appends } from './appends.ts'
+import type { TopicTable } from './topic-table.ts'
+
+/** How often free space is looked at, in ms. */
+const SPACE_CHECK_MS = 1000
+
+/** Timers of the engine. */
+export class Clockwork {
+  readonly #store: LogStore
+  readonly #topics: TopicTable
+  readonly #checkpointer: Checkpointer
+  readonly #retention: Retention
+  readonly #cleaner: Cleaner
+  readonly #appends: Appends
+  readonly #timers = new Map<string, Timer>()
+  #bytesAtCheckpoint = 0
+  /** Segments of internal topics that the last checkpoint still lists. */
+  #doomed: Segment[] = []
+  #retaining: Promise<void> | undefined
+  #cleaning: Promise<void> | undefined
+  #checkpointing = false
+  #stopped = false
+
+  constructor(parts: {
+    store: LogStore
+    topics: TopicTable
+    checkpointer: Checkpointer
+    retention: Retention
+    cleaner: Cleaner
+    appends: Appends
+  }) {
+    this.#store = parts.store
+    this.#topics = parts.topics
+    this.#checkpointer = parts.checkpointer
+    this.#retention = parts.retention
+    this.#cleaner = parts.cleaner
+    this.#appends = parts.appends
+    this.#checkpointer.onDone = () => this.#afterCheckpoint()
+  }
+
+  get checkpoints(): number {
+    return this.#checkpointer.count
+  }
+
+  get segmentsRemoved(): number {
+    return this.#retention.segmentsRemoved
+  }
+
+  start(): void {
+    const { settings } = this.#store
+    this.checkSpace()
+    this.#every('space', SPACE_CHECK_MS, () => this.checkSpace())
+    this.#every('checkpoint', settings['checkpoint.interval.ms'], () => this.#checkpointIfNeeded())
+    this.#every('retention', settings['log.retention.check.interval.ms'], () => this.retain())
+    this.#every('cleaner', settings['log.cleaner.backoff.ms'], () => this.#clean())
+  }
+
+  /** A group is complete: is a checkpoint due by size? */
+  afterGroup(): void {
+    const { settings, journalBytes } = this.#store
+    if (journalBytes - this.#bytesAtCheckpoint >= settings['checkpoint.bytes']) {
+      this.#checkpointer.request()
+    }
+  }
+
+  /** The ring is getting full; answers whether a checkpoint is under way already. */
+  pressure(): boolean {
+    if (!this.#stopped || this.#checkpointer.underWay) this.#checkpointer.request()
+    return this.#checkpointer.underWay
+  }
+
+  /** One pass of retention. */
+  retain(): void {
+    if (this.#retaining !== undefined || this.#stopped) return
+    this.#retaining = this.#retention
+      .run()
+      .catch(() => undefined) // the journal is fenced: health says why
+      .finally(() => {
+        this.#retaining = undefined
+      })
+  }
+
+  checkSpace(): void {
+    const { disk, settings } = this.#store
+    this.#appends.diskFull = disk.space().free < settings['disk.reserve.bytes']
+  }
+
+  /** Stops the timers and writes the last checkpoint. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    for (const timer of this.#timers.values()) timer.cancel()
+    this.#timers.clear()
+    await this.#cleaner.stop()
+    await this.#cleaning
+    await this.#retaining
+    if (this.#store.journal.fencedBy === undefined) await this.#checkpointer.final()
+  }
+
+  #clean(): void {
+    if (this.#cleaning !== undefined || this.#store.journal.fencedBy !== undefined) return
+    this.#cleaning = this.#cleaner.run().finally(() => {
+      this.#cleaning = undefined
+    })
+  }
+
+  #checkpointIfNeeded(): void {
+    this.#expireProducers()
+    if (this.#store.journal.completedSeq <= this.#checkpointer.coveredSeq) return
+    if (this.#checkpointing) return
+    this.#checkpointing = true
+    this.#checkpointer
+      .now()
+      .catch(() => undefined) // reported by the checkpointer
+      .finally(() => {
+        this.#checkpointing = false
+      })
+  }
+
+  #expireProducers(): void {
+    const { outside, settings, partitions } = this.#store
+    const before = outside.clock.now() - settings['producer.id.expiration.ms']
+    for (const partition of partitions.values()) partition.producers.expire(before)
+  }
+
+  #afterCheckpoint(): void {
+    this.#bytesAtCheckpoint = this.#store.journalBytes
+    this.#cleaner.afterCheckpoint()
+    for (const segment of this.#doomed) segment.unlink()
+    this.#doomed = []
+    for (const topic of this.#topics.all()) {
+      if (!topic.internal) continue
+      for (const partition of topic.partitions) {
+        // The checkpoint holds the coordinators' whole state: their older records are not needed.
+        const closed = partition.segments.slice(0, -1).filter(segment => !segment.dirty)
+        const last = closed.at(-1)
+        if (last === undefined) continue
+        partition.moveLogStart(last.nextOffset)
+        partition.drop(closed)
+        this.#doomed.push(...closed)
+      }
+    }
+  }
+
+  #every(name: string, ms: number, work: () => void): void {
+    this.#timers.set(
+      name,
+      this.#store.outside.timers.after(ms, () => {
+        if (this.#stopped) return
+        work()
+        this.#every(name, ms, work)
+      }),
+    )
+  }
+}

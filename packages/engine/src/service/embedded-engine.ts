@@ -1,0 +1,326 @@
+/**
+ * The embedded engine: the port over journal, partitions and coordinators.
+ *
+ * It only routes: appends to `appends.ts`, reads to `fetches.ts`, topics to `topic-admin.ts`, groups
+ * to their coordinator; and keeps the clockwork (checkpoints, retention, free space) going.
+ */
+import {
+  type AppendEntry,
+  type AppendOptions,
+  type AppendResult,
+  type ConfigChange,
+  type ConfigEntry,
+  type DeleteRecordsOutcome,
+  type FetchRequest,
+  type FetchResult,
+  type Groups,
+  type InitProducerRequest,
+  LogError,
+  type NewTopic,
+  type Offset,
+  type OffsetAnswer,
+  type OffsetQuery,
+  type PartitionSize,
+  type ProducerIdentity,
+  type TopicDescription,
+  type TopicOutcome,
+  type TopicPartition,
+} from '@millrace/log'
+import type {
+  CompactedPartition,
+  Engine,
+  EngineHealth,
+  EngineMetrics,
+  SlicedFetchResult,
+  TopicView,
+} from '../engine.ts'
+import type { PartitionLog } from '../partitions/partition-log.ts'
+import { describeTopicConfig } from '../partitions/topic-config.ts'
+import type { EngineSettings } from '../settings.ts'
+import type { Cleaner } from '../storage/compaction/cleaner.ts'
+import type { LogStore } from '../storage/log-store.ts'
+import type { RecoveryReport } from '../storage/recovery.ts'
+import type { Appends } from './appends.ts'
+import type { Clockwork } from './clockwork.ts'
+import { epochProblem, type Fetches } from './fetches.ts'
+import { guardedGroups } from './guarded-groups.ts'
+import { nodeConfigEntries } from './node-config.ts'
+import type { TopicAdmin } from './topic-admin.ts'
+import type { TopicTable } from './topic-table.ts'
+
+/** What the engine is put together from. */
+export type EngineParts = {
+  readonly id: string
+  readonly folder: string
+  readonly settings: EngineSettings
+  readonly store: LogStore
+  readonly topics: TopicTable
+  readonly admin: TopicAdmin
+  readonly appends: Appends
+  readonly fetches: Fetches
+  readonly groups: Groups & { close(): void }
+  readonly clockwork: Clockwork
+  readonly cleaner: Cleaner
+  readonly recovery: RecoveryReport
+  readonly release: () => Promise<void>
+}
+
+/** The engine in this process. */
+export class EmbeddedEngine implements Engine {
+  readonly #parts: EngineParts
+  readonly groups: Groups
+  #state: 'ready' | 'closing' | 'closed' = 'ready'
+  #closing: Promise<void> | undefined
+
+  constructor(parts: EngineParts) {
+    this.#parts = parts
+    this.groups = guardedGroups(parts.groups, work => this.#guard(work))
+  }
+
+  get id(): string {
+    return this.#parts.id
+  }
+
+  get nodeId(): number {
+    return this.#parts.settings['node.id']
+  }
+
+  createTopics(
+    topics: readonly NewTopic[],
+    options: { readonly validateOnly?: boolean } = {},
+  ): Promise<readonly TopicOutcome[]> {
+    return this.#guard(() => this.#parts.admin.createTopics(topics, options.validateOnly === true))
+  }
+
+  describeTopics(names?: readonly string[]): Promise<readonly TopicDescription[]> {
+    return this.#guard(async () =>
+      names === undefined
+        ? this.allTopics()
+        : names.map(name => this.topic(name)).filter(topic => topic !== undefined),
+    )
+  }
+
+  deleteTopics(names: readonly string[]): Promise<readonly TopicOutcome[]> {
+    return this.#guard(() => this.#parts.admin.deleteTopics(names))
+  }
+
+  createPartitions(
+    topics: readonly { readonly name: string; readonly partitions: number }[],
+    options: { readonly validateOnly?: boolean } = {},
+  ): Promise<readonly TopicOutcome[]> {
+    return this.#guard(() =>
+      this.#parts.admin.createPartitions(topics, options.validateOnly === true),
+    )
+  }
+
+  describeConfig(topic: string): Promise<readonly ConfigEntry[]> {
+    return this.#guard(async () => {
+      const entry = this.#parts.topics.get(topic)
+      if (entry === undefined) throw new LogError('UNKNOWN_TOPIC_OR_PARTITION', topic)
+      return describeTopicConfig(entry.configs, this.#parts.topics.nodeConfig)
+    })
+  }
+
+  alterConfig(
+    topic: string,
+    changes: readonly ConfigChange[],
+    options: { readonly validateOnly?: boolean } = {},
+  ): Promise<void> {
+    return this.#guard(() =>
+      this.#parts.admin.alterConfig(topic, changes, options.validateOnly === true),
+    )
+  }
+
+  append(
+    entries: readonly AppendEntry[],
+    options?: AppendOptions,
+  ): Promise<readonly AppendResult[]> {
+    if (this.#state !== 'ready') return Promise.reject(new LogError('LOG_CLOSED'))
+    return this.#parts.appends.append(entries, options)
+  }
+
+  fetch(request: FetchRequest): Promise<readonly FetchResult[]> {
+    return this.#guard(() => this.#parts.fetches.fetch(request))
+  }
+
+  fetchSlices(request: FetchRequest): Promise<readonly SlicedFetchResult[]> {
+    if (this.#state !== 'ready') return Promise.reject(new LogError('LOG_CLOSED'))
+    return this.#parts.fetches.fetchSlices(request)
+  }
+
+  listOffsets(queries: readonly OffsetQuery[]): Promise<readonly OffsetAnswer[]> {
+    return this.#guard(async () =>
+      queries.map(query => {
+        const { topic, partition } = query
+        const log = this.#parts.topics.partition(topic, partition)
+        const unknown = { topic, partition, offset: -1, timestamp: -1, leaderEpoch: -1 }
+        if (log === undefined) {
+          return { ...unknown, error: unknownPartition(topic, partition) }
+        }
+        const stale = epochProblem(log, query.leaderEpoch)
+        if (stale !== null) return { ...unknown, error: new LogError(stale) }
+        try {
+          return { topic, partition, ...placeIn(log, query.place) }
+        } catch (cause) {
+          return { ...unknown, error: cause as LogError }
+        }
+      }),
+    )
+  }
+
+  deleteRecords(
+    targets: readonly (TopicPartition & { readonly offset: Offset })[],
+  ): Promise<readonly DeleteRecordsOutcome[]> {
+    return this.#guard(() => this.#parts.admin.deleteRecords(targets))
+  }
+
+  describeSizes(topics?: readonly string[]): Promise<readonly PartitionSize[]> {
+    return this.#guard(async () => {
+      const wanted = topics === undefined ? undefined : new Set(topics)
+      return [...this.#parts.topics.all()]
+        .filter(topic => wanted === undefined || wanted.has(topic.name))
+        .flatMap(({ name, partitions }) =>
+          partitions.map(log => ({ topic: name, partition: log.partition, bytes: log.bytes })),
+        )
+    })
+  }
+
+  initProducer(request: InitProducerRequest): Promise<ProducerIdentity> {
+    return this.#guard(async () => {
+      if (request.transactionalId !== null) {
+        throw new LogError('UNSUPPORTED_VERSION', 'transactions are not served yet')
+      }
+      // Without a transactional id Kafka gives a new id as well, whatever the current one is.
+      return { producerId: await this.#parts.admin.newProducerId(), producerEpoch: 0 }
+    })
+  }
+
+  health(): EngineHealth {
+    const { store, appends } = this.#parts
+    const partitions = [...store.partitions.values()].flatMap(({ topic, partition, trouble }) =>
+      trouble === undefined ? [] : [{ topic, partition, ...trouble }],
+    )
+    const { fencedBy } = store.journal
+    const diskFull = appends.diskFull || store.hasUnwritten
+    if (this.#state !== 'ready') return { state: this.#state, partitions, diskFull }
+    if (fencedBy !== undefined) return { state: 'fenced', reason: fencedBy, partitions, diskFull }
+    return { state: 'ready', partitions, diskFull }
+  }
+
+  metrics(): EngineMetrics {
+    const { store, appends, fetches, clockwork, cleaner, recovery } = this.#parts
+    return {
+      append_batches_total: appends.batches,
+      append_records_total: appends.records,
+      append_bytes_total: appends.bytes,
+      append_duplicates_total: appends.duplicates,
+      append_refused_total: appends.refused,
+      append_waiting_bytes: appends.waitingBytes,
+      fetch_requests_total: fetches.count,
+      fetch_bytes_total: fetches.bytes,
+      fetch_waiting: fetches.waitingCount,
+      journal_groups_total: store.groups,
+      journal_bytes_total: store.journalBytes,
+      journal_used_bytes: store.journal.fill.usedBytes,
+      checkpoints_total: clockwork.checkpoints,
+      segments_removed_total: clockwork.segmentsRemoved,
+      cleanings_total: cleaner.cleanings,
+      cleaned_bytes_before_total: cleaner.bytesBefore,
+      cleaned_bytes_after_total: cleaner.bytesAfter,
+      cleaned_records_removed_total: cleaner.recordsRemoved,
+      segment_files_open: store.cache.openCount,
+      partitions: store.partitions.size,
+      recovered_groups: recovery.groups,
+      recovered_batches: recovery.batches,
+      fenced: store.journal.fencedBy === undefined ? 0 : 1,
+    }
+  }
+
+  topic(name: string): TopicView | undefined {
+    return this.#parts.topics.view(name, this.nodeId)
+  }
+
+  allTopics(): readonly TopicView[] {
+    return this.#parts.topics.views(this.nodeId)
+  }
+
+  compactNow(topic: string): Promise<readonly CompactedPartition[]> {
+    return this.#guard(async () => {
+      const entry = this.#parts.topics.get(topic)
+      if (entry === undefined) throw new LogError('UNKNOWN_TOPIC_OR_PARTITION', topic)
+      if (entry.internal) throw new LogError('INVALID_TOPIC_EXCEPTION', `${topic} is internal`)
+      if (!entry.config.compacts) {
+        throw new LogError('POLICY_VIOLATION', `${topic}: cleanup.policy has no compact`)
+      }
+      return this.#parts.cleaner.compactNow(entry.partitions)
+    })
+  }
+
+  endOfEpoch(
+    topic: string,
+    partition: number,
+    leaderEpoch: number,
+    currentLeaderEpoch: number,
+  ): { readonly error?: LogError; readonly leaderEpoch: number; readonly endOffset: Offset } {
+    const log = this.#parts.topics.partition(topic, partition)
+    const none = { leaderEpoch: -1, endOffset: -1 }
+    if (log === undefined) return { ...none, error: unknownPartition(topic, partition) }
+    const stale = epochProblem(log, currentLeaderEpoch)
+    return stale === null ? log.endOfEpoch(leaderEpoch) : { ...none, error: new LogError(stale) }
+  }
+
+  nodeConfig(): readonly ConfigEntry[] {
+    return nodeConfigEntries(this.#parts.settings, this.#parts.topics.nodeConfig)
+  }
+
+  storage(): { readonly folder: string; readonly totalBytes: number; readonly freeBytes: number } {
+    const { free, total } = this.#parts.store.disk.space()
+    return { folder: this.#parts.folder, totalBytes: total, freeBytes: free }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(): Promise<void> {
+    const { appends, fetches, groups, clockwork, store, release } = this.#parts
+    this.#state = 'closing'
+    fetches.close()
+    groups.close()
+    await appends.settled()
+    await clockwork.stop()
+    await store.journal.close()
+    store.cache.closeAll()
+    await release()
+    this.#state = 'closed'
+  }
+
+  async #guard<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#state !== 'ready') throw new LogError('LOG_CLOSED')
+    return work()
+  }
+}
+
+const unknownPartition = (topic: string, partition: number): LogError =>
+  new LogError('UNKNOWN_TOPIC_OR_PARTITION', `${topic}-${partition}`)
+
+function placeIn(
+  log: PartitionLog,
+  place: OffsetQuery['place'],
+): { offset: Offset; timestamp: number; leaderEpoch: number } {
+  if (place === 'earliest') {
+    return { offset: log.logStart, timestamp: -1, leaderEpoch: log.epochAt(log.logStart) }
+  }
+  if (place === 'latest') {
+    return { offset: log.highWatermark, timestamp: -1, leaderEpoch: log.leaderEpoch }
+  }
+  const found = place === 'maxTimestamp' ? log.recordOfMaxTimestamp() : log.recordAtTime(place)
+  return found === null
+    ? { offset: -1, timestamp: -1, leaderEpoch: -1 }
+    : { ...found, leaderEpoch: log.epochAt(found.offset) }
+}

@@ -1,0 +1,211 @@
+/**
+ * Administration of topics: each call decides, writes the catalogue's records, replays them, and
+ * answers when they are durable.
+ */
+import {
+  type ConfigChange,
+  type DeleteRecordsOutcome,
+  LogError,
+  type NewTopic,
+  type Offset,
+  type TopicOutcome,
+  type TopicPartition,
+} from '@millrace/log'
+import type { Catalogue } from '../coordinators/catalogue.ts'
+import type { CoordinatorRecord, RecordSink } from '../machines/record-sink.ts'
+import type { Random } from '../outside.ts'
+import { changeTopicConfig, checkTopicConfig } from '../partitions/topic-config.ts'
+import type { EngineSettings } from '../settings.ts'
+import type { TopicTable } from './topic-table.ts'
+
+/** The catalogue's runtime. */
+export class TopicAdmin {
+  readonly #catalogue: Catalogue
+  readonly #topics: TopicTable
+  readonly #sink: RecordSink
+  readonly #random: Random
+  readonly #settings: EngineSettings
+  readonly #onDeleted: (topic: string) => void
+
+  constructor(parts: {
+    catalogue: Catalogue
+    topics: TopicTable
+    sink: RecordSink
+    random: Random
+    settings: EngineSettings
+    /** A topic's deletion is in the open group: whatever is kept about it elsewhere goes with it. */
+    onDeleted: (topic: string) => void
+  }) {
+    this.#onDeleted = parts.onDeleted
+    this.#catalogue = parts.catalogue
+    this.#topics = parts.topics
+    this.#sink = parts.sink
+    this.#random = parts.random
+    this.#settings = parts.settings
+  }
+
+  createTopics(
+    topics: readonly NewTopic[],
+    validateOnly: boolean,
+  ): Promise<readonly TopicOutcome[]> {
+    return Promise.all(
+      topics.map(topic => outcomeOf(topic.name, () => this.#create(topic, validateOnly))),
+    )
+  }
+
+  deleteTopics(names: readonly string[]): Promise<readonly TopicOutcome[]> {
+    return Promise.all(
+      names.map(name =>
+        outcomeOf(name, async () => {
+          this.#refuseInternal(name)
+          const topicId = this.#topics.get(name)?.topicId ?? ''
+          const durable = this.#write(this.#catalogue.decideDelete(name))
+          // In the same commit group: a topic of this name never meets what was kept about this one.
+          // Where the deletion itself was refused, everything stays.
+          if (this.#topics.get(name)?.topicId !== topicId) this.#onDeleted(name)
+          await durable
+          this.#topics.removeFiles(topicId)
+          return { name }
+        }),
+      ),
+    )
+  }
+
+  createPartitions(
+    topics: readonly { readonly name: string; readonly partitions: number }[],
+    validateOnly: boolean,
+  ): Promise<readonly TopicOutcome[]> {
+    return Promise.all(
+      topics.map(({ name, partitions }) =>
+        outcomeOf(name, async () => {
+          this.#refuseInternal(name)
+          const records = this.#catalogue.decideAddPartitions(name, partitions)
+          if (!validateOnly) await this.#write(records)
+          this.#topics.show(name)
+          return { name, partitions }
+        }),
+      ),
+    )
+  }
+
+  async alterConfig(
+    name: string,
+    changes: readonly ConfigChange[],
+    validateOnly: boolean,
+  ): Promise<void> {
+    const topic = this.#topics.get(name)
+    if (topic === undefined) throw new LogError('UNKNOWN_TOPIC_OR_PARTITION', name)
+    this.#refuseInternal(name)
+    const configs = changeTopicConfig(topic.configs, changes)
+    const records = this.#catalogue.decideConfigs(name, configs)
+    if (!validateOnly) await this.#write(records)
+  }
+
+  deleteRecords(
+    targets: readonly (TopicPartition & { readonly offset: Offset })[],
+  ): Promise<readonly DeleteRecordsOutcome[]> {
+    return Promise.all(
+      targets.map(async ({ topic, partition, offset }) => {
+        try {
+          return { topic, partition, lowWatermark: await this.#moveStart(topic, partition, offset) }
+        } catch (cause) {
+          return { topic, partition, lowWatermark: -1, error: asLogError(cause) }
+        }
+      }),
+    )
+  }
+
+  /** Moves log starts up, durably; the files go later. */
+  async moveLogStarts(moves: ReadonlyMap<number, Offset>): Promise<void> {
+    await this.#write(this.#catalogue.decideLogStarts(moves))
+  }
+
+  async newProducerId(): Promise<number> {
+    const { records, producerId } = this.#catalogue.decideProducerId()
+    this.#catalogue.takeProducerId(producerId)
+    await this.#write(records)
+    return producerId
+  }
+
+  async #create(topic: NewTopic, validateOnly: boolean): Promise<TopicOutcome> {
+    const factor = topic.replicationFactor ?? -1
+    if (factor !== -1 && factor !== 1) {
+      throw new LogError('INVALID_REPLICATION_FACTOR', `${topic.name}: ${factor}`)
+    }
+    const asked = topic.partitions ?? -1
+    const partitions = asked === -1 ? this.#settings['num.partitions'] : asked
+    const configs = topic.configs ?? {}
+    checkTopicConfig(configs)
+    const topicId = this.#newTopicId()
+    const { name } = topic
+    const records = this.#catalogue.decideCreate({ name, topicId, partitions, configs })
+    if (!validateOnly) {
+      await this.#write(records)
+      this.#topics.show(name)
+    }
+    return { name, topicId, partitions }
+  }
+
+  /** A random UUID (version 4) whose text does not begin with "-", as Kafka's never do. */
+  #newTopicId(): string {
+    for (;;) {
+      const bytes = this.#random.bytes(16)
+      bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x40, 6)
+      bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8)
+      const text = bytes.toString('base64url')
+      if (!text.startsWith('-')) return text
+    }
+  }
+
+  async #moveStart(topic: string, partition: number, offset: Offset): Promise<Offset> {
+    const log = this.#topics.partition(topic, partition)
+    if (log === undefined) {
+      throw new LogError('UNKNOWN_TOPIC_OR_PARTITION', `${topic}-${partition}`)
+    }
+    if (this.#topics.get(topic)?.internal === true) {
+      throw new LogError('INVALID_TOPIC_EXCEPTION', `${topic} is internal`)
+    }
+    if (!log.config.deletes) {
+      throw new LogError('POLICY_VIOLATION', `${topic}: cleanup.policy has no delete`)
+    }
+    const target = offset === -1 ? log.highWatermark : offset
+    if (target < 0 || target > log.highWatermark) {
+      throw new LogError(
+        'OFFSET_OUT_OF_RANGE',
+        `${topic}-${partition}: ${offset}, at most ${log.highWatermark}`,
+      )
+    }
+    // The start that holds now: by the end of the wait it may be one that is not durable yet.
+    const start = Math.max(target, log.logStart)
+    if (target > log.logStart) await this.moveLogStarts(new Map([[log.id, target]]))
+    else await this.#sink.append([])
+    return start
+  }
+
+  #refuseInternal(name: string): void {
+    if (this.#topics.get(name)?.internal === true) {
+      throw new LogError('INVALID_TOPIC_EXCEPTION', `${name} is internal`)
+    }
+  }
+
+  /** Records go in and are replayed in one step; resolves when they are durable. */
+  async #write(records: readonly CoordinatorRecord[]): Promise<void> {
+    const durable = this.#sink.append(records)
+    for (const record of records) this.#catalogue.replay(record)
+    await durable
+  }
+}
+
+async function outcomeOf(name: string, work: () => Promise<TopicOutcome>): Promise<TopicOutcome> {
+  try {
+    return await work()
+  } catch (cause) {
+    return { name, error: asLogError(cause) }
+  }
+}
+
+function asLogError(cause: unknown): LogError {
+  return cause instanceof LogError
+    ? cause
+    : new LogError('UNKNOWN_SERVER_ERROR', String(cause), cause)
+}
