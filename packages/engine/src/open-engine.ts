@@ -37,6 +37,7 @@ import { LogStore } from './storage/log-store.ts'
 import { type RecoveryReport, recover } from './storage/recovery.ts'
 import { Retention } from './storage/retention.ts'
 import { TimerWheel } from './timer-wheel.ts'
+import { Turns } from './turns.ts'
 
 /** Largest commit group, and so the largest record batch. Bytes. */
 const STAGING_BYTES_MAX = 16 << 20
@@ -119,6 +120,8 @@ class Opening {
   /** Waiting reads keep the process alive: a program that only consumes goes on. */
   readonly #readWheel: TimerWheel
   readonly #appends: Appends
+  /** What reads may take of each turn, all together. */
+  readonly #turns: Turns
   #checkpointer: Checkpointer | undefined
   #clockwork: Clockwork | undefined
 
@@ -147,6 +150,7 @@ class Opening {
       settings: options.groupSettings,
       partitionExists: (topic, partition) => this.#topics.partition(topic, partition) !== undefined,
     })
+    this.#turns = new Turns(outside)
     this.#appends = new Appends(this.#store, this.#topics)
   }
 
@@ -224,7 +228,7 @@ class Opening {
       topics: this.#topics,
       admin,
       appends: this.#appends,
-      fetches: new Fetches(this.#topics, this.#readWheel, settings),
+      fetches: new Fetches(this.#topics, this.#readWheel, settings, this.#turns),
       groups: this.#groups,
       clockwork,
       cleaner,

@@ -55,8 +55,8 @@ export type PartitionTrouble = {
 
 /** Somebody who waits for records. */
 export interface PartitionWaiter {
-  /** Something about the partition has changed: look again. */
-  wake(): void
+  /** Something about this partition has changed. */
+  wake(partition: PartitionLog): void
 }
 
 /** What a partition is made with. */
@@ -97,6 +97,7 @@ export class PartitionLog {
   #trouble: PartitionTrouble | undefined
   /** Batches that are durable in the journal but for which the disk had no room yet. */
   #unwritten: Buffer[] = []
+  #takenBytes = 0
   /** The last group with an entry of this partition. */
   lastGroup = 0
   /** Its topic's deletion has been decided, but may not be durable yet: the log goes on. */
@@ -163,6 +164,11 @@ export class PartitionLog {
     return this.#unwritten.reduce((sum, batch) => sum + batch.length, 0)
   }
 
+  /** Bytes that readers were given since the start, whatever has been taken away since. */
+  get takenBytes(): number {
+    return this.#takenBytes
+  }
+
   /** Takes the offsets of a batch that enters the open group. */
   take(recordCount: number, group: number): Offset {
     const baseOffset = this.#nextOffset
@@ -219,6 +225,11 @@ export class PartitionLog {
   locate(offset: Offset, maxBytes: number): LocatedRange | undefined {
     if (offset >= this.#highWatermark) return undefined
     return this.#reading(() => this.#segments.locate(offset, maxBytes))
+  }
+
+  /** Whether a range goes to the very end of what can be read. */
+  reachesEnd({ segment, position, bytes }: LocatedRange): boolean {
+    return position + bytes >= segment.bytes && segment.nextOffset >= this.#highWatermark
   }
 
   /** The first record at or after `timestamp`, null if there is none. Throws LogError. */
@@ -408,6 +419,7 @@ export class PartitionLog {
     // The file is created now, perhaps long after a retention pass has begun the segment.
     if (segment.bytes === 0) this.namesDirty = true
     segment.append(batches)
+    for (const batch of batches) this.#takenBytes += batch.length
   }
 
   #addSegment(baseOffset: Offset, now: number): Segment {
@@ -443,6 +455,6 @@ export class PartitionLog {
   }
 
   #wake(): void {
-    for (const waiter of this.waiters) waiter.wake()
+    for (const waiter of this.waiters) waiter.wake(this)
   }
 }

@@ -1,8 +1,9 @@
 /**
  * Reads: slices of segments, and fetches that wait for more.
  *
- * A waiting fetch sits in the waiter list of each of its partitions and looks again when one of them
- * has moved; one timer of the wheel ends its wait. It holds no file and no bytes meanwhile.
+ * A fetch looks at its partitions in slices of a turn. One that waits sits in the waiter list of each
+ * of its partitions, and counts what each that moves has got; one timer of the wheel ends its wait. It
+ * holds no file and no bytes meanwhile. Those that have enough at the same moment look in slices, too.
  */
 import {
   type FetchPosition,
@@ -11,15 +12,19 @@ import {
   LogError,
   type LogErrorCode,
 } from '@millrace/log'
+import { DiskError } from '../disk/disk.ts'
 import type { RecordSlice, SlicedFetchResult } from '../engine.ts'
 import type { Timer, Timers } from '../outside.ts'
 import type { LocatedRange, PartitionLog, PartitionWaiter } from '../partitions/partition-log.ts'
 import { DamageError } from '../segments/damage.ts'
 import type { Segment } from '../segments/segment.ts'
 import type { EngineSettings } from '../settings.ts'
+import type { Turns } from '../turns.ts'
 import type { TopicTable } from './topic-table.ts'
 
 const EMPTY_SLICE: RecordSlice = { byteLength: 0, read: () => undefined, release: () => undefined }
+/** A look at a partition takes some microseconds, one at the clock a twentieth of that. */
+const STEPS_BETWEEN_LOOKS_AT_THE_CLOCK = 8
 const NO_TRANSACTIONS: FetchResult['abortedTransactions'] = []
 
 /** Batches of one segment, read when they are sent. */
@@ -54,14 +59,103 @@ class SegmentSlice implements RecordSlice {
   }
 }
 
-/** What a look at the partitions found. */
-type Look = {
-  readonly results: readonly (Omit<SlicedFetchResult, 'records'> & {
-    readonly range?: LocatedRange
-  })[]
-  readonly partitions: readonly (PartitionLog | undefined)[]
-  readonly bytes: number
-  readonly failed: boolean
+/** A position of a fetch that waits, and how many bytes there are for it. */
+type Place = {
+  readonly position: FetchPosition
+  /** Bytes that count: what was there, up to the position's own limit. */
+  bytes: number
+  /** What the partition had taken when `bytes` was true. */
+  takenBytes: number
+}
+
+/**
+ * A look at the partitions of a request, in slices: what it finds is held, to be sent or released.
+ *
+ * Two sums: the bytes of whole batches that are sent, and those that count for `minBytes`. A partition
+ * whose limit cuts its batches off counts up to the limit, as in Apache Kafka: whole batches never
+ * reach it exactly, and the reader would wait although there is plenty.
+ */
+class Look {
+  readonly results: SlicedFetchResult[] = []
+  readonly #request: FetchRequest
+  readonly #topics: TopicTable
+  #left: number
+  bytes = 0
+  counted = 0
+  failed = false
+  /** What a wait has to know of each partition, from one that has nothing wrong. */
+  readonly places = new Map<PartitionLog, Place>()
+
+  constructor(request: FetchRequest, topics: TopicTable, bytesMax: number) {
+    this.#request = request
+    this.#topics = topics
+    this.#left = bytesMax
+  }
+
+  /** Looks on; false where the turn's budget ran out before all was seen. */
+  goOn(turns: Turns): boolean {
+    const { positions } = this.#request
+    while (this.results.length < positions.length) {
+      if (this.results.length % STEPS_BETWEEN_LOOKS_AT_THE_CLOCK === 0 && turns.spent()) {
+        return false
+      }
+      const position = positions[this.results.length]
+      if (position !== undefined) this.results.push(this.#one(position))
+    }
+    return true
+  }
+
+  /** Nothing of it is sent. */
+  release(): void {
+    for (const { records } of this.results) records.release()
+  }
+
+  #one(position: FetchPosition): SlicedFetchResult {
+    const partition = this.#topics.partition(position.topic, position.partition)
+    const problem = positionProblem(partition, position)
+    if (problem !== null || partition === undefined) {
+      this.failed = true
+      return refusal(position, partition, problem)
+    }
+    try {
+      const takenBytes = partition.takenBytes
+      const before = this.counted
+      const records = this.#take(partition, position)
+      this.places.set(partition, { position, bytes: this.counted - before, takenBytes })
+      return { ...answer(position, partition), records }
+    } catch (cause) {
+      this.failed = true
+      return refusal(position, partition, cause as LogError)
+    }
+  }
+
+  #take(partition: PartitionLog, position: FetchPosition): RecordSlice {
+    if (this.#left <= 0 && this.bytes > 0) return EMPTY_SLICE
+    const room = Math.max(0, Math.min(position.maxBytes, this.#left))
+    const range = partition.locate(position.offset, room)
+    if (range === undefined) return EMPTY_SLICE
+    // Only the first batch of an answer may be larger than what was asked for (KIP-74).
+    const fits = this.bytes === 0 || range.bytes <= room
+    const cutOff = !fits || !partition.reachesEnd(range)
+    this.counted += cutOff ? Math.max(room, fits ? range.bytes : 0) : range.bytes
+    if (!fits) return EMPTY_SLICE
+    const slice = sliceOf(partition, range, this.bytes === 0)
+    this.bytes += slice.byteLength
+    this.#left -= slice.byteLength
+    return slice
+  }
+}
+
+/** A slice, held; none where there is no descriptor for it but the answer has others. */
+function sliceOf(partition: PartitionLog, range: LocatedRange, first: boolean): RecordSlice {
+  try {
+    return new SegmentSlice(partition, range)
+  } catch (cause) {
+    if (first || !(cause instanceof DiskError)) {
+      throw new LogError('KAFKA_STORAGE_ERROR', `a read failed: ${String(cause)}`, cause)
+    }
+    return EMPTY_SLICE
+  }
 }
 
 /** Reads of clients. */
@@ -69,14 +163,23 @@ export class Fetches {
   readonly #topics: TopicTable
   readonly #timers: Pick<Timers, 'after'>
   readonly #settings: EngineSettings
+  readonly #turns: Turns
   readonly #waiting = new Set<FetchWait>()
+  /** Waits that have what they waited for, until the group that brought it is applied as a whole. */
+  #due: FetchWait[] = []
   count = 0
   bytes = 0
 
-  constructor(topics: TopicTable, timers: Pick<Timers, 'after'>, settings: EngineSettings) {
+  constructor(
+    topics: TopicTable,
+    timers: Pick<Timers, 'after'>,
+    settings: EngineSettings,
+    turns: Turns,
+  ) {
     this.#topics = topics
     this.#timers = timers
     this.#settings = settings
+    this.#turns = turns
   }
 
   get waitingCount(): number {
@@ -86,32 +189,7 @@ export class Fetches {
   fetchSlices(request: FetchRequest): Promise<readonly SlicedFetchResult[]> {
     this.count += 1
     const look = this.#look(request)
-    const waitMs = Math.min(request.maxWaitMs, this.#settings['fetch.max.wait.ms'])
-    if (
-      look.failed ||
-      look.bytes >= request.minBytes ||
-      waitMs <= 0 ||
-      look.partitions.length === 0 ||
-      request.signal?.aborted === true ||
-      this.#waiting.size >= this.#settings['fetch.waiting.max']
-    ) {
-      return Promise.resolve(this.#take(look))
-    }
-    return new Promise(resolve => {
-      const wait = new FetchWait(
-        look.partitions,
-        () => {
-          const again = this.#look(request)
-          return again.failed || again.bytes >= request.minBytes
-        },
-        () => {
-          this.#waiting.delete(wait)
-          resolve(this.#take(this.#look(request)))
-        },
-      )
-      this.#waiting.add(wait)
-      wait.start(this.#timers, waitMs, request.signal)
-    })
+    return look.goOn(this.#turns) ? this.#judge(request, look) : this.#lookOn(request, look)
   }
 
   async fetch(request: FetchRequest): Promise<readonly FetchResult[]> {
@@ -137,93 +215,140 @@ export class Fetches {
   }
 
   #look(request: FetchRequest): Look {
-    let left = Math.min(request.maxBytes, this.#settings['fetch.max.bytes'])
-    let bytes = 0
-    let failed = false
-    const partitions: (PartitionLog | undefined)[] = []
-    const results = request.positions.map(position => {
-      const partition = this.#topics.partition(position.topic, position.partition)
-      partitions.push(partition)
-      const problem = positionProblem(partition, position)
-      if (problem !== null || partition === undefined) {
-        failed = true
-        return refusal(position, partition, problem)
-      }
-      try {
-        const room = Math.min(position.maxBytes, left)
-        const range = left > 0 || bytes === 0 ? partition.locate(position.offset, room) : undefined
-        // Only the first batch of an answer may be larger than what was asked for (KIP-74).
-        const taken =
-          range !== undefined && (bytes === 0 || range.bytes <= room) ? range : undefined
-        bytes += taken?.bytes ?? 0
-        left -= taken?.bytes ?? 0
-        const base = answer(position, partition)
-        return taken === undefined ? base : { ...base, range: taken }
-      } catch (cause) {
-        failed = true
-        return refusal(position, partition, cause as LogError)
-      }
-    })
-    return { results, partitions, bytes, failed }
+    return new Look(request, this.#topics, this.#bytesMax(request))
   }
 
-  #take({ results, partitions, bytes }: Look): readonly SlicedFetchResult[] {
-    this.bytes += bytes
-    return results.map(({ range, ...result }, i) => {
-      const partition = partitions[i]
-      const records =
-        range === undefined || partition === undefined
-          ? EMPTY_SLICE
-          : new SegmentSlice(partition, range)
-      return { ...result, records }
+  #bytesMax(request: FetchRequest): number {
+    return Math.min(request.maxBytes, this.#settings['fetch.max.bytes'])
+  }
+
+  async #lookOn(request: FetchRequest, look: Look): Promise<readonly SlicedFetchResult[]> {
+    await this.#wholly(look)
+    return this.#judge(request, look)
+  }
+
+  async #wholly(look: Look): Promise<void> {
+    while (!look.goOn(this.#turns)) await this.#turns.next()
+  }
+
+  /** The look is done: answered is what it found, or waited for more. */
+  #judge(request: FetchRequest, look: Look): Promise<readonly SlicedFetchResult[]> {
+    const waitMs = Math.min(request.maxWaitMs, this.#settings['fetch.max.wait.ms'])
+    // More than the answer may hold is never there.
+    const missing = Math.min(request.minBytes, this.#bytesMax(request)) - look.counted
+    if (
+      look.failed ||
+      missing <= 0 ||
+      waitMs <= 0 ||
+      look.places.size === 0 ||
+      request.signal?.aborted === true ||
+      this.#waiting.size >= this.#settings['fetch.waiting.max']
+    ) {
+      return Promise.resolve(this.#take(look))
+    }
+    look.release()
+    return new Promise((resolve, reject) => {
+      const wait = new FetchWait(look.places, missing, {
+        due: ended => this.#finishSoon(ended),
+        finish: () => {
+          const again = this.#look(request)
+          if (again.goOn(this.#turns)) resolve(this.#take(again))
+          else this.#wholly(again).then(() => resolve(this.#take(again)), reject)
+        },
+      })
+      this.#waiting.add(wait)
+      wait.start(this.#timers, waitMs, request.signal)
     })
+  }
+
+  #finishSoon(wait: FetchWait): void {
+    this.#waiting.delete(wait)
+    if (this.#due.push(wait) > 1) return
+    queueMicrotask(() => void this.#finishDue())
+  }
+
+  async #finishDue(): Promise<void> {
+    for (let index = 0; index < this.#due.length; index += 1) {
+      if (this.#turns.spent()) await this.#turns.next()
+      this.#due[index]?.finish()
+    }
+    this.#due = []
+  }
+
+  #take({ results, bytes }: Look): readonly SlicedFetchResult[] {
+    this.bytes += bytes
+    return results
   }
 }
 
-/** A fetch that waits. */
+/** What a wait does when it is over. */
+type WaitEnd = {
+  readonly due: (wait: FetchWait) => void
+  readonly finish: () => void
+}
+
+/**
+ * A fetch that waits. It is told which partition has moved and counts the bytes: nothing is read, and
+ * no other partition is looked at, before there is enough.
+ */
 class FetchWait implements PartitionWaiter {
-  readonly #partitions: readonly (PartitionLog | undefined)[]
-  readonly #enough: () => boolean
-  readonly #finish: () => void
+  readonly #places: ReadonlyMap<PartitionLog, Place>
+  readonly #onEnd: WaitEnd
+  #missing: number
   #timer: Timer | undefined
   #signal: AbortSignal | undefined
-  #looking = false
   #ended = false
 
-  constructor(
-    partitions: readonly (PartitionLog | undefined)[],
-    enough: () => boolean,
-    finish: () => void,
-  ) {
-    this.#partitions = partitions
-    this.#enough = enough
-    this.#finish = finish
+  constructor(places: ReadonlyMap<PartitionLog, Place>, missing: number, onEnd: WaitEnd) {
+    this.#places = places
+    this.#missing = missing
+    this.#onEnd = onEnd
   }
 
   start(timers: Pick<Timers, 'after'>, ms: number, signal: AbortSignal | undefined): void {
-    for (const partition of this.#partitions) partition?.waiters.add(this)
     this.#timer = timers.after(ms, () => this.end())
     this.#signal = signal
     signal?.addEventListener('abort', this.#onAbort)
+    for (const [partition, { takenBytes }] of this.#places) {
+      partition.waiters.add(this)
+      // A look in slices may have missed it.
+      if (partition.takenBytes !== takenBytes || partition.deleted) this.wake(partition)
+    }
   }
 
-  wake(): void {
-    if (this.#looking || this.#ended) return
-    this.#looking = true
-    // After the whole group has reached its partitions: one look for all of them.
-    queueMicrotask(() => {
-      this.#looking = false
-      if (!this.#ended && this.#enough()) this.end()
-    })
+  wake(partition: PartitionLog): void {
+    const place = this.#places.get(partition)
+    if (this.#ended || place === undefined) return
+    const { position } = place
+    if (positionProblem(partition, position) !== null) {
+      this.end()
+      return
+    }
+    const more = partition.takenBytes - place.takenBytes
+    place.takenBytes = partition.takenBytes
+    if (more === 0 || partition.highWatermark <= position.offset) return
+    // The first batch is answered whatever its size: the least that a position waits for is a byte.
+    const bytes = Math.max(
+      place.bytes,
+      Math.min(place.bytes + more, Math.max(position.maxBytes, 1)),
+    )
+    this.#missing -= bytes - place.bytes
+    place.bytes = bytes
+    if (this.#missing <= 0) this.end()
   }
 
+  /** Enough is there, or nobody waits any longer: answered once what runs now is over. */
   end(): void {
     if (this.#ended) return
     this.#ended = true
-    for (const partition of this.#partitions) partition?.waiters.delete(this)
+    for (const partition of this.#places.keys()) partition.waiters.delete(this)
     this.#timer?.cancel()
     this.#signal?.removeEventListener('abort', this.#onAbort)
-    this.#finish()
+    this.#onEnd.due(this)
+  }
+
+  finish(): void {
+    this.#onEnd.finish()
   }
 
   readonly #onAbort = (): void => this.end()
@@ -238,22 +363,26 @@ export function epochProblem(
   return believed < partition.leaderEpoch ? 'FENCED_LEADER_EPOCH' : 'UNKNOWN_LEADER_EPOCH'
 }
 
+const nameOf = ({ topic, partition }: FetchPosition): string => `${topic}-${partition}`
+
 function positionProblem(
   partition: PartitionLog | undefined,
   position: FetchPosition,
 ): LogError | null {
-  const name = `${position.topic}-${position.partition}`
   if (partition === undefined || partition.deleted) {
-    return new LogError('UNKNOWN_TOPIC_OR_PARTITION', name)
+    return new LogError('UNKNOWN_TOPIC_OR_PARTITION', nameOf(position))
   }
   const stale = epochProblem(partition, position.leaderEpoch)
   if (stale !== null) {
-    return new LogError(stale, `${name}: ${position.leaderEpoch}, not ${partition.leaderEpoch}`)
+    return new LogError(
+      stale,
+      `${nameOf(position)}: ${position.leaderEpoch}, not ${partition.leaderEpoch}`,
+    )
   }
   if (position.offset < partition.logStart || position.offset > partition.nextOffset) {
     return new LogError(
       'OFFSET_OUT_OF_RANGE',
-      `${name}: ${position.offset}, not in ${partition.logStart} to ${partition.highWatermark}`,
+      `${nameOf(position)}: ${position.offset}, not in ${partition.logStart} to ${partition.highWatermark}`,
     )
   }
   return null
@@ -275,9 +404,10 @@ const refusal = (
   { topic, partition }: FetchPosition,
   log: PartitionLog | undefined,
   error: LogError | null,
-): Omit<SlicedFetchResult, 'records'> => ({
+): SlicedFetchResult => ({
   topic,
   partition,
+  records: EMPTY_SLICE,
   error: error ?? new LogError('UNKNOWN_SERVER_ERROR'),
   highWatermark: log?.highWatermark ?? -1,
   lastStableOffset: log?.highWatermark ?? -1,
