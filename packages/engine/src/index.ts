@@ -1,3 +1,4 @@
+export { AwakeClock } from './awake-clock.ts'
 export { GROUP_SETTINGS, type GroupSettings } from './coordinators/groups/settings.ts'
 export { type Disk, DiskError, type DiskErrorCode, type DiskFile } from './disk/disk.ts'
 export { nodeDisk } from './disk/node-disk.ts'

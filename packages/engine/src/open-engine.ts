@@ -4,6 +4,7 @@
  * Nothing is answered before the checkpoint of the new generation is durable (see `recovery.ts`).
  */
 import { LogError, resolveSettings } from '@millrace/log'
+import { AwakeClock } from './awake-clock.ts'
 import {
   CATALOGUE_PARTITION_ID,
   Catalogue,
@@ -41,6 +42,9 @@ import { Turns } from './turns.ts'
 
 /** Largest commit group, and so the largest record batch. Bytes. */
 const STAGING_BYTES_MAX = 16 << 20
+
+/** How often the clock of group members is looked at while there are any, in ms. */
+const AWAKE_LOOK_MS = 500
 
 /** How to open an engine. */
 export type EngineOptions = {
@@ -135,7 +139,11 @@ class Opening {
       topicsMax: settings['topics.max'],
       partitionsMax: settings['partitions.max'],
     })
-    this.#wheel = new TimerWheel(outside)
+    // Who did not hear from its members because it stood still does not expel them.
+    this.#wheel = new TimerWheel(
+      { clock: new AwakeClock(outside.clock, 2 * AWAKE_LOOK_MS), timers: outside.timers },
+      { armMaxMs: AWAKE_LOOK_MS },
+    )
     this.#readWheel = new TimerWheel({
       clock: outside.clock,
       timers: {

@@ -85,7 +85,7 @@ export const ENGINE_SETTINGS: {
     30_000,
     100,
     600_000,
-    'A write or sync of the journal that takes longer counts as failed.',
+    'A write or sync of the journal that takes longer, while this process is awake to see it, counts as failed.',
   ),
   'log.cleaner.backoff.ms': integer(
     15_000,

@@ -71,6 +71,7 @@ const head = (): Entry => new Entry(0, () => undefined, null)
 export class TimerWheel implements Timers {
   readonly #clock: Clock
   readonly #timers: Timers
+  readonly #armMaxMs: number
   readonly #slots: (Entry | undefined)[] = new Array(LEVELS * SLOTS)
   /** Two words of 32 slots for each level. */
   readonly #occupied: Uint32Array = new Uint32Array(LEVELS * 2)
@@ -83,7 +84,15 @@ export class TimerWheel implements Timers {
   #draining = false
   #closed = false
 
-  constructor(outside: { readonly clock: Clock; readonly timers: Timers }) {
+  /**
+   * @param options.armMaxMs longest wait that is asked of the platform at once: a clock that has to be
+   *   looked at now and then is
+   */
+  constructor(
+    outside: { readonly clock: Clock; readonly timers: Timers },
+    options: { readonly armMaxMs?: number } = {},
+  ) {
+    this.#armMaxMs = options.armMaxMs ?? ARM_MAX_MS
     this.#clock = outside.clock
     this.#timers = outside.timers
     this.#tick = Math.floor(outside.clock.monotonic())
@@ -192,7 +201,7 @@ export class TimerWheel implements Timers {
       if (this.#armed.at <= next.at) return
       this.#armed.timer.cancel()
     }
-    const wait = Math.min(Math.max(Math.ceil(next.at - this.#clock.monotonic()), 0), ARM_MAX_MS)
+    const wait = Math.min(Math.max(Math.ceil(next.at - this.#clock.monotonic()), 0), this.#armMaxMs)
     const timer = this.#timers.after(wait, () => {
       this.#armed = null
       this.#advance()

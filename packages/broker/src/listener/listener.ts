@@ -6,7 +6,7 @@
  * requests that became durable together are answered with one write a connection.
  */
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
-import type { Engine, Outside, Timer } from '@millrace/engine'
+import { AwakeClock, type Engine, type Outside, type Timer } from '@millrace/engine'
 import { APIS } from '@millrace/protocol'
 import type { Endpoint } from '../handlers/handler.ts'
 import { HANDLERS } from '../handlers/handlers.ts'
@@ -48,6 +48,8 @@ export interface Listener {
 }
 
 const SWEEP_MS = 1_000
+/** Most that passes between two sweeps: a peer is not late because this process stood still. */
+const SWEEP_GAP_MAX_MS = 2 * SWEEP_MS
 const BACKLOG = 511
 
 /** Binds and starts. Throws RangeError on limits that contradict each other, or the bind's error. */
@@ -69,6 +71,7 @@ class SocketListener implements Listener {
   readonly #node: ConnectionNode
   readonly #logger: LimitedLogger
   readonly #counters = new Counters()
+  readonly #awake: AwakeClock
   readonly #bytes: BytesInFlight
   readonly #chunks: ChunkPool
   readonly #connections = new Set<Connection>()
@@ -84,6 +87,7 @@ class SocketListener implements Listener {
     this.#logger = logger
     const soon = outside.timers.soon
     this.#options = options
+    this.#awake = new AwakeClock(outside.clock, SWEEP_GAP_MAX_MS)
     this.#bytes = new BytesInFlight(settings['queued.max.request.bytes'], soon)
     this.#chunks = new ChunkPool(settings['chunks.max.bytes'])
     this.#node = {
@@ -155,7 +159,7 @@ class SocketListener implements Listener {
   }
 
   #accept(socket: Socket): void {
-    const { settings, outside } = this.#options
+    const { settings } = this.#options
     const address = socket.remoteAddress ?? ''
     const ofAddress = this.#perAddress.get(address) ?? 0
     if (this.#closing || this.#connections.size >= settings['connections.max']) {
@@ -168,7 +172,7 @@ class SocketListener implements Listener {
     }
     this.#counters.connectionsAccepted += 1
     this.#perAddress.set(address, ofAddress + 1)
-    const connection = new Connection(socket, this.#node, outside.clock.monotonic())
+    const connection = new Connection(socket, this.#node, this.#awake.monotonic())
     this.#connections.add(connection)
   }
 
@@ -214,7 +218,7 @@ class SocketListener implements Listener {
     this.#sweepTimer = this.#options.outside.timers.after(SWEEP_MS, () => {
       this.#logger.sweep()
       this.#chunks.trim()
-      const nowMs = this.#options.outside.clock.monotonic()
+      const nowMs = this.#awake.monotonic()
       for (const connection of this.#connections) connection.sweep(nowMs)
       if (!this.#closing) this.#sweepLater()
     })

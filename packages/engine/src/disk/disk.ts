@@ -66,6 +66,12 @@ export interface JournalWriter {
   readonly staging: readonly Buffer[]
   /** Resolves when written, and synced if asked; rejects with DiskError. One call at a time. */
   write(write: JournalWrite): Promise<void>
+  /**
+   * Whether the writer is at work on the disk at this moment: it has begun the write and has no
+   * result. Asked of the writer itself, whatever has been heard of it: time in which it had not
+   * begun, or had ended, says nothing about the disk.
+   */
+  isWriting(): boolean
   close(): Promise<void>
 }
 

@@ -9,6 +9,8 @@ export const CONTROL = {
   sync: 4,
   result: 5,
   done: 6,
+  /** Whether the command has been taken up. */
+  begun: 7,
   /** Byte at which the position stands, as a float64. */
   positionAt: 32,
   bytes: 64,

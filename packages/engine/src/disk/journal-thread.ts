@@ -2,8 +2,8 @@
  * The thread that writes and syncs the journal. It waits for a command in shared memory, carries it
  * out, and says so there; it imports nothing else, because its memory counts.
  *
- * Control block (int32): 0 command, 1 file descriptor, 2 slot, 3 length, 4 sync, 5 result, 6 done.
- * At byte 32 a float64: the position. The result is 0, or the system's error number.
+ * Control block (int32): 0 command, 1 file descriptor, 2 slot, 3 length, 4 sync, 5 result, 6 done,
+ * 7 begun. At byte 32 a float64: the position. The result is 0, or the system's error number.
  */
 import { fdatasyncSync, writeSync } from 'node:fs'
 import { workerData } from 'node:worker_threads'
@@ -34,6 +34,7 @@ const SOME_ERROR = 5
 for (;;) {
   Atomics.wait(words, CONTROL.command, CONTROL.idle)
   if (words[CONTROL.command] === CONTROL.stop) break
+  Atomics.store(words, CONTROL.begun, 1)
   let result = 0
   try {
     carryOut()

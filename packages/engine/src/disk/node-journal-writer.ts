@@ -62,6 +62,11 @@ export class NodeJournalWriter implements JournalWriter {
     if (errno !== 0) throw diskErrorOfNumber(write.file.path, errno, 'the journal thread')
   }
 
+  isWriting(): boolean {
+    const words = this.#words
+    return Atomics.load(words, CONTROL.begun) === 1 && Atomics.load(words, CONTROL.done) === 0
+  }
+
   /** Ends the thread; one that hangs in a system call is left behind after a time. */
   async close(): Promise<void> {
     const thread = this.#thread
@@ -90,6 +95,7 @@ export class NodeJournalWriter implements JournalWriter {
     words[CONTROL.length] = write.length
     words[CONTROL.sync] = write.sync ? 1 : 0
     this.#position[0] = write.position
+    Atomics.store(words, CONTROL.begun, 0)
     Atomics.store(words, CONTROL.done, 0)
     const done = Atomics.waitAsync(words, CONTROL.done, 0)
     Atomics.store(words, CONTROL.command, CONTROL.write)

@@ -12,6 +12,7 @@ export class SimJournalWriter implements JournalWriter {
   readonly staging: readonly Buffer[]
   readonly #machine: SimMachine
   #busy = false
+  #writing = false
   #closed = false
 
   constructor(machine: SimMachine, count: number, bytes: number) {
@@ -31,6 +32,7 @@ export class SimJournalWriter implements JournalWriter {
     this.#busy = true
     try {
       await this.#machine.pause(file.path)
+      this.#writing = true
       file.writeBytes(position, staging.subarray(0, length), true)
       if (sync) await file.syncBytes(true)
     } catch (cause) {
@@ -38,7 +40,12 @@ export class SimJournalWriter implements JournalWriter {
       throw cause
     } finally {
       this.#busy = false
+      this.#writing = false
     }
+  }
+
+  isWriting(): boolean {
+    return this.#writing
   }
 
   close(): Promise<void> {

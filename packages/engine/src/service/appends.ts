@@ -142,19 +142,15 @@ export class Appends {
     options: AppendOptions,
   ): Promise<readonly AppendResult[]> {
     const { results, group } = this.#enter(entries)
-    const { journal, outside } = this.#store
+    const { journal } = this.#store
     if (options.acks === 0 || (group <= journal.completedSeq && journal.fencedBy === undefined)) {
       return Promise.resolve(results)
     }
-    const deadline =
-      options.timeoutMs === undefined
-        ? Number.POSITIVE_INFINITY
-        : outside.clock.monotonic() + options.timeoutMs
     return new Promise(resolve => {
       journal.wait(
         group,
         error => resolve(error === null ? results : results.map(result => failed(result, error))),
-        deadline,
+        options.timeoutMs,
       )
     })
   }

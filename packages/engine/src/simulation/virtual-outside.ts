@@ -64,6 +64,14 @@ export class VirtualOutside implements Outside {
     this.#wallOffset += ms
   }
 
+  /**
+   * The process stands still for so long, the world does not: what has become due meanwhile runs
+   * afterwards, in its order, at the time that it is then.
+   */
+  pause(ms: number): void {
+    this.#monotonic += ms
+  }
+
   sleep(ms: number): Promise<void> {
     return new Promise(resolve => void this.#after(ms, resolve))
   }
@@ -76,7 +84,7 @@ export class VirtualOutside implements Outside {
       if (events > EVENTS_MAX) throw new Error(`more than ${EVENTS_MAX} events: is it a circle?`)
       await this.#step()
     }
-    if (!this.#halted) this.#monotonic = end
+    if (!this.#halted) this.#monotonic = Math.max(this.#monotonic, end)
   }
 
   /**
@@ -131,7 +139,7 @@ export class VirtualOutside implements Outside {
     const due = this.#pop()
     const callback = due?.callback
     if (due === undefined || callback === undefined) return
-    this.#monotonic = due.at
+    this.#monotonic = Math.max(this.#monotonic, due.at)
     due.callback = undefined
     callback()
     this.#events += 1

@@ -30,7 +30,7 @@ export type GroupEntry<T extends JournalTarget> = {
 export type GroupWaiter = {
   /** Called once: without an error when the group is complete. */
   readonly done: (error: LogError | null) => void
-  /** Monotonic time after which the waiter is answered REQUEST_TIMED_OUT; Infinity for never. */
+  /** Time, of the journal's clock, after which the answer is REQUEST_TIMED_OUT; Infinity for never. */
   readonly deadline: number
 }
 

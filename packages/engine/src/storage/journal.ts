@@ -11,6 +11,7 @@
  * nothing is repeated, and the way out is a restart (engine rule 15; Rebello et al., ATC 2020).
  */
 import { LogError } from '@millrace/log'
+import { AwakeClock } from '../awake-clock.ts'
 import type { DiskFile, JournalWriter } from '../disk/disk.ts'
 import type { Outside, Timer } from '../outside.ts'
 import { CommitGroup, type GroupWaiter, type JournalTarget } from './commit-group.ts'
@@ -22,6 +23,8 @@ import type { JournalPlace, JournalRing } from './journal-ring.ts'
 export const STAGING_SLOTS = 3
 /** How often waiting appends and the writer are checked against their deadlines, in ms. */
 const SWEEP_MS = 250
+/** ... and at least so often within the longest write: one gap of the clock must not fill it. */
+const SWEEPS_PER_STALL = 4
 
 /** What the journal tells its owner. */
 export type JournalEvents<T extends JournalTarget> = {
@@ -43,7 +46,7 @@ export type JournalEvents<T extends JournalTarget> = {
 export type JournalLimits = {
   /** A group takes no more client entries at this size. Bytes. */
   readonly groupBytesMax: number
-  /** A write or sync that takes longer counts as failed. Milliseconds. */
+  /** A write or sync at which the writer is for longer, while it is watched, counts as failed. Milliseconds. */
   readonly stallMaxMs: number
   /** Groups that need no sync of their own are synced after this time. Milliseconds. */
   readonly syncIntervalMs: number
@@ -69,10 +72,13 @@ export class Journal<T extends JournalTarget> {
   readonly #events: JournalEvents<T>
   readonly #limits: JournalLimits
   readonly #salt: JournalSalt
+  readonly #awake: AwakeClock
+  readonly #sweepMs: number
   readonly #freeSlots: number[]
   #open: CommitGroup<T>
   #inFlight: CommitGroup<T> | undefined
-  #inFlightSince = 0
+  /** Since when the writer is known to be at it, by {@link #awake}. */
+  #writingSince = 0
   #flushScheduled = false
   #completedSeq = 0
   #durableSeq = 0
@@ -100,6 +106,8 @@ export class Journal<T extends JournalTarget> {
     this.#events = parts.events
     this.#limits = parts.limits
     this.#salt = parts.salt
+    this.#sweepMs = Math.min(SWEEP_MS, parts.limits.stallMaxMs / SWEEPS_PER_STALL)
+    this.#awake = new AwakeClock(parts.outside.clock, 2 * this.#sweepMs)
     this.#freeSlots = parts.writer.staging.map((_, slot) => slot)
     this.#open = this.#newGroup(1)
     this.#position = this.#here(0)
@@ -168,8 +176,11 @@ export class Journal<T extends JournalTarget> {
     return this.#open.staging
   }
 
-  /** Calls back when group `seq` is complete, or with the reason why it never will be. */
-  wait(seq: number, done: GroupWaiter['done'], deadline: number = Number.POSITIVE_INFINITY): void {
+  /**
+   * Calls back when group `seq` is complete, or with the reason why it never will be; after
+   * `timeoutMs` with REQUEST_TIMED_OUT.
+   */
+  wait(seq: number, done: GroupWaiter['done'], timeoutMs?: number): void {
     if (this.#fencedBy !== undefined && seq > this.#completedSeq) {
       done(fencedError(this.#fencedBy))
       return
@@ -179,6 +190,8 @@ export class Journal<T extends JournalTarget> {
       return
     }
     const group = this.#inFlight?.seq === seq ? this.#inFlight : this.#open
+    const deadline =
+      timeoutMs === undefined ? Number.POSITIVE_INFINITY : this.#awake.monotonic() + timeoutMs
     group.waiters.push({ done, deadline })
     this.#schedule()
   }
@@ -294,13 +307,16 @@ export class Journal<T extends JournalTarget> {
       payloadBytes: group.payloadBytes,
     })
     this.#inFlight = group
-    this.#inFlightSince = this.#outside.clock.monotonic()
+    this.#writingSince = this.#awake.monotonic()
     this.#events.onSealed(group)
     this.#open = this.#newGroup(group.seq + 1)
     this.#armSweep()
     this.#write(group, place).then(
       () => this.#complete(group),
-      (cause: unknown) => this.fence(`the journal failed: ${describe(cause)}`),
+      (cause: unknown) => {
+        this.#hung ||= cause instanceof NoAnswer
+        this.fence(`the journal failed: ${describe(cause)}`)
+      },
     )
     if (this.#roomWanted) {
       this.#roomWanted = false
@@ -330,7 +346,7 @@ export class Journal<T extends JournalTarget> {
     const left = this.#lastFile
     if (left !== undefined && left !== place.file && this.#durableSeq < group.seq - 1) {
       // Groups that asked for no sync lie in the file that is left behind.
-      await left.sync()
+      await inTime(this.#outside.timers, this.#limits.stallMaxMs, left.sync())
     }
     this.#lastFile = place.file
     await this.#writer.write({
@@ -375,21 +391,24 @@ export class Journal<T extends JournalTarget> {
 
   #armSweep(): void {
     if (this.#sweep !== undefined) return
-    this.#sweep = this.#outside.timers.after(SWEEP_MS, () => {
+    this.#sweep = this.#outside.timers.after(this.#sweepMs, () => {
       this.#sweep = undefined
       this.#checkDeadlines()
     })
   }
 
   #checkDeadlines(): void {
-    const now = this.#outside.clock.monotonic()
-    if (this.#inFlight !== undefined && now - this.#inFlightSince > this.#limits.stallMaxMs) {
+    const now = this.#awake.monotonic()
+    const answered = !this.#writer.isWriting()
+    if (answered) this.#writingSince = now
+    if (this.#inFlight !== undefined && now - this.#writingSince > this.#limits.stallMaxMs) {
       this.#hung = true
       this.fence(`a write or sync of the journal has hung for ${this.#limits.stallMaxMs} ms`)
       return
     }
     for (const group of [this.#inFlight, this.#open]) {
-      if (group === undefined) continue
+      // What has been written is answered in a moment, late as it may be.
+      if (group === undefined || (group === this.#inFlight && answered)) continue
       const late = group.waiters.filter(waiter => waiter.deadline <= now)
       if (late.length === 0) continue
       group.waiters = group.waiters.filter(waiter => waiter.deadline > now)

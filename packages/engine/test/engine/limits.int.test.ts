@@ -346,6 +346,7 @@ describe('a failing disk', () => {
           if (bad.value) throw new DiskError('EIO', write.file.path, 'as the test asked')
           await writer.write(write)
         },
+        isWriting: () => writer.isWriting(),
         close: () => writer.close(),
       }
     }

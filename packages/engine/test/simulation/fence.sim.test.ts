@@ -38,6 +38,9 @@ async function restart(
   return { disk: after, outside }
 }
 
+const segmentOf = (id: number) => (call: DiskCall) =>
+  call.path.startsWith(`partitions/${id}/`) && call.path.endsWith('.log')
+
 const journalSync = (call: DiskCall): boolean => call.journal && call.kind === 'sync'
 
 test.each(['close', 'kill', 'power'] as const)(
@@ -80,6 +83,86 @@ test('a sync of the journal that hangs fences the engine after journal.stall.max
   await restart(it, 'power')
 })
 
+test.each([
+  ['the journal', journalSync],
+
+  ['any file', (call: DiskCall) => call.kind === 'sync'],
+] as const)(
+  'a process that stands still for minutes while a sync of %s runs fences nothing',
+  async (_, slow) => {
+    const it = await scene([create('a'), append('a')])
+    it.disk.faults = call => (slow(call) ? { delayMs: 2_000 } : undefined)
+    for (let pause = 0; pause < 5; pause += 1) {
+      const answer = act(it, append('a', 0, 40_000))
+      await it.life.outside.advance(500)
+      it.life.outside.pause(300_000)
+      expect(await answer).toBe(true)
+      await act(it, rest(11_000))
+      it.life.outside.pause(300_000)
+      await act(it, rest(11_000))
+    }
+    expect(it.life.engine.health()).toMatchObject({ state: 'ready', partitions: [] })
+    await restart(it, 'power')
+  },
+)
+
+test('a sync that hangs is found also where the process stands still now and then', async () => {
+  const it = await scene([create('a'), append('a')])
+  it.disk.faults = call => (journalSync(call) ? { hang: true } : undefined)
+  const answer = act(it, append('a'))
+  for (let pause = 0; pause < 10; pause += 1) {
+    it.life.outside.pause(60_000)
+    await it.life.outside.advance(1_000)
+    expect(it.life.engine.health().state).toBe('ready')
+  }
+  await it.life.outside.advance(30_000)
+  expect(it.life.engine.health().state).toBe('fenced')
+  expect(await answer).toBe(false)
+  await restart(it, 'power')
+})
+
+test('members whose node stood still for minutes stay members', async () => {
+  const it = await scene([create('a')])
+  const { engine, outside } = it.life
+  const joined = await outside.drive(
+    engine.groups.join({
+      groupId: 'g',
+      memberId: '',
+      groupInstanceId: null,
+      clientId: 'c',
+      clientHost: '/127.0.0.1',
+      sessionTimeoutMs: 6_000,
+      rebalanceTimeoutMs: 6_000,
+      protocolType: 'consumer',
+      protocols: [{ name: 'range', metadata: Buffer.alloc(0) }],
+      requireKnownMemberId: false,
+      supportsSkippingAssignment: false,
+    }),
+  )
+  const { memberId = '', generationId = 0 } = joined ?? {}
+  const me = { groupId: 'g', generationId, memberId, groupInstanceId: null }
+  await outside.drive(
+    engine.groups.sync({
+      ...me,
+      protocolType: 'consumer',
+      protocolName: 'range',
+      assignments: [{ memberId, assignment: Buffer.alloc(0) }],
+    }),
+  )
+  for (let pause = 0; pause < 5; pause += 1) {
+    outside.pause(300_000)
+    // Its heartbeat lies in the socket until timers have had their turn.
+    await outside.advance(0)
+    expect(await outside.drive(engine.groups.heartbeat(me))).toEqual({})
+    await outside.advance(2_000)
+  }
+  // One that is silent while the node is awake goes as ever.
+  await outside.advance(6_100)
+  expect(await outside.drive(engine.groups.heartbeat(me))).toMatchObject({
+    error: { code: 'UNKNOWN_MEMBER_ID' },
+  })
+})
+
 test('a slow disk fences nothing: syncs of 1 ms to 20 s are waited for', async () => {
   const it = await scene([create('a'), append('a')])
   let delayMs = 1
@@ -92,9 +175,6 @@ test('a slow disk fences nothing: syncs of 1 ms to 20 s are waited for', async (
   expect(it.life.engine.health()).toMatchObject({ state: 'ready', partitions: [] })
   await restart(it, 'power')
 })
-
-const segmentOf = (id: number) => (call: DiskCall) =>
-  call.path.startsWith(`partitions/${id}/`) && call.path.endsWith('.log')
 
 test.each(['EIO', 'hang'] as const)(
   'a segment whose sync fails (%s) fences its partition alone, and keeps what was acknowledged',

@@ -215,7 +215,7 @@ describe('the journal', () => {
     await time.turn()
     writer.finish()
     await time.pass(1000)
-    append('full', true, 1500)
+    append('full', true, 500)
     await time.turn()
     expect(writer.writes).toHaveLength(2)
     await time.pass(1000)
@@ -287,6 +287,41 @@ describe('the journal', () => {
     await time.pass(1500)
     expect(journal.completedSeq).toBe(0)
     expect(answers).toHaveLength(1)
+  })
+
+  test('takes no time in which the process stood still for time of the disk', async () => {
+    const { writer, time, append, answers, journal } = await journalOf()
+    append('patient')
+    append('in a hurry', true, 900)
+    await time.turn()
+    time.stand(300_000)
+    await time.pass(250)
+    expect(journal.fencedBy).toBeUndefined()
+    expect(answers).toEqual([])
+    writer.finish()
+    await time.turn()
+    expect(answers).toEqual(['patient', 'in a hurry'])
+    // One that hangs is found all the same: by the time in which it was watched.
+    append('hung')
+    await time.turn()
+    time.stand(300_000)
+    await time.pass(250)
+    expect(journal.fencedBy).toBeUndefined()
+    await time.pass(1_000)
+    expect(journal.fencedBy).toContain('hung')
+  })
+
+  test('fences nothing while the writer has not begun, or has ended and is not heard yet', async () => {
+    const { writer, time, append, answers, journal } = await journalOf()
+    writer.restsUnheard = true
+    append('a', true, 500)
+    await time.turn()
+    await time.pass(120_000)
+    expect(journal.fencedBy).toBeUndefined()
+    expect(answers).toEqual([])
+    writer.finish()
+    await time.turn()
+    expect(answers).toEqual(['a'])
   })
 
   test('close syncs what is open before it closes the writer', async () => {

@@ -92,6 +92,7 @@ export class WrappedDisk implements Disk {
     return {
       staging: writer.staging,
       write: write => writer.write({ ...write, file: innerOf(write.file) }),
+      isWriting: () => writer.isWriting(),
       close: () => writer.close(),
     }
   }
@@ -160,13 +161,18 @@ export class HandTime implements Outside {
     await new Promise(resolve => setImmediate(resolve))
   }
 
+  /** The process stands still: no timer runs meanwhile. */
+  stand(ms: number): void {
+    this.#now += ms
+  }
+
   /** Lets time pass, timer by timer. */
   async pass(ms: number): Promise<void> {
     const end = this.#now + ms
     for (;;) {
       const next = [...this.#timers.keys()].sort((a, b) => a.at - b.at)[0]
       if (next === undefined || next.at > end) break
-      this.#now = next.at
+      this.#now = Math.max(this.#now, next.at)
       this.#timers.delete(next)
       next.run()
       await this.turn()
@@ -182,6 +188,8 @@ export class HandWriter implements JournalWriter {
   readonly writes: JournalWrite[] = []
   readonly bytes: Buffer[] = []
   closed = false
+  /** Whether the write under way has not begun, or has a result of which nobody has heard. */
+  restsUnheard = false
   #pending: { resolve: () => void; reject: (cause: Error) => void } | undefined
 
   constructor(slots: number, bytes: number) {
@@ -190,6 +198,10 @@ export class HandWriter implements JournalWriter {
 
   get busy(): boolean {
     return this.#pending !== undefined
+  }
+
+  isWriting(): boolean {
+    return this.busy && !this.restsUnheard
   }
 
   write(write: JournalWrite): Promise<void> {
