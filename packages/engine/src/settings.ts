@@ -15,6 +15,9 @@ const MIB = 1 << 20
 
 /** All settings of the engine. */
 export const ENGINE_SETTINGS: {
+  readonly 'append.decompressed.max.bytes': IntegerSetting
+  readonly 'append.decompressed.max.ratio': IntegerSetting
+  readonly 'append.decompressed.turn.bytes': IntegerSetting
   readonly 'append.queue.max.bytes': IntegerSetting
   readonly 'checkpoint.bytes': IntegerSetting
   readonly 'checkpoint.interval.ms': IntegerSetting
@@ -39,6 +42,24 @@ export const ENGINE_SETTINGS: {
   readonly 'producer.id.expiration.ms': IntegerSetting
   readonly 'topics.max': IntegerSetting
 } = {
+  'append.decompressed.max.bytes': integer(
+    128 * MIB,
+    MIB,
+    1024 * MIB,
+    'Most bytes that a batch may decompress to; readers open no larger ones either.',
+  ),
+  'append.decompressed.max.ratio': integer(
+    100,
+    1,
+    100_000,
+    'Most bytes that a batch may decompress to for each compressed one; 16 MiB are always allowed.',
+  ),
+  'append.decompressed.turn.bytes': integer(
+    MIB,
+    0,
+    64 * MIB,
+    'Bytes that the main thread decompresses in 10 ms to look at batches, a quarter of it for one batch; other threads do the rest.',
+  ),
   'append.queue.max.bytes': integer(
     128 * MIB,
     MIB,

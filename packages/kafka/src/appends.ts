@@ -13,6 +13,7 @@ import {
   type AppendOptions,
   type AppendResult,
   LogError,
+  type RecordError,
   type TopicPartition,
 } from '@millrace/log'
 import { type Decoded, type ProducePartitionResponse, produce } from '@millrace/protocol'
@@ -273,11 +274,23 @@ function resultIn(told: Decoded<ProducePartitionResponse> | undefined): AppendRe
   const error = errorOf(told.errorCode, told.errorMessage ?? record?.batchIndexErrorMessage)
   return {
     ...failure(error),
+    ...(error !== undefined &&
+      told.recordErrors.length > 0 && { recordErrors: recordErrorsIn(told, error) }),
     baseOffset: told.baseOffset,
     logAppendTime: told.logAppendTimeMs,
     logStartOffset: told.logStartOffset,
   }
 }
+
+/** The records that a broker names; those without a message share that of the batch (KIP-467). */
+const recordErrorsIn = (
+  { recordErrors, errorMessage }: Decoded<ProducePartitionResponse>,
+  error: LogError,
+): readonly RecordError[] =>
+  recordErrors.map(({ batchIndex, batchIndexErrorMessage }) => ({
+    batchIndex,
+    message: batchIndexErrorMessage ?? errorMessage ?? error.message,
+  }))
 
 const asLogError = (thrown: unknown): LogError =>
   thrown instanceof LogError

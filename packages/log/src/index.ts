@@ -127,18 +127,21 @@ export {
   recordCountOf,
   setBatchPosition,
   setLogAppendTime,
+  setMaxTimestamp,
 } from './records/batch-header.ts'
+export {
+  DECOMPRESSED_BYTES_FREE,
+  type JudgeRules,
+  judgeBatch,
+  judgeInSlices,
+  type Verdict,
+} from './records/batch-judge.ts'
 export {
   findOffsetByTimestamp,
   maxTimestampRecord,
   type RecordPlace,
 } from './records/batch-search.ts'
-export {
-  type BatchRules,
-  type RecordRules,
-  validateBatch,
-  validateRecords,
-} from './records/batch-validation.ts'
+export { type BatchRules, validateBatch } from './records/batch-validation.ts'
 export {
   type HeaderBlock,
   HeaderReader,
@@ -148,6 +151,7 @@ export {
 export type { Header, LogRecord, NewHeader, NewRecord, NewRecordOrBlock } from './records/record.ts'
 export { type DecodeOptions, decodeBatches, RecordBatch } from './records/record-batch.ts'
 export type { RecordCursor } from './records/record-cursor.ts'
+export { RECORD_ERRORS_MAX, type RecordError, type RecordRules } from './records/record-scanner.ts'
 export {
   resolveSettings,
   type Setting,

@@ -10,6 +10,7 @@
  */
 import type { LogError } from './errors.ts'
 import type { Groups } from './port-groups.ts'
+import type { RecordError } from './records/record-scanner.ts'
 import type {
   Acks,
   Isolation,
@@ -101,6 +102,11 @@ export type AppendOptions = {
 /** The outcome for one entry of an append, in the order of the entries. */
 export type AppendResult = {
   readonly error?: LogError
+  /**
+   * The records that the batch was refused for, if single ones are to blame; a batch is stored whole
+   * or not at all (KIP-467).
+   */
+  readonly recordErrors?: readonly RecordError[]
   /** Offset of the batch's first record; for a duplicate that of the first copy. -1 on error. */
   readonly baseOffset: Offset
   /** Time of the append where the topic uses LogAppendTime, else -1. */

@@ -15,10 +15,12 @@ import {
   compressionOf,
   LogError,
   magicOf,
+  type RecordError,
 } from '@millrace/log'
 import {
   type Decoded,
   type ProducePartitionResponse,
+  type ProduceRecordError,
   type ProduceRequest,
   type ProduceResponse,
   type ProduceTopicResponse,
@@ -162,7 +164,7 @@ function answer(
       asked += 1
       const result = refusal === undefined ? results[appended++] : { ...NOTHING, error: refusal }
       if (result === undefined) throw new Error('the log answered fewer batches than it was given')
-      const { error } = result
+      const { error, recordErrors } = result
       // Nobody hears of it otherwise: the connection ends.
       if (silent && error !== undefined) throw error
       partitionResponses.push({
@@ -171,6 +173,7 @@ function answer(
         baseOffset: result.baseOffset,
         logAppendTimeMs: result.logAppendTime,
         logStartOffset: result.logStartOffset,
+        ...(recordErrors !== undefined && { recordErrors: recordErrors.map(asNamed) }),
         errorMessage: messageOf(error),
       })
     }
@@ -178,5 +181,10 @@ function answer(
   }
   return { responses }
 }
+
+const asNamed = ({ batchIndex, message }: RecordError): ProduceRecordError => ({
+  batchIndex,
+  batchIndexErrorMessage: message,
+})
 
 const NOTHING = { baseOffset: -1, logAppendTime: -1, logStartOffset: -1 } as const

@@ -17,6 +17,9 @@ import { ProducerLedger, type ProducerRecord } from './producer-ledger.ts'
 import { type ReplacedSegment, SegmentList } from './segment-list.ts'
 import type { TopicConfig } from './topic-config.ts'
 
+/** Most offsets of one segment, as in Kafka: its index holds them as 32 bits. */
+const SEGMENT_OFFSETS_MAX = 2 ** 31 - 1
+
 /** Folder of all partitions' folders. */
 export const PARTITIONS_FOLDER = 'partitions'
 
@@ -172,6 +175,10 @@ export class PartitionLog {
   /** Takes the offsets of a batch that enters the open group. */
   take(recordCount: number, group: number): Offset {
     const baseOffset = this.#nextOffset
+    // Beyond, sums are rounded, and an offset would be given out twice.
+    if (recordCount < 1 || !Number.isSafeInteger(baseOffset + recordCount)) {
+      throw new Error(`${recordCount} offsets from ${baseOffset} on cannot be taken`)
+    }
     this.#nextOffset += recordCount
     this.lastGroup = group
     return baseOffset
@@ -393,11 +400,17 @@ export class PartitionLog {
   /** How many batches from `from` on go into the current segment; at least one. */
   #runThatFits(batches: readonly Buffer[], from: number): number {
     const { segmentBytes } = this.config
-    let size = this.#segments.last?.bytes ?? 0
+    const { last } = this.#segments
+    let size = last?.bytes ?? 0
+    let baseOffset = last?.baseOffset
     let run = 0
     for (let i = from; i < batches.length; i += 1) {
-      size += batches[i]?.length ?? 0
-      if (run > 0 && size > segmentBytes) break
+      const batch = batches[i]
+      if (batch === undefined) break
+      size += batch.length
+      baseOffset ??= baseOffsetOf(batch)
+      const tooFar = lastOffsetOf(batch) - baseOffset > SEGMENT_OFFSETS_MAX
+      if (run > 0 && (size > segmentBytes || tooFar)) break
       run += 1
     }
     return run
@@ -409,7 +422,11 @@ export class PartitionLog {
     if (first === undefined) return
     const baseOffset = baseOffsetOf(first)
     const { last } = this.#segments
-    const full = last !== undefined && last.bytes > 0 && last.bytes + first.length > segmentBytes
+    const full =
+      last !== undefined &&
+      last.bytes > 0 &&
+      (last.bytes + first.length > segmentBytes ||
+        lastOffsetOf(first) - last.baseOffset > SEGMENT_OFFSETS_MAX)
     const old = last !== undefined && last.bytes > 0 && now - last.createdAt > segmentMs
     // Within a segment offsets have no gap: where some were given up, another one begins, and behind
     // one that compaction has written.

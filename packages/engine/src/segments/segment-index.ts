@@ -116,7 +116,8 @@ export class SegmentIndex {
     summary: SegmentSummary,
     blocks: readonly number[],
   ): Buffer {
-    const count = this.#offsets.length
+    // What no field holds is left out: batches of older versions could claim any number of offsets.
+    const count = lastAtMost(this.#offsets, baseOffset + TWO_32 - 1) + 1
     const out = Buffer.alloc(HEADER_BYTES + count * ENTRY_BYTES + blocks.length * 4 + 4)
     out.writeUInt32BE(MAGIC, 0)
     out.writeUInt16BE(VERSION, 4)

@@ -1,29 +1,33 @@
 /**
- * The way of an append: checked, judged, numbered and entered into the open group in one synchronous
- * step, answered when the group is complete.
+ * The way of an append: judged, numbered and entered into the open group, answered when the group is
+ * complete. From the judgement on that is one synchronous step, except for compressed batches that
+ * take long to look at: they wait for their verdict in the lines of their partitions, and what comes
+ * behind them for the same partitions waits with them.
  *
- * What finds no room waits in a bounded queue, in order; nothing overtakes it.
+ * What finds no room in the journal waits in a queue, in order; nothing overtakes it. Both ways of
+ * waiting are bounded by the same number of bytes.
  */
 import {
   type AppendEntry,
   type AppendOptions,
   type AppendResult,
   baseSequenceOf,
-  baseTimestampOf,
   LogError,
   maxTimestampOf,
   NO_PRODUCER_ID,
   producerEpochOf,
   producerIdOf,
-  RecordBatch,
+  type RecordError,
   recordCountOf,
   setLogAppendTime,
-  validateBatch,
-  validateRecords,
+  setMaxTimestamp,
+  type Verdict,
 } from '@millrace/log'
 import type { PartitionLog } from '../partitions/partition-log.ts'
 import { ENTRY_HEADER_BYTES } from '../storage/journal-format.ts'
 import type { LogStore } from '../storage/log-store.ts'
+import { AppendLines } from './append-lines.ts'
+import { BatchDoor, isCompressed } from './batch-door.ts'
 import type { TopicTable } from './topic-table.ts'
 
 type Waiting = {
@@ -33,12 +37,19 @@ type Waiting = {
   readonly fail: (error: LogError) => void
 }
 
+/** Verdicts by the place of the entry; undefined for what is judged as it enters. */
+type Verdicts = readonly (Verdict | undefined)[]
+
+const NONE_JUDGED: Verdicts = []
+
 type Entered = { readonly results: readonly AppendResult[]; readonly group: number }
 
 /** Appends of clients. */
 export class Appends {
   readonly #store: LogStore
   readonly #topics: TopicTable
+  readonly #door: BatchDoor
+  readonly #lines = new AppendLines()
   readonly #waiting: Waiting[] = []
   #waitingBytes = 0
   /** Whether free space has fallen below the reserve. */
@@ -52,9 +63,16 @@ export class Appends {
   constructor(store: LogStore, topics: TopicTable) {
     this.#store = store
     this.#topics = topics
+    const { settings, outside } = store
+    this.#door = new BatchDoor(settings, outside.clock, () => store.journal.batchBytesMax)
   }
 
-  /** Bytes that wait for room. */
+  /** Batches that were too large to be decompressed on the main thread. */
+  get slicedBatches(): number {
+    return this.#door.slicedBatches
+  }
+
+  /** Bytes that wait for a verdict or for room. */
   get waitingBytes(): number {
     return this.#waitingBytes
   }
@@ -70,14 +88,60 @@ export class Appends {
     if (entries.length > 1 && withHeaders > journal.batchBytesMax) {
       return this.#split(entries, options)
     }
-    // A batch that no group can hold is refused by `#problem`; it must not wait for room.
-    if (bytes > journal.batchBytesMax) return this.#start(entries, options)
-    // A fenced journal never has room again: the answer says why.
-    if (journal.fencedBy !== undefined) return this.#start(entries, options)
-    if (this.#waiting.length === 0 && journal.hasRoom(entries.length, bytes)) {
-      return this.#start(entries, options)
+    if (this.#lines.isEmpty && !entries.some(({ batch }) => isCompressed(batch))) {
+      return this.#admit(entries, bytes, options, NONE_JUDGED)
     }
-    return this.#queue(entries, bytes, options)
+    const verdicts = entries.map(entry => this.#open(entry))
+    const lines = new Set(entries.map(({ topic, partition }) => `${topic}/${partition}`))
+    if (verdicts.every(isSettled) && !this.#lines.holds(lines)) {
+      return this.#admit(entries, bytes, options, verdicts)
+    }
+    return this.#hold(entries, bytes, options, lines, Promise.all(verdicts))
+  }
+
+  /** The verdict on a compressed batch; undefined for one that is judged as it enters. */
+  #open({ topic, partition, batch }: AppendEntry): Verdict | Promise<Verdict> | undefined {
+    if (!isCompressed(batch)) return undefined
+    const config = this.#topics.partition(topic, partition)?.config
+    if (config !== undefined) return this.#door.open(config, batch)
+    return { error: unknownPartition(topic, partition), maxTimestamp: -1, decompressedBytes: 0 }
+  }
+
+  /** Waits for verdicts, and for those who came before for the same partitions. */
+  #hold(
+    entries: readonly AppendEntry[],
+    bytes: number,
+    options: AppendOptions,
+    lines: ReadonlySet<string>,
+    verdicts: Promise<Verdicts>,
+  ): Promise<readonly AppendResult[]> {
+    const full = this.#queueProblem(bytes)
+    this.#waitingBytes += full === null ? bytes : 0
+    return new Promise((resolve, reject) => {
+      if (full !== null) return reject(full)
+      this.#lines.add(lines, verdicts, judged => {
+        this.#waitingBytes -= bytes
+        this.#admit(entries, bytes, options, judged).then(resolve, reject)
+      })
+    })
+  }
+
+  /** Enters what has been judged, or lets it wait for room. */
+  #admit(
+    entries: readonly AppendEntry[],
+    bytes: number,
+    options: AppendOptions,
+    verdicts: Verdicts,
+  ): Promise<readonly AppendResult[]> {
+    const { journal } = this.#store
+    // A batch that no group can hold is refused by `#problem`; it must not wait for room.
+    if (bytes > journal.batchBytesMax) return this.#start(entries, options, verdicts)
+    // A fenced journal never has room again: the answer says why.
+    if (journal.fencedBy !== undefined) return this.#start(entries, options, verdicts)
+    if (this.#waiting.length === 0 && journal.hasRoom(entries.length, bytes)) {
+      return this.#start(entries, options, verdicts)
+    }
+    return this.#queue(entries, bytes, options, verdicts)
   }
 
   /** There is room again: what waits goes on, in order. */
@@ -94,9 +158,10 @@ export class Appends {
     }
   }
 
-  /** Resolves when nothing waits for room any more. */
+  /** Resolves when nothing waits any more, neither for a verdict nor for room. */
   async settled(): Promise<void> {
     const { journal } = this.#store
+    await this.#lines.idle()
     while (this.#waiting.length > 0 && journal.fencedBy === undefined) {
       await journal.sync().catch(() => undefined) // fenced on the way: what waits has been answered
     }
@@ -116,32 +181,36 @@ export class Appends {
     entries: readonly AppendEntry[],
     bytes: number,
     options: AppendOptions,
+    verdicts: Verdicts,
   ): Promise<readonly AppendResult[]> {
-    const max = this.#store.settings['append.queue.max.bytes']
-    if (this.#waitingBytes + bytes > max) {
-      return Promise.reject(
-        new LogError(
-          'KAFKA_STORAGE_ERROR',
-          `append.queue.max.bytes is ${max} and the queue is full`,
-        ),
-      )
-    }
+    const full = this.#queueProblem(bytes)
+    if (full !== null) return Promise.reject(full)
     this.#waitingBytes += bytes
     return new Promise((resolve, reject) => {
       this.#waiting.push({
         entries,
         bytes,
-        start: () => this.#start(entries, options).then(resolve, reject),
+        start: () => this.#start(entries, options, verdicts).then(resolve, reject),
         fail: reject,
       })
     })
   }
 
+  #queueProblem(bytes: number): LogError | null {
+    const max = this.#store.settings['append.queue.max.bytes']
+    if (this.#waitingBytes + bytes <= max) return null
+    return new LogError(
+      'KAFKA_STORAGE_ERROR',
+      `append.queue.max.bytes is ${max} and the queue is full`,
+    )
+  }
+
   #start(
     entries: readonly AppendEntry[],
     options: AppendOptions,
+    verdicts: Verdicts,
   ): Promise<readonly AppendResult[]> {
-    const { results, group } = this.#enter(entries)
+    const { results, group } = this.#enter(entries, verdicts)
     const { journal } = this.#store
     if (options.acks === 0 || (group <= journal.completedSeq && journal.fencedBy === undefined)) {
       return Promise.resolve(results)
@@ -155,12 +224,12 @@ export class Appends {
     })
   }
 
-  #enter(entries: readonly AppendEntry[]): Entered {
+  #enter(entries: readonly AppendEntry[], verdicts: Verdicts): Entered {
     const results: AppendResult[] = []
     let group = 0
-    for (const entry of entries) {
+    for (const [i, entry] of entries.entries()) {
       const partition = this.#topics.partition(entry.topic, entry.partition)
-      const result = this.#enterOne(partition, entry)
+      const result = this.#enterOne(partition, entry, verdicts[i])
       results.push(result)
       if (result.error === undefined && partition !== undefined) {
         group = Math.max(group, partition.lastGroup)
@@ -172,12 +241,14 @@ export class Appends {
   #enterOne(
     partition: PartitionLog | undefined,
     { topic, batch, ...at }: AppendEntry,
+    judged: Verdict | undefined,
   ): AppendResult {
-    if (partition === undefined) {
-      return refusal(new LogError('UNKNOWN_TOPIC_OR_PARTITION', `${topic}-${at.partition}`))
-    }
-    const problem = this.#problem(partition, batch)
+    if (partition === undefined) return refusal(unknownPartition(topic, at.partition))
+    const problem = this.#problem(partition)
     if (problem !== null) return refusal(problem)
+    const { error, recordErrors, maxTimestamp } =
+      judged ?? this.#door.judge(partition.config, batch)
+    if (error !== undefined) return refusal(error, recordErrors)
     const producerId = producerIdOf(batch)
     const recordCount = recordCountOf(batch)
     const produced = {
@@ -199,6 +270,9 @@ export class Appends {
         }
       }
     }
+    if (!Number.isSafeInteger(partition.nextOffset + recordCount)) {
+      return refusal(new LogError('INVALID_RECORD', `${topic}-${at.partition} has no offsets left`))
+    }
     const store = this.#store
     const now = store.outside.clock.now()
     const stamped = config.timestampType === 'LogAppendTime'
@@ -208,9 +282,14 @@ export class Appends {
       recordCount,
       config.durability === 'sync',
     )
-    if (stamped) setLogAppendTime(store.journal.staging, position, batch.length, now)
+    const { staging } = store.journal
+    if (stamped) setLogAppendTime(staging, position, batch.length, now)
+    // As Kafka does: some clients leave it empty, or write the first record's time into it.
+    else if (maxTimestampOf(batch) !== maxTimestamp) {
+      setMaxTimestamp(staging, position, batch.length, maxTimestamp)
+    }
     if (producerId !== NO_PRODUCER_ID) {
-      const timestamp = stamped ? now : maxTimestampOf(batch)
+      const timestamp = stamped ? now : maxTimestamp
       partition.producers.replay(produced, baseOffset, timestamp, now)
     }
     this.batches += 1
@@ -219,10 +298,10 @@ export class Appends {
     return { baseOffset, logAppendTime: stamped ? now : -1, logStartOffset: logStart }
   }
 
-  #problem(partition: PartitionLog, batch: Buffer): LogError | null {
+  #problem(partition: PartitionLog): LogError | null {
     const fencedBy = this.#store.journal.fencedBy
     if (fencedBy !== undefined) return new LogError('KAFKA_STORAGE_ERROR', fencedBy)
-    const { trouble, config } = partition
+    const { trouble } = partition
     const name = `${partition.topic}-${partition.partition}`
     if (trouble !== undefined) {
       return new LogError('KAFKA_STORAGE_ERROR', `${name} is ${trouble.state}: ${trouble.reason}`)
@@ -233,40 +312,20 @@ export class Appends {
     if (this.#topics.get(partition.topic)?.internal === true) {
       return new LogError('INVALID_TOPIC_EXCEPTION', `${partition.topic} is internal`)
     }
-    const bytesMax = Math.min(config.maxMessageBytes, this.#store.journal.batchBytesMax)
-    const invalid = validateBatch(batch, 0, batch.length, { bytesMax })
-    if (invalid !== null) return invalid
-    if (config.compacts) {
-      const opened = new RecordBatch(batch, 0, { checkCrc: false })
-      const keyless = validateRecords(opened, { requireKeys: true })
-      if (keyless !== null) return keyless
-    }
-    if (config.timestampType === 'LogAppendTime') return null
-    return this.#timestampProblem(batch, config.timestampBeforeMaxMs, config.timestampAfterMaxMs)
-  }
-
-  #timestampProblem(batch: Buffer, beforeMaxMs: number, afterMaxMs: number): LogError | null {
-    const now = this.#store.outside.clock.now()
-    const latest = maxTimestampOf(batch)
-    if (latest > now + afterMaxMs) {
-      return new LogError(
-        'INVALID_TIMESTAMP',
-        `${latest} lies more than message.timestamp.after.max.ms=${afterMaxMs} ahead`,
-      )
-    }
-    const first = baseTimestampOf(batch)
-    if (first >= 0 && first < now - beforeMaxMs) {
-      return new LogError(
-        'INVALID_TIMESTAMP',
-        `${first} lies more than message.timestamp.before.max.ms=${beforeMaxMs} behind`,
-      )
-    }
     return null
   }
 }
 
-const refusal = (error: LogError): AppendResult => ({
+const isSettled = (
+  verdict: Verdict | Promise<Verdict> | undefined,
+): verdict is Verdict | undefined => !(verdict instanceof Promise)
+
+const unknownPartition = (topic: string, partition: number): LogError =>
+  new LogError('UNKNOWN_TOPIC_OR_PARTITION', `${topic}-${partition}`)
+
+const refusal = (error: LogError, recordErrors?: readonly RecordError[]): AppendResult => ({
   error,
+  ...(recordErrors !== undefined && { recordErrors }),
   baseOffset: -1,
   logAppendTime: -1,
   logStartOffset: -1,

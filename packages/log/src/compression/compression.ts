@@ -54,23 +54,26 @@ export function compress(codec: Compression, data: Buffer, level?: number): Buff
  * Decompresses bytes; with "none" the same buffer comes back.
  *
  * @param bytesMax bound of the result; one byte more throws MESSAGE_TOO_LARGE
+ * @param strict whether what some reader of another make cannot read is refused: linked LZ4 blocks,
+ *   padding behind gzip
  * @throws LogError CORRUPT_MESSAGE where the bytes are not what the codec writes
  */
 export function decompress(
   codec: Compression,
   data: Buffer,
   bytesMax: number = DECOMPRESSED_BYTES_MAX,
+  strict = false,
 ): Buffer {
   switch (codec) {
     case 'none':
-      if (data.length > bytesMax) throw tooLarge(bytesMax)
+      if (data.length > bytesMax) throw outputBound(bytesMax)
       return data
     case 'gzip':
-      return guarded(codec, bytesMax, () => gunzip(data, bytesMax))
+      return guarded(codec, bytesMax, () => gunzip(data, bytesMax, strict))
     case 'snappy':
       return guarded(codec, bytesMax, () => decompressSnappy(data, bytesMax))
     case 'lz4':
-      return guarded(codec, bytesMax, () => decompressLz4(data, bytesMax))
+      return guarded(codec, bytesMax, () => decompressLz4(data, bytesMax, strict))
     case 'zstd':
       return guarded(codec, bytesMax, () => decompressZstd(data, bytesMax))
   }
@@ -82,16 +85,22 @@ function guarded(codec: Compression, bytesMax: number, run: () => Buffer): Buffe
   try {
     result = run()
   } catch (error) {
-    if (error instanceof LogError) throw error
-    if (isOutputBound(error)) throw tooLarge(bytesMax)
-    throw new LogError('CORRUPT_MESSAGE', `the ${codec} data cannot be decompressed`, error)
+    throw decompressionError(codec, bytesMax, error)
   }
-  if (result.length > bytesMax) throw tooLarge(bytesMax)
+  if (result.length > bytesMax) throw outputBound(bytesMax)
   return result
+}
+
+/** What a library has thrown, as one of the two errors that callers know. */
+export function decompressionError(codec: Compression, bytesMax: number, error: unknown): LogError {
+  if (error instanceof LogError) return error
+  if (isOutputBound(error)) return outputBound(bytesMax)
+  return new LogError('CORRUPT_MESSAGE', `the ${codec} data cannot be decompressed`, error)
 }
 
 const isOutputBound = (error: unknown): boolean =>
   error instanceof Error && (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE'
 
-const tooLarge = (bytesMax: number): LogError =>
+/** The refusal of what decompresses to more than a bound. */
+export const outputBound = (bytesMax: number): LogError =>
   new LogError('MESSAGE_TOO_LARGE', `the records decompress to more than ${bytesMax} bytes`)

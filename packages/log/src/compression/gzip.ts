@@ -2,6 +2,8 @@
  * Gzip by node:zlib. Several members in a row are one stream, as java.util.zip reads them. The
  * output is bounded by `maxOutputLength`, which zlib holds while it inflates.
  */
+import type { Zlib } from 'node:zlib'
+import { LogError } from '../errors.ts'
 import { chunkBytes, zlib } from './libraries.ts'
 
 export function gzip(data: Buffer, level?: number): Buffer {
@@ -9,9 +11,20 @@ export function gzip(data: Buffer, level?: number): Buffer {
   return zlib().gzipSync(data, level === undefined ? { chunkSize } : { chunkSize, level })
 }
 
-export function gunzip(data: Buffer, bytesMax: number): Buffer {
-  return zlib().gunzipSync(data, {
+/** @param strict whether padding behind the last member is refused, as some readers do */
+export function gunzip(data: Buffer, bytesMax: number, strict: boolean): Buffer {
+  const options = {
     chunkSize: chunkBytes(data.length * 4),
     maxOutputLength: Math.max(1, bytesMax),
-  })
+    info: true,
+  }
+  // With `info` the call answers with an object; the types of Node do not know it.
+  const { buffer, engine } = zlib().gunzipSync(data, options) as unknown as {
+    readonly buffer: Buffer
+    readonly engine: Zlib
+  }
+  if (strict && engine.bytesWritten !== data.length) {
+    throw new LogError('CORRUPT_MESSAGE', 'bytes follow the last gzip member')
+  }
+  return buffer
 }

@@ -9,12 +9,14 @@ import type * as Zlib from 'node:zlib'
 export type SnappyLibrary = {
   compressSync(data: Buffer): Buffer
   uncompressSync(data: Buffer): Buffer
+  uncompress(data: Buffer): Promise<Buffer>
 }
 
-/** What is used of the package lz4-napi: whole LZ4 frames. */
+/** What is used of the package lz4-napi: whole LZ4 frames, and blocks behind their size (uint32). */
 export type Lz4Library = {
   compressFrameSync(data: Buffer): Buffer
   decompressFrameSync(data: Buffer): Buffer
+  uncompress(data: Buffer): Promise<Buffer>
 }
 
 const require = createRequire(import.meta.url)

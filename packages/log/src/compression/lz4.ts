@@ -13,6 +13,7 @@ import { lz4 } from './libraries.ts'
 const MAGIC = 0x184d2204
 const VERSION_MASK = 0xc0
 const VERSION_1 = 0x40
+const INDEPENDENT_BIT = 0x20
 const BLOCK_CHECKSUM_BIT = 0x10
 const CONTENT_SIZE_BIT = 0x08
 const CONTENT_CHECKSUM_BIT = 0x04
@@ -25,36 +26,81 @@ const MATCH_BYTES_MIN = 4
 
 export const compressLz4 = (data: Buffer): Buffer => lz4().compressFrameSync(data)
 
-export function decompressLz4(data: Buffer, bytesMax: number): Buffer {
-  measureFrame(data, bytesMax)
+/** @param strict whether linked blocks are refused: Kafka and its Java clients do not read them */
+export function decompressLz4(data: Buffer, bytesMax: number, strict: boolean): Buffer {
+  const frame = lz4Frame(data, bytesMax)
+  if (strict) refuseLinked(frame)
+  let held = 0
+  for (const block of lz4Blocks(data, frame)) {
+    held += blockOutput(data, block, frame.blockBytesMax, bytesMax - held)
+    if (held > bytesMax) throw tooLarge(held, bytesMax)
+  }
   return lz4().decompressFrameSync(data)
 }
 
-/** Throws unless `data` is one whole frame whose output stays within the bound. */
-function measureFrame(data: Buffer, bytesMax: number): void {
+/** What the header of a frame says. */
+export type Lz4Frame = {
+  /** The bytes that the header's checksum covers, and the checksum. */
+  readonly descriptor: Buffer
+  readonly descriptorChecksum: number
+  readonly linked: boolean
+  readonly blockBytesMax: number
+  readonly blockChecksums: boolean
+  readonly contentChecksum: boolean
+  readonly blocksAt: number
+}
+
+/** One block of a frame, by its place in the data. */
+export type Lz4Block = {
+  readonly at: number
+  readonly bytes: number
+  /** Whether it is stored as it is. */
+  readonly stored: boolean
+}
+
+/** Reads the header of a frame. Throws where it is none, or says that it holds too much. */
+export function lz4Frame(data: Buffer, bytesMax: number): Lz4Frame {
   need(data, 7)
   if (data.readUInt32LE(0) !== MAGIC) throw corrupt('it does not begin like a frame')
   const flags = data.readUInt8(4)
   if ((flags & VERSION_MASK) !== VERSION_1) throw corrupt('its version is unknown')
   if ((flags & (RESERVED_BIT | DICTIONARY_BIT)) !== 0) throw corrupt('it needs a dictionary')
   const blockBytesMax = blockSize(data.readUInt8(5))
-  let at = 7
-  if ((flags & CONTENT_SIZE_BIT) !== 0) at += checkContentSize(data, bytesMax)
-  const trailer = (flags & BLOCK_CHECKSUM_BIT) !== 0 ? CHECKSUM_BYTES : 0
-  let held = 0
+  const blocksAt = 7 + ((flags & CONTENT_SIZE_BIT) !== 0 ? checkContentSize(data, bytesMax) : 0)
+  return {
+    descriptor: data.subarray(4, blocksAt - 1),
+    descriptorChecksum: data.readUInt8(blocksAt - 1),
+    linked: (flags & INDEPENDENT_BIT) === 0,
+    blockBytesMax,
+    blockChecksums: (flags & BLOCK_CHECKSUM_BIT) !== 0,
+    contentChecksum: (flags & CONTENT_CHECKSUM_BIT) !== 0,
+    blocksAt,
+  }
+}
+
+/** The blocks of a frame, which must lead exactly to the end of the data. */
+export function* lz4Blocks(data: Buffer, frame: Lz4Frame): Generator<Lz4Block, void> {
+  const trailer = frame.blockChecksums ? CHECKSUM_BYTES : 0
+  let at = frame.blocksAt
   for (;;) {
     need(data, at + 4)
     const word = data.readUInt32LE(at)
     at += 4
     if (word === 0) break
-    const bytes = word & ~STORED_BIT
+    const stored = word >= STORED_BIT
+    const bytes = stored ? word - STORED_BIT : word
+    if (bytes > frame.blockBytesMax) throw corrupt(`a block of ${bytes} bytes`)
     need(data, at + bytes + trailer)
-    held += blockOutput(data, at, bytes, word >= STORED_BIT, blockBytesMax, bytesMax - held)
-    if (held > bytesMax) throw tooLarge(held, bytesMax)
+    yield { at, bytes, stored }
     at += bytes + trailer
   }
-  if ((flags & CONTENT_CHECKSUM_BIT) !== 0) at += CHECKSUM_BYTES
+  if (frame.contentChecksum) at += CHECKSUM_BYTES
   if (at !== data.length) throw corrupt(`the frame has ${at} bytes, the data ${data.length}`)
+}
+
+/** Throws where a block needs the ones before it. */
+export function refuseLinked({ linked }: Lz4Frame): void {
+  if (linked) throw corrupt('its blocks are linked, which Kafka and its Java clients do not read')
 }
 
 /** Largest decompressed block, from the block descriptor byte. */
@@ -74,9 +120,7 @@ function checkContentSize(data: Buffer, bytesMax: number): number {
 /** What a block can hold at most; exactly, where the rough bound would be too much. */
 function blockOutput(
   data: Buffer,
-  at: number,
-  bytes: number,
-  stored: boolean,
+  { at, bytes, stored }: Lz4Block,
   blockBytesMax: number,
   bytesLeft: number,
 ): number {

@@ -35,18 +35,20 @@ export function compressSnappy(data: Buffer): Buffer {
 }
 
 export function decompressSnappy(data: Buffer, bytesMax: number): Buffer {
-  const framed = data.length >= FRAMING_HEADER_BYTES && MAGIC.equals(data.subarray(0, MAGIC.length))
-  if (!framed) {
-    checkBound(claimedBytes(data), bytesMax)
-    return snappy().uncompressSync(data)
-  }
-  const blocks = framedBlocks(data)
-  let bytes = 0
-  for (const block of blocks) bytes += claimedBytes(block)
-  checkBound(bytes, bytesMax)
+  const blocks = snappyBlocks(data, bytesMax)
   const [only] = blocks
   if (blocks.length === 1 && only !== undefined) return snappy().uncompressSync(only)
   return Buffer.concat(blocks.map(block => snappy().uncompressSync(block)))
+}
+
+/** The raw blocks of framed data, or the one that raw data is; together within the bound. */
+export function snappyBlocks(data: Buffer, bytesMax: number): readonly Buffer[] {
+  const framed = data.length >= FRAMING_HEADER_BYTES && MAGIC.equals(data.subarray(0, MAGIC.length))
+  const blocks = framed ? framedBlocks(data) : [data]
+  let bytes = 0
+  for (const block of blocks) bytes += claimedBytes(block)
+  checkBound(bytes, bytesMax)
+  return blocks
 }
 
 function framedBlocks(data: Buffer): Buffer[] {
@@ -58,6 +60,9 @@ function framedBlocks(data: Buffer): Buffer[] {
     if (data.readUInt32BE(at) === MAGIC_FIRST_WORD) {
       at += FRAMING_HEADER_BYTES
       if (at > data.length) throw corrupt('the framing header is cut')
+      const compatible = data.readInt32BE(at - 4)
+      if (compatible > FRAMING_VERSION) throw corrupt(`framing of version ${compatible}`)
+      if (data.readInt32BE(at - 8) < FRAMING_VERSION) throw corrupt('framing of version 0')
       continue
     }
     const length = data.readInt32BE(at)

@@ -31,18 +31,22 @@ export function compressZstd(data: Buffer, level?: number): Buffer {
 export function decompressZstd(data: Buffer, bytesMax: number): Buffer {
   const parts: Buffer[] = []
   let bytesLeft = bytesMax
-  for (let at = 0; at < data.length || at === 0; ) {
-    const end = frameEnd(data, at)
-    if (!isSkippable(data, at)) {
-      const frame = at === 0 && end === data.length ? data : data.subarray(at, end)
-      const part = inflate(frame, bytesLeft)
-      bytesLeft -= part.length
-      parts.push(part)
-    }
-    at = end
+  for (const frame of zstdFrames(data)) {
+    const part = inflate(frame, bytesLeft)
+    bytesLeft -= part.length
+    parts.push(part)
   }
   const [only] = parts
   return parts.length === 1 && only !== undefined ? only : Buffer.concat(parts)
+}
+
+/** The frames of the data that hold something, each found only when it is asked for. */
+export function* zstdFrames(data: Buffer): Generator<Buffer, void> {
+  for (let at = 0; at < data.length || at === 0; ) {
+    const end = frameEnd(data, at)
+    if (!isSkippable(data, at)) yield data.subarray(at, end)
+    at = end
+  }
 }
 
 function inflate(frame: Buffer, bytesMax: number): Buffer {

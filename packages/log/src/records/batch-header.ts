@@ -127,6 +127,12 @@ export function setLogAppendTime(b: Buffer, at: number, bytes: number, time: num
   b.writeUInt32BE(computeBatchCrc(b, at, bytes), at + CRC_AT)
 }
 
+/** Sets the largest timestamp of the records, and computes the checksum anew. */
+export function setMaxTimestamp(b: Buffer, at: number, bytes: number, timestamp: number): void {
+  writeInt64(b, at + MAX_TIMESTAMP_AT, timestamp)
+  b.writeUInt32BE(computeBatchCrc(b, at, bytes), at + CRC_AT)
+}
+
 /** What a new batch's header says; its length and checksum follow from the bytes behind it. */
 export type BatchHeader = {
   readonly baseOffset: number

@@ -1,9 +1,7 @@
 /**
- * What a log checks before it stores a batch that a client sent.
- *
- * `validateBatch` reads the header alone and computes the checksum: the way of every append.
- * `validateRecords` opens the batch, for topics whose rules concern single records. Both answer
- * with an error instead of throwing it. The rules are those of Apache Kafka's LogValidator.
+ * What a log checks of a batch's header before it looks at the records (`judgeBatch`): length,
+ * checksum, and all that contradicts itself. It answers with an error instead of throwing it. The
+ * rules are those of Apache Kafka's LogValidator.
  */
 import { COMPRESSIONS } from '../compression/compression.ts'
 import { LogError } from '../errors.ts'
@@ -24,13 +22,11 @@ import {
   isTransactional,
   lastOffsetDeltaOf,
   magicOf,
-  maxTimestampOf,
   NO_PRODUCER_ID,
   producerEpochOf,
   producerIdOf,
   recordCountOf,
 } from './batch-header.ts'
-import type { DecodeOptions, RecordBatch } from './record-batch.ts'
 
 /** Bytes of the smallest record: length, attributes, two deltas, two lengths, header count. */
 const RECORD_BYTES_MIN = 7
@@ -41,13 +37,16 @@ export type BatchRules = {
   readonly bytesMax?: number
   /** Whether control batches may be written: by the log itself, never by a client. */
   readonly control?: boolean
+  /** Whether batches of transactions may be written: only within one that is open. */
+  readonly transactional?: boolean
 }
 
 /**
  * Checks that `length` bytes at `at` are exactly one batch that may be stored; null if so.
  *
  * Codes: CORRUPT_MESSAGE (length, checksum), MESSAGE_TOO_LARGE, UNSUPPORTED_COMPRESSION_TYPE,
- * INVALID_TIMESTAMP, INVALID_RECORD (format, count of batches, attributes, offsets, producer).
+ * INVALID_TIMESTAMP, INVALID_TXN_STATE, INVALID_RECORD (format, count of batches, attributes,
+ * offsets, producer). The largest timestamp is not looked at: who stores the batch computes it.
  */
 export function validateBatch(
   buffer: Buffer,
@@ -89,6 +88,9 @@ function attributesProblem(attributes: number, rules: BatchRules): LogError | nu
   if (isControl(attributes) && rules.control !== true) {
     return invalid('clients may not write control records')
   }
+  if (isTransactional(attributes) && rules.transactional !== true) {
+    return new LogError('INVALID_TXN_STATE', 'the batch belongs to no transaction that is open')
+  }
   if (isLogAppendTime(attributes)) {
     return new LogError('INVALID_TIMESTAMP', 'only the log sets append times')
   }
@@ -108,7 +110,7 @@ function countProblem(b: Buffer, at: number, bytes: number): LogError | null {
 }
 
 function timestampProblem(b: Buffer, at: number): LogError | null {
-  if (!Number.isNaN(baseTimestampOf(b, at)) && !Number.isNaN(maxTimestampOf(b, at))) return null
+  if (!Number.isNaN(baseTimestampOf(b, at))) return null
   return new LogError('INVALID_TIMESTAMP', 'a timestamp beyond 2^53 - 1')
 }
 
@@ -127,34 +129,6 @@ function producerProblem(b: Buffer, at: number): LogError | null {
     return invalid(`producer ${id} without a sequence number`)
   }
   return null
-}
-
-/** What single records must obey. */
-export type RecordRules = DecodeOptions & {
-  /** Whether every record needs a key: compacted topics. */
-  readonly requireKeys: boolean
-}
-
-/**
- * Opens the batch and checks every record: readable, offsets 0 to n-1 without a gap, keys where
- * they are asked for; null if all is well.
- */
-export function validateRecords(batch: RecordBatch, rules: RecordRules): LogError | null {
-  try {
-    const cursor = batch.cursor()
-    for (let index = 0; cursor.advance(); index++) {
-      if (cursor.offsetDelta !== index) {
-        return invalid(`record ${index} has offset delta ${cursor.offsetDelta}`)
-      }
-      if (rules.requireKeys && cursor.keyLength < 0) {
-        return invalid(`record ${index} has no key, and the topic is compacted`)
-      }
-    }
-    return null
-  } catch (error) {
-    if (error instanceof LogError) return error
-    throw error
-  }
 }
 
 const invalid = (detail: string): LogError => new LogError('INVALID_RECORD', detail)

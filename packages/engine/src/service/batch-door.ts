@@ -1,0 +1,112 @@
+/**
+ * The door of the log: every batch of a client is judged here before it takes offsets.
+ *
+ * Most are judged in the turn in which they enter. Decompressing takes longer than all the rest of an
+ * append, so the main thread decompresses only a stated number of bytes in a stretch of time; what
+ * would take more is judged by the platform's threads, a few at once, and the append waits for it in
+ * the line of its partitions (`AppendLines`).
+ */
+import {
+  attributesOf,
+  BATCH_HEADER_BYTES,
+  compressionOf,
+  type JudgeRules,
+  judgeBatch,
+  judgeInSlices,
+  LogError,
+  type Verdict,
+} from '@millrace/log'
+import type { Clock } from '../outside.ts'
+import type { TopicConfig } from '../partitions/topic-config.ts'
+import type { EngineSettings } from '../settings.ts'
+
+/** The stretch of time for which `append.decompressed.turn.bytes` is the budget, in ms. */
+const BUDGET_MS = 10
+/** Part of the budget that one batch may take. */
+const BUDGET_SHARE = 4
+/** Batches that are judged at once by the platform's threads, which others use too. */
+const SLICED_MAX = 2
+
+/** Judges batches. */
+export class BatchDoor {
+  readonly #settings: EngineSettings
+  readonly #clock: Clock
+  readonly #bytesMax: () => number
+  readonly #backlog: (() => void)[] = []
+  #sliced = 0
+  #budgetFrom = Number.NEGATIVE_INFINITY
+  #spent = 0
+  /** Batches that took more than the main thread gives. */
+  slicedBatches = 0
+
+  /** @param bytesMax bound of a batch, whatever its topic allows */
+  constructor(settings: EngineSettings, clock: Clock, bytesMax: () => number) {
+    this.#settings = settings
+    this.#clock = clock
+    this.#bytesMax = bytesMax
+  }
+
+  /** Judges a batch without a codec, which never takes long. */
+  judge(config: TopicConfig, batch: Buffer): Verdict {
+    const verdict = judgeBatch(batch, 0, batch.length, this.#rules(config), 0)
+    if (verdict === 'later') throw new Error('a compressed batch was not judged when it came')
+    return verdict
+  }
+
+  /** Judges a compressed batch: at once where the budget has room for it, else later. */
+  open(config: TopicConfig, batch: Buffer): Verdict | Promise<Verdict> {
+    const rules = this.#rules(config)
+    const allowance = this.#allowance()
+    const verdict = judgeBatch(batch, 0, batch.length, rules, allowance)
+    if (verdict === 'later' || verdict.error !== undefined) this.#spent += allowance
+    else this.#spent += verdict.decompressedBytes
+    return verdict === 'later' ? this.#slice(batch, rules) : verdict
+  }
+
+  /** Bytes that one more batch may decompress to in this turn. */
+  #allowance(): number {
+    const now = this.#clock.monotonic()
+    if (now - this.#budgetFrom >= BUDGET_MS) {
+      this.#budgetFrom = now
+      this.#spent = 0
+    }
+    const budget = this.#settings['append.decompressed.turn.bytes']
+    const share = Math.floor(budget / BUDGET_SHARE)
+    return budget - this.#spent >= share ? share : 0
+  }
+
+  /** Never rejects. */
+  async #slice(batch: Buffer, rules: JudgeRules): Promise<Verdict> {
+    this.slicedBatches += 1
+    if (this.#sliced >= SLICED_MAX) await new Promise<void>(go => void this.#backlog.push(go))
+    else this.#sliced += 1
+    try {
+      return await judgeInSlices(batch, rules)
+    } catch (cause) {
+      const error = new LogError('UNKNOWN_SERVER_ERROR', 'the batch could not be looked at', cause)
+      return { error, maxTimestamp: -1, decompressedBytes: 0 }
+    } finally {
+      // Whoever is next takes over the place.
+      const next = this.#backlog.shift()
+      if (next === undefined) this.#sliced -= 1
+      else next()
+    }
+  }
+
+  #rules(config: TopicConfig): JudgeRules {
+    const stamped = config.timestampType === 'LogAppendTime'
+    const now = this.#clock.now()
+    return {
+      bytesMax: Math.min(config.maxMessageBytes, this.#bytesMax()),
+      requireKeys: config.compacts,
+      timestampMin: stamped ? Number.NEGATIVE_INFINITY : now - config.timestampBeforeMaxMs,
+      timestampMax: stamped ? Number.POSITIVE_INFINITY : now + config.timestampAfterMaxMs,
+      decompressedBytesMax: this.#settings['append.decompressed.max.bytes'],
+      decompressedRatioMax: this.#settings['append.decompressed.max.ratio'],
+    }
+  }
+}
+
+/** Whether the records of a batch must be decompressed to be judged. */
+export const isCompressed = (batch: Buffer): boolean =>
+  batch.length >= BATCH_HEADER_BYTES && compressionOf(attributesOf(batch)) !== 0
