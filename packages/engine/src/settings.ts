@@ -64,7 +64,7 @@ export const ENGINE_SETTINGS: {
     128 * MIB,
     MIB,
     4096 * MIB,
-    'Bytes of appends that may wait for room in the journal; beyond it they are refused, retriably.',
+    'Bytes of appends that may wait for a verdict or for room in the journal; beyond it they are refused, retriably.',
   ),
   'checkpoint.bytes': integer(
     32 * MIB,

@@ -80,6 +80,30 @@ test('a produced batch is fetched as it was sent, with its offset set', async ()
   expect(partition?.records?.subarray(16)).toEqual(batch.subarray(16))
 })
 
+test('one bad record of six names itself, and the message of its batch is there too', async () => {
+  harness.fake.append = async entries =>
+    entries.map(() => ({
+      error: new LogError('INVALID_RECORD', 'record 4: it has no key'),
+      recordErrors: [{ batchIndex: 4, message: 'it has no key' }],
+      baseOffset: -1,
+      logAppendTime: -1,
+      logStartOffset: -1,
+    }))
+  for (const version of [7, 8, 9]) {
+    const { responses } = await peer.call(produce, version, {
+      acks: -1,
+      timeoutMs: 1_000,
+      topicData: [{ name: 't', partitionData: [{ index: 0, records: batchOf(10, 6) }] }],
+    })
+    const [partition] = responses[0]?.partitionResponses ?? []
+    expect(partition?.errorCode).toBe(ERROR_CODES.INVALID_RECORD)
+    // Older clients know no more than the code.
+    const named = [{ batchIndex: 4, batchIndexErrorMessage: 'it has no key' }]
+    expect(partition?.recordErrors).toEqual(version >= 8 ? named : [])
+    if (version >= 8) expect(partition?.errorMessage).toMatch(/record 4/)
+  }
+})
+
 test('each partition of a produce request is judged by itself', async () => {
   const long = batchOf(10)
   const codes = await produceTo([

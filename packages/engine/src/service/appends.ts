@@ -27,7 +27,7 @@ import type { PartitionLog } from '../partitions/partition-log.ts'
 import { ENTRY_HEADER_BYTES } from '../storage/journal-format.ts'
 import type { LogStore } from '../storage/log-store.ts'
 import { AppendLines } from './append-lines.ts'
-import { BatchDoor, isCompressed } from './batch-door.ts'
+import { BatchDoor, isCompressed, type LateVerdict } from './batch-door.ts'
 import type { TopicTable } from './topic-table.ts'
 
 type Waiting = {
@@ -96,11 +96,11 @@ export class Appends {
     if (verdicts.every(isSettled) && !this.#lines.holds(lines)) {
       return this.#admit(entries, bytes, options, verdicts)
     }
-    return this.#hold(entries, bytes, options, lines, Promise.all(verdicts))
+    return this.#hold(entries, bytes, options, lines, verdicts)
   }
 
   /** The verdict on a compressed batch; undefined for one that is judged as it enters. */
-  #open({ topic, partition, batch }: AppendEntry): Verdict | Promise<Verdict> | undefined {
+  #open({ topic, partition, batch }: AppendEntry): Verdict | LateVerdict | undefined {
     if (!isCompressed(batch)) return undefined
     const config = this.#topics.partition(topic, partition)?.config
     if (config !== undefined) return this.#door.open(config, batch)
@@ -113,13 +113,14 @@ export class Appends {
     bytes: number,
     options: AppendOptions,
     lines: ReadonlySet<string>,
-    verdicts: Promise<Verdicts>,
+    verdicts: readonly (Verdict | LateVerdict | undefined)[],
   ): Promise<readonly AppendResult[]> {
     const full = this.#queueProblem(bytes)
-    this.#waitingBytes += full === null ? bytes : 0
+    if (full !== null) return Promise.reject(full)
+    this.#waitingBytes += bytes
+    const all = Promise.all(verdicts.map(each => (typeof each === 'function' ? each() : each)))
     return new Promise((resolve, reject) => {
-      if (full !== null) return reject(full)
-      this.#lines.add(lines, verdicts, judged => {
+      this.#lines.add(lines, all, judged => {
         this.#waitingBytes -= bytes
         this.#admit(entries, bytes, options, judged).then(resolve, reject)
       })
@@ -134,7 +135,7 @@ export class Appends {
     verdicts: Verdicts,
   ): Promise<readonly AppendResult[]> {
     const { journal } = this.#store
-    // A batch that no group can hold is refused by `#problem`; it must not wait for room.
+    // A batch that no group can hold is refused as it enters; it must not wait for room.
     if (bytes > journal.batchBytesMax) return this.#start(entries, options, verdicts)
     // A fenced journal never has room again: the answer says why.
     if (journal.fencedBy !== undefined) return this.#start(entries, options, verdicts)
@@ -227,9 +228,9 @@ export class Appends {
   #enter(entries: readonly AppendEntry[], verdicts: Verdicts): Entered {
     const results: AppendResult[] = []
     let group = 0
-    for (const [i, entry] of entries.entries()) {
+    for (const entry of entries) {
       const partition = this.#topics.partition(entry.topic, entry.partition)
-      const result = this.#enterOne(partition, entry, verdicts[i])
+      const result = this.#enterOne(partition, entry, verdicts[results.length])
       results.push(result)
       if (result.error === undefined && partition !== undefined) {
         group = Math.max(group, partition.lastGroup)
@@ -316,9 +317,8 @@ export class Appends {
   }
 }
 
-const isSettled = (
-  verdict: Verdict | Promise<Verdict> | undefined,
-): verdict is Verdict | undefined => !(verdict instanceof Promise)
+const isSettled = (verdict: Verdict | LateVerdict | undefined): verdict is Verdict | undefined =>
+  typeof verdict !== 'function'
 
 const unknownPartition = (topic: string, partition: number): LogError =>
   new LogError('UNKNOWN_TOPIC_OR_PARTITION', `${topic}-${partition}`)

@@ -27,6 +27,9 @@ const BUDGET_SHARE = 4
 /** Batches that are judged at once by the platform's threads, which others use too. */
 const SLICED_MAX = 2
 
+/** Starts the judgement of a batch; never rejects. */
+export type LateVerdict = () => Promise<Verdict>
+
 /** Judges batches. */
 export class BatchDoor {
   readonly #settings: EngineSettings
@@ -53,14 +56,17 @@ export class BatchDoor {
     return verdict
   }
 
-  /** Judges a compressed batch: at once where the budget has room for it, else later. */
-  open(config: TopicConfig, batch: Buffer): Verdict | Promise<Verdict> {
+  /**
+   * Judges a compressed batch: at once where the budget has room for it. Else what comes back starts
+   * the work on other threads.
+   */
+  open(config: TopicConfig, batch: Buffer): Verdict | LateVerdict {
     const rules = this.#rules(config)
     const allowance = this.#allowance()
     const verdict = judgeBatch(batch, 0, batch.length, rules, allowance)
     if (verdict === 'later' || verdict.error !== undefined) this.#spent += allowance
     else this.#spent += verdict.decompressedBytes
-    return verdict === 'later' ? this.#slice(batch, rules) : verdict
+    return verdict === 'later' ? () => this.#slice(batch, rules) : verdict
   }
 
   /** Bytes that one more batch may decompress to in this turn. */
@@ -75,7 +81,6 @@ export class BatchDoor {
     return budget - this.#spent >= share ? share : 0
   }
 
-  /** Never rejects. */
   async #slice(batch: Buffer, rules: JudgeRules): Promise<Verdict> {
     this.slicedBatches += 1
     if (this.#sliced >= SLICED_MAX) await new Promise<void>(go => void this.#backlog.push(go))

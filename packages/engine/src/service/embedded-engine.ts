@@ -215,6 +215,7 @@ export class EmbeddedEngine implements Engine {
       append_bytes_total: appends.bytes,
       append_duplicates_total: appends.duplicates,
       append_refused_total: appends.refused,
+      append_sliced_total: appends.slicedBatches,
       append_waiting_bytes: appends.waitingBytes,
       fetch_requests_total: fetches.count,
       fetch_bytes_total: fetches.bytes,

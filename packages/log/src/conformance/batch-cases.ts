@@ -61,6 +61,22 @@ const REFUSALS: readonly Refusal[] = [
     change: b => b.writeInt32BE(9, 23),
   },
   {
+    what: 'more records in its header than behind it',
+    codes: ['INVALID_RECORD'],
+    change: b => {
+      b.writeInt32BE(4, 23)
+      b.writeInt32BE(5, 57)
+    },
+  },
+  {
+    what: 'fewer records in its header than behind it',
+    codes: ['INVALID_RECORD'],
+    change: b => {
+      b.writeInt32BE(0, 23)
+      b.writeInt32BE(1, 57)
+    },
+  },
+  {
     what: 'no records',
     codes: ['INVALID_RECORD'],
     change: b => {

@@ -251,7 +251,10 @@ export const configCases: readonly CaseSpec[] = [
     run: async scene => {
       const topic = await scene.topic(1, { 'cleanup.policy': 'compact' })
       const keyless = scene.batch([{ key: 'k', value: 'v' }, { value: 'no key' }])
-      failed(await scene.appendRaw(topic, 0, keyless), 'INVALID_RECORD')
+      const refused = await scene.appendRaw(topic, 0, keyless)
+      failed(refused, 'INVALID_RECORD')
+      const named = refused.recordErrors?.map(({ batchIndex }) => batchIndex)
+      assert.deepEqual(named, [1], 'the record without a key is named')
       await scene.append(topic, [{ key: 'k', value: null }])
       assert.equal(only(await scene.read(topic)).value, null)
     },

@@ -17,6 +17,16 @@ import { type CaseSpec, type ConformanceCase, caseOf, type LogFactory } from './
 import { topicCases } from './topic-cases.ts'
 
 export {
+  goodRecords,
+  MALFORMED,
+  type MalformedBatch,
+  RAW_TIME,
+  type RawHeader,
+  type RawRecord,
+  rawBatch,
+  rawRecord,
+} from './malformed-batches.ts'
+export {
   CASE_MS_MAX,
   type ConformanceCase,
   type ConformanceTime,

@@ -2,6 +2,16 @@ import { createRequire } from 'node:module'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { COMPRESSIONS, type Compression, compress } from '../../src/compression/compression.ts'
+import {
+  goodRecords,
+  MALFORMED,
+  type MalformedBatch,
+  type RawHeader,
+  type RawRecord,
+  rawBatch,
+  rawRecord,
+  RAW_TIME as TIME,
+} from '../../src/conformance/malformed-batches.ts'
 import { encodeBatch } from '../../src/records/batch-builder.ts'
 import { computeBatchCrc, setMaxTimestamp } from '../../src/records/batch-header.ts'
 import {
@@ -12,17 +22,6 @@ import {
 } from '../../src/records/batch-judge.ts'
 import { RecordBatch } from '../../src/records/record-batch.ts'
 import { RECORD_ERRORS_MAX, RecordScanner } from '../../src/records/record-scanner.ts'
-import {
-  goodRecords,
-  type RawHeader,
-  type RawRecord,
-  rawBatch,
-  rawRecord,
-  SHAPES,
-  type Shape,
-  TIME,
-  varlong,
-} from '../support/raw-batches.ts'
 
 const MIB = 1 << 20
 const RULES: JudgeRules = { decompressedBytesMax: 128 * MIB, decompressedRatioMax: 100 }
@@ -72,11 +71,11 @@ const kafkaJsDecode = require('kafkajs/src/protocol/recordBatch/v0/decoder') as 
 const KafkaJsDecoder = require('kafkajs/src/protocol/decoder') as new (buffer: Buffer) => unknown
 
 describe('a batch that contradicts itself is refused, and names the record', () => {
-  const cases = Object.entries(SHAPES).flatMap(([what, shape]) =>
+  const cases = Object.entries(MALFORMED).flatMap(([what, shape]) =>
     COMPRESSIONS.flatMap(compression => WAYS.map(way => ({ what, compression, way, shape }))),
   )
   it.each(cases)('$what, compression $compression, judged $way', async each => {
-    const { records, header, names }: Shape = each.shape
+    const { records, header, names }: MalformedBatch = each.shape
     const batch = rawBatch(records, { ...header, compression: each.compression })
     const { error, recordErrors } = await judge(batch, each.way)
     expect(error?.code).toBe('INVALID_RECORD')
@@ -399,7 +398,6 @@ describe('numbers of the format', () => {
     for (const delta of [0, 2 ** 13, 2 ** 27, 2 ** 28, 2 ** 34, 2 ** 35, 2 ** 48, 2 ** 52 - 1]) {
       for (const signed of [delta, -delta]) {
         const bytes = rawRecord({ offsetDelta: 0, timestampDelta: signed })
-        expect(varlong(signed).length).toBeLessThanOrEqual(8)
         const whole = new RecordScanner(1, 2 ** 52)
         whole.feed(bytes)
         const cut = new RecordScanner(1, 2 ** 52)

@@ -1,9 +1,13 @@
-// Batches by hand: every field can say what it likes, and the checksum is right all the same.
-import { COMPRESSIONS, type Compression, compress } from '../../src/compression/compression.ts'
-import { BATCH_HEADER_BYTES, writeBatchHeader } from '../../src/records/batch-header.ts'
-import { writeVarint, writeVarlong } from '../../src/records/varint.ts'
+/**
+ * Batches by hand, for tests of logs and their readers: every field can say what it likes, and the
+ * checksum is right all the same. `MALFORMED` is the list of what no log may store.
+ */
+import { COMPRESSIONS, type Compression, compress } from '../compression/compression.ts'
+import { BATCH_HEADER_BYTES, writeBatchHeader } from '../records/batch-header.ts'
+import { writeVarint, writeVarlong } from '../records/varint.ts'
 
-export const TIME = 1_700_000_000_000
+/** The base timestamp of a raw batch that does not say. */
+export const RAW_TIME = 1_700_000_000_000
 
 type Bytes = Buffer | string | null
 
@@ -22,12 +26,12 @@ export type RawRecord = {
   readonly attributes?: number
 }
 
-export function varint(value: number): Buffer {
+function varint(value: number): Buffer {
   const out = Buffer.alloc(5)
   return out.subarray(0, writeVarint(out, 0, value))
 }
 
-export function varlong(value: number): Buffer {
+function varlong(value: number): Buffer {
   const out = Buffer.alloc(10)
   return out.subarray(0, writeVarlong(out, 0, value))
 }
@@ -37,6 +41,7 @@ function sized(bytes: Bytes | undefined, length?: number): Buffer {
   return Buffer.concat([varint(length ?? content?.length ?? -1), content ?? Buffer.alloc(0)])
 }
 
+/** The bytes of a record, its length in front. */
 export function rawRecord(record: RawRecord): Buffer {
   const { headers = [] } = record
   const body = Buffer.concat([
@@ -86,8 +91,8 @@ export function rawBatch(records: readonly (RawRecord | Buffer)[], header: RawHe
     leaderEpoch: -1,
     attributes: (header.attributes ?? 0) | COMPRESSIONS.indexOf(compression),
     lastOffsetDelta: header.lastOffsetDelta ?? count - 1,
-    baseTimestamp: header.baseTimestamp ?? TIME,
-    maxTimestamp: header.maxTimestamp ?? TIME,
+    baseTimestamp: header.baseTimestamp ?? RAW_TIME,
+    maxTimestamp: header.maxTimestamp ?? RAW_TIME,
     producerId: -1,
     producerEpoch: -1,
     baseSequence: -1,
@@ -97,7 +102,7 @@ export function rawBatch(records: readonly (RawRecord | Buffer)[], header: RawHe
 }
 
 /** A malformed batch by its name: what its records are and what its header says. */
-export type Shape = {
+export type MalformedBatch = {
   readonly records: readonly (RawRecord | Buffer)[]
   readonly header?: RawHeader
   /** The record that the refusal names. */
@@ -105,13 +110,13 @@ export type Shape = {
 }
 
 /** Three records, the middle one of which is changed. */
-const withSecond = (change: Partial<RawRecord>, names = 1): Shape => ({
+const withSecond = (change: Partial<RawRecord>, names = 1): MalformedBatch => ({
   records: goodRecords().map((record, i) => (i === 1 ? { ...record, ...change } : record)),
   names,
 })
 
 /** Every way in which records and header can contradict each other; a new one is a line. */
-export const SHAPES: Readonly<Record<string, Shape>> = {
+export const MALFORMED: Readonly<Record<string, MalformedBatch>> = {
   'a count that is too large': { records: goodRecords(), header: { count: 5 } },
   'a count that is too small': { records: goodRecords(), header: { count: 2 } },
   'a count of 2^31 - 1': { records: goodRecords(), header: { count: 2 ** 31 - 1 } },
