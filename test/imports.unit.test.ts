@@ -1,5 +1,6 @@
 // The arrows between the packages point one way: every import is held against the table of
-// ARCHITECTURE.md. Relative imports that leave their package count as imports of the other one.
+// ARCHITECTURE.md. Relative imports that leave their package count as imports of the other one. Inside
+// a package folders know each other one way only; those of the engine are held against a table.
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -15,6 +16,37 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   store: ['log'],
   model: ['log', 'store'],
   millrace: ['log', 'engine', 'protocol', 'kafka', 'broker', 'store', 'model'],
+}
+
+/** Files beside the engine's folders that know nothing of them. */
+const ENGINE_BASE = [
+  'awake-clock.ts',
+  'engine.ts',
+  'group-settings.ts',
+  'outside.ts',
+  'settings.ts',
+  'snapshot-map.ts',
+  'timer-wheel.ts',
+  'turns.ts',
+]
+
+/** The engine's folders from bottom to top; what each may import beside {@link ENGINE_BASE}. */
+const ENGINE_FOLDERS: Readonly<Record<string, readonly string[]>> = {
+  simulation: [],
+  disk: ['simulation'],
+  segments: ['disk'],
+  partitions: ['disk', 'segments'],
+  machines: [],
+  storage: ['disk', 'segments', 'partitions', 'machines'],
+  coordinators: ['machines'],
+  service: ['disk', 'segments', 'partitions', 'machines', 'storage', 'coordinators'],
+}
+
+/** Folders that still know each other both ways; each line wants to go. */
+const KNOWN_CYCLES: Readonly<Record<string, readonly string[]>> = {
+  store: ['on-log, on-log/index', 'personal, snapshots'],
+  model: ['commands, projections, runtime, sagas, subscriptions, views'],
+  millrace: ['application, cli, commands'],
 }
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../packages')
@@ -59,6 +91,71 @@ test('no package imports one that the table of ARCHITECTURE.md does not allow', 
         broken.push(`${relative(root, file)} imports ${specifier}`)
       }
     }
+  }
+  expect(broken).toEqual([])
+})
+
+/** The imports of a package's own files: from and to, relative to its `src`. */
+function ownImportsOf(name: string): readonly (readonly [from: string, to: string])[] {
+  const src = join(root, name, 'src')
+  return sourcesOf(name).flatMap(file =>
+    specifiersOf(file)
+      .filter(specifier => specifier.startsWith('.'))
+      .map(specifier => relative(src, resolve(dirname(file), specifier)))
+      .filter(target => !target.startsWith('..'))
+      .map(target => [relative(src, file), target] as const),
+  )
+}
+
+/** Sets of folders that reach each other, each as a sorted list. */
+function cyclesOf(name: string): readonly string[] {
+  const edges = new Map<string, Set<string>>()
+  for (const [from, to] of ownImportsOf(name)) {
+    const [a, b] = [dirname(from), dirname(to)]
+    // A file beside the folders is a folder of its own: it composes them, or is below all.
+    if (a !== b && a !== '.' && b !== '.') edges.set(a, (edges.get(a) ?? new Set()).add(b))
+  }
+  const reached = (start: string): ReadonlySet<string> => {
+    const seen = new Set<string>()
+    const queue = [start]
+    for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
+      for (const to of edges.get(next) ?? []) {
+        if (!seen.has(to)) queue.push(to)
+        seen.add(to)
+      }
+    }
+    return seen
+  }
+  const reach = new Map([...edges.keys()].map(folder => [folder, reached(folder)]))
+  const cycles = [...reach].map(([folder, to]) =>
+    [...to]
+      .filter(other => reach.get(other)?.has(folder))
+      .sort()
+      .join(', '),
+  )
+  return [...new Set(cycles.filter(cycle => cycle !== ''))].sort()
+}
+
+test('no folder of a package reaches itself through another one', () => {
+  const found = Object.fromEntries(
+    readdirSync(root)
+      .map(name => [name, cyclesOf(name)] as const)
+      .filter(([, cycles]) => cycles.length > 0),
+  )
+  expect(found).toEqual(KNOWN_CYCLES)
+})
+
+test('no folder of the engine imports one that its table does not allow', () => {
+  const broken: string[] = []
+  for (const [from, to] of ownImportsOf('engine')) {
+    const [a = '', b = ''] = [from, to].map(path => path.split(sep)[0])
+    if (a === b) continue
+    const inBase = ENGINE_BASE.includes(a)
+    if (!inBase && a.endsWith('.ts')) continue // composes the folders
+    const allowed = inBase ? [] : ENGINE_FOLDERS[a]
+    expect(allowed, `${a} is missing in the table`).toBeDefined()
+    if (ENGINE_BASE.includes(b) || allowed?.includes(b)) continue
+    broken.push(`${from} imports ${to}`)
   }
   expect(broken).toEqual([])
 })

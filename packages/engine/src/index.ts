@@ -1,5 +1,4 @@
 export { AwakeClock } from './awake-clock.ts'
-export { GROUP_SETTINGS, type GroupSettings } from './coordinators/groups/settings.ts'
 export { type Disk, DiskError, type DiskErrorCode, type DiskFile } from './disk/disk.ts'
 export { nodeDisk } from './disk/node-disk.ts'
 export type {
@@ -11,6 +10,7 @@ export type {
   SlicedFetchResult,
   TopicView,
 } from './engine.ts'
+export { GROUP_SETTINGS, type GroupSettings } from './group-settings.ts'
 export { type EngineEvent, type EngineOptions, openEngine } from './open-engine.ts'
 export {
   type Clock,
@@ -29,5 +29,6 @@ export {
   dumpJournal,
   dumpSegment,
 } from './storage/dump.ts'
-export { type Finding, type VerifyReport, verifyFolder } from './storage/verify.ts'
+export type { Finding, VerifyReport } from './storage/verify.ts'
 export { TimerWheel } from './timer-wheel.ts'
+export { verifyFolder } from './verify-folder.ts'

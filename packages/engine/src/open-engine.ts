@@ -5,17 +5,16 @@
  */
 import { LogError, resolveSettings } from '@millrace/log'
 import { AwakeClock } from './awake-clock.ts'
-import {
-  CATALOGUE_PARTITION_ID,
-  Catalogue,
-  OFFSETS_PARTITION_ID,
-} from './coordinators/catalogue.ts'
+import { Catalogue } from './coordinators/catalogue/catalogue.ts'
 import { GroupCoordinator } from './coordinators/groups/group-coordinator.ts'
-import { GROUP_SETTINGS, type GroupSettings } from './coordinators/groups/settings.ts'
+import { createMachines } from './coordinators/machines.ts'
 import { type Disk, DiskError } from './disk/disk.ts'
 import { nodeDisk } from './disk/node-disk.ts'
 import type { Engine } from './engine.ts'
-import { PartitionSink } from './machines/partition-sink.ts'
+import { GROUP_SETTINGS, type GroupSettings } from './group-settings.ts'
+import type { Coordinator, CoordinatorContext } from './machines/coordinator.ts'
+import { MachineRegistry } from './machines/registry.ts'
+import { MachineRuntime } from './machines/runtime.ts'
 import { type Outside, systemOutside } from './outside.ts'
 import { PARTITIONS_FOLDER, type PartitionLog } from './partitions/partition-log.ts'
 import { checkTopicConfig } from './partitions/topic-config.ts'
@@ -29,6 +28,7 @@ import { TopicTable } from './service/topic-table.ts'
 import { ENGINE_SETTINGS, type EngineSettings } from './settings.ts'
 import type { Checkpoint } from './storage/checkpoint-file.ts'
 import { Checkpointer } from './storage/checkpointer.ts'
+import { CommitSequence } from './storage/commit-sequence.ts'
 import { Cleaner } from './storage/compaction/cleaner.ts'
 import { beginGeneration, FENCED_MARKER, setAsideFencedJournal } from './storage/generation.ts'
 import { Journal, STAGING_SLOTS } from './storage/journal.ts'
@@ -37,6 +37,7 @@ import { journalFiles } from './storage/journal-scan.ts'
 import { LogStore } from './storage/log-store.ts'
 import { type RecoveryReport, recover } from './storage/recovery.ts'
 import { Retention } from './storage/retention.ts'
+import { StoreCommits } from './storage/store-commits.ts'
 import { TimerWheel } from './timer-wheel.ts'
 import { Turns } from './turns.ts'
 
@@ -75,7 +76,18 @@ export type EngineEvent = {
  * Opens an engine on a data folder. Throws LogError KAFKA_STORAGE_ERROR when the folder is in use or
  * cannot be read, RangeError on a bad setting, INVALID_CONFIG on a bad topic default.
  */
-export async function openEngine(options: EngineOptions): Promise<Engine> {
+export function openEngine(options: EngineOptions): Promise<Engine> {
+  return openWith(options, [])
+}
+
+/** Makes a coordinator for an engine that is being opened. */
+export type CoordinatorFactory = (context: CoordinatorContext) => Coordinator
+
+/** {@link openEngine} with further coordinators: their machines are in the registry like the engine's own. */
+export async function openWith(
+  options: EngineOptions,
+  more: readonly CoordinatorFactory[],
+): Promise<Engine> {
   const settings = resolveSettings(ENGINE_SETTINGS, options.settings)
   const groupSettings = resolveSettings(GROUP_SETTINGS, options.groupSettings)
   const topicDefaults = options.topicDefaults ?? {}
@@ -96,6 +108,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       topicDefaults,
       outside,
       disk,
+      more,
     })
     return await opening.run()
   } catch (cause) {
@@ -111,6 +124,7 @@ type OpeningOptions = Omit<EngineOptions, 'settings' | 'groupSettings'> & {
   readonly topicDefaults: Readonly<Record<string, string>>
   readonly outside: Outside
   readonly disk: Disk
+  readonly more: readonly CoordinatorFactory[]
 }
 
 /** The steps of opening, and the wires between the parts. */
@@ -119,7 +133,11 @@ class Opening {
   readonly #store: LogStore
   readonly #topics: TopicTable
   readonly #catalogue: Catalogue
+  readonly #registry: MachineRegistry
+  readonly #runtime: MachineRuntime
+  readonly #sequence: CommitSequence
   readonly #groups: GroupCoordinator
+  readonly #coordinators: readonly Coordinator[]
   readonly #wheel: TimerWheel
   /** Waiting reads keep the process alive: a program that only consumes goes on. */
   readonly #readWheel: TimerWheel
@@ -134,10 +152,16 @@ class Opening {
     this.#options = options
     const cache = new FileCache(disk, settings['files.open.max'])
     this.#store = new LogStore({ disk, cache, outside, settings })
-    this.#topics = new TopicTable(this.#store, options.topicDefaults)
-    this.#catalogue = new Catalogue(this.#topics, {
-      topicsMax: settings['topics.max'],
-      partitionsMax: settings['partitions.max'],
+    this.#sequence = new CommitSequence({
+      apply: group => this.#store.applyGroup(group),
+      position: () => this.#store.journal.position,
+      checkpointer: () => this.#checkpointer,
+      afterGroup: () => this.#clockwork?.afterGroup(),
+    })
+    this.#topics = new TopicTable({
+      store: this.#store,
+      nodeConfig: options.topicDefaults,
+      whenDurable: effect => this.#sequence.whenComplete(this.#store.journal.openSeq, effect),
     })
     // Who did not hear from its members because it stood still does not expel them.
     this.#wheel = new TimerWheel(
@@ -151,14 +175,33 @@ class Opening {
         soon: callback => outside.timers.soon(callback),
       },
     })
+    this.#runtime = new MachineRuntime(new StoreCommits(this.#store))
+    const machines = createMachines()
     this.#groups = new GroupCoordinator({
-      sink: this.#sink(OFFSETS_PARTITION_ID),
+      machines,
+      commits: this.#runtime,
       outside,
       wheel: this.#wheel,
       settings: options.groupSettings,
       partitionExists: (topic, partition) => this.#topics.partition(topic, partition) !== undefined,
     })
     this.#turns = new Turns(outside)
+    const context = { commits: this.#runtime, outside }
+    const more = options.more.map(create => create(context))
+    this.#coordinators = [this.#groups, ...more]
+    const others = [
+      ...Object.values(machines),
+      ...more.flatMap(coordinator => coordinator.machines),
+    ]
+    const internalTopics: string[] = []
+    this.#catalogue = new Catalogue(this.#topics, {
+      topicsMax: settings['topics.max'],
+      partitionsMax: settings['partitions.max'],
+      internalTopics,
+    })
+    this.#registry = new MachineRegistry(this.#catalogue, others)
+    internalTopics.push(...this.#registry.partitions.map(({ topic }) => topic))
+    this.#topics.addInternal(this.#registry.partitions)
     this.#appends = new Appends(this.#store, this.#topics)
   }
 
@@ -166,7 +209,7 @@ class Opening {
     const { disk } = this.#options
     disk.makeFolder(JOURNAL_FOLDER)
     disk.makeFolder(PARTITIONS_FOLDER)
-    const target = { store: this.#store, catalogue: this.#catalogue, groups: this.#groups }
+    const target = { store: this.#store, registry: this.#registry }
     const { report, checkpoint, takeAway } = await recover(target, {
       newId: () => this.#newId(),
       acceptLoss: this.#options.acceptLoss === true,
@@ -187,17 +230,14 @@ class Opening {
     const { settings, outside } = this.#options
     this.#checkpointer = new Checkpointer({
       store: this.#store,
-      snapshots: {
-        catalogue: () => this.#catalogue.snapshot(),
-        groups: () => this.#groups.snapshot(),
-      },
+      registry: this.#registry,
       last: checkpoint,
       onError: message => this.#event('error', message),
     })
     const admin = new TopicAdmin({
       catalogue: this.#catalogue,
       topics: this.#topics,
-      sink: this.#sink(CATALOGUE_PARTITION_ID),
+      commits: this.#runtime,
       random: outside.random,
       settings,
       // A journal that fails meanwhile fences the engine, which says so itself.
@@ -226,7 +266,7 @@ class Opening {
     this.#catalogue.start()
     if (this.#store.journal.fencedBy === undefined) {
       clockwork.start()
-      this.#groups.start()
+      for (const coordinator of this.#coordinators) coordinator.start()
     }
     return new EmbeddedEngine({
       id: checkpoint.logId,
@@ -238,6 +278,7 @@ class Opening {
       appends: this.#appends,
       fetches: new Fetches(this.#topics, this.#readWheel, settings, this.#turns),
       groups: this.#groups,
+      coordinators: this.#coordinators,
       clockwork,
       cleaner,
       recovery: report,
@@ -278,12 +319,8 @@ class Opening {
         syncIntervalMs: settings['flush.interval.ms'],
       },
       events: {
-        onSealed: group => this.#checkpointer?.sealed(group.seq),
-        onComplete: group => {
-          this.#store.applyGroup(group)
-          this.#checkpointer?.completed(group.seq, journal.position)
-          this.#clockwork?.afterGroup()
-        },
+        onSealed: group => this.#sequence.sealed(group),
+        onComplete: group => this.#sequence.complete(group),
         onRoom: () => this.#appends.drain(),
         onPressure: () => this.#clockwork?.pressure() ?? false,
         onFenced: reason => this.#fenced(reason),
@@ -324,12 +361,6 @@ class Opening {
     }
   }
 
-  #sink(partitionId: number): PartitionSink {
-    const partition = this.#store.partitions.get(partitionId)
-    if (partition === undefined) throw new Error(`partition ${partitionId} is missing`)
-    return new PartitionSink(this.#store, partition)
-  }
-
   #newId(): string {
     return this.#options.outside.random.bytes(16).toString('base64url')
   }
@@ -340,6 +371,12 @@ class Opening {
       'warn',
       `recovered after a crash: ${report.groups} groups, ${report.batches} batches; the journal ends behind ${report.journalEnd}`,
     )
+    if (report.unclaimed > 0) {
+      this.#event(
+        'warn',
+        `${report.unclaimed} records of internal topics are of a kind that this version does not know: they have been left out`,
+      )
+    }
     for (const { topic, partition, trouble } of this.#store.partitions.values()) {
       if (trouble !== undefined) {
         this.#event('error', `${topic}-${partition} is ${trouble.state}: ${trouble.reason}`)

@@ -1,9 +1,9 @@
-/** Reads what a coordinator's sink has written. */
+/** Reads what machines have committed. */
 import { decodeBatches } from '@millrace/log'
-import type { CoordinatorRecord } from './record-sink.ts'
+import type { MachineRecord } from './machine.ts'
 
-/** The records of a coordinator's batch. */
-export function* recordsOf(batch: Buffer): Generator<CoordinatorRecord> {
+/** The records of a batch in an internal partition. */
+export function* recordsOf(batch: Buffer): Generator<MachineRecord> {
   for (const decoded of decodeBatches(batch)) {
     for (const { key, value } of decoded.records()) {
       if (key !== null)

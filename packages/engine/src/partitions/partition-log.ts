@@ -105,6 +105,8 @@ export class PartitionLog {
   lastGroup = 0
   /** Its topic's deletion has been decided, but may not be durable yet: the log goes on. */
   deleted = false
+  /** The deletion is durable: readers are told. */
+  gone = false
   /** The deletion is durable: there are no files any more. */
   removed = false
   /** Whether its folder holds names that no sync has covered. */
@@ -336,11 +338,16 @@ export class PartitionLog {
   }
 
   /**
-   * No longer there for clients: whoever waits is told. Until that is durable a crash may bring it
-   * back, so what is acknowledged still has to reach its segments and the checkpoints.
+   * No longer there for who writes. Until that is durable a crash may bring it back: readers go on, and
+   * what is acknowledged still has to reach its segments and the checkpoints.
    */
   delete(): void {
     this.deleted = true
+  }
+
+  /** The deletion is durable: whoever waits is told. */
+  leave(): void {
+    this.gone = true
     this.#wake()
   }
 

@@ -34,6 +34,7 @@ import type {
   SlicedFetchResult,
   TopicView,
 } from '../engine.ts'
+import type { Coordinator } from '../machines/coordinator.ts'
 import type { PartitionLog } from '../partitions/partition-log.ts'
 import { describeTopicConfig } from '../partitions/topic-config.ts'
 import type { EngineSettings } from '../settings.ts'
@@ -58,7 +59,9 @@ export type EngineParts = {
   readonly admin: TopicAdmin
   readonly appends: Appends
   readonly fetches: Fetches
-  readonly groups: Groups & { close(): void }
+  readonly groups: Groups
+  /** Closed first: whoever waits for an answer of theirs gets one. */
+  readonly coordinators: readonly Pick<Coordinator, 'close'>[]
   readonly clockwork: Clockwork
   readonly cleaner: Cleaner
   readonly recovery: RecoveryReport
@@ -115,7 +118,7 @@ export class EmbeddedEngine implements Engine {
 
   describeConfig(topic: string): Promise<readonly ConfigEntry[]> {
     return this.#guard(async () => {
-      const entry = this.#parts.topics.get(topic)
+      const entry = this.#parts.topics.shown(topic)
       if (entry === undefined) throw new LogError('UNKNOWN_TOPIC_OR_PARTITION', topic)
       return describeTopicConfig(entry.configs, this.#parts.topics.nodeConfig)
     })
@@ -152,7 +155,7 @@ export class EmbeddedEngine implements Engine {
     return this.#guard(async () =>
       queries.map(query => {
         const { topic, partition } = query
-        const log = this.#parts.topics.partition(topic, partition)
+        const log = this.#parts.topics.readable(topic, partition)
         const unknown = { topic, partition, offset: -1, timestamp: -1, leaderEpoch: -1 }
         if (log === undefined) {
           return { ...unknown, error: unknownPartition(topic, partition) }
@@ -177,9 +180,9 @@ export class EmbeddedEngine implements Engine {
   describeSizes(topics?: readonly string[]): Promise<readonly PartitionSize[]> {
     return this.#guard(async () => {
       const wanted = topics === undefined ? undefined : new Set(topics)
-      return [...this.#parts.topics.all()]
-        .filter(topic => wanted === undefined || wanted.has(topic.name))
-        .flatMap(({ name, partitions }) =>
+      return [...this.#parts.topics.allShown()]
+        .filter(({ topic }) => wanted === undefined || wanted.has(topic.name))
+        .flatMap(({ topic: { name }, partitions }) =>
           partitions.map(log => ({ topic: name, partition: log.partition, bytes: log.bytes })),
         )
     })
@@ -263,7 +266,7 @@ export class EmbeddedEngine implements Engine {
     leaderEpoch: number,
     currentLeaderEpoch: number,
   ): { readonly error?: LogError; readonly leaderEpoch: number; readonly endOffset: Offset } {
-    const log = this.#parts.topics.partition(topic, partition)
+    const log = this.#parts.topics.readable(topic, partition)
     const none = { leaderEpoch: -1, endOffset: -1 }
     if (log === undefined) return { ...none, error: unknownPartition(topic, partition) }
     const stale = epochProblem(log, currentLeaderEpoch)
@@ -289,10 +292,10 @@ export class EmbeddedEngine implements Engine {
   }
 
   async #close(): Promise<void> {
-    const { appends, fetches, groups, clockwork, store, release } = this.#parts
+    const { appends, fetches, coordinators, clockwork, store, release } = this.#parts
     this.#state = 'closing'
     fetches.close()
-    groups.close()
+    for (const coordinator of coordinators) coordinator.close()
     await appends.settled()
     await clockwork.stop()
     await store.journal.close()

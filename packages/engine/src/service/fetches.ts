@@ -111,7 +111,7 @@ class Look {
   }
 
   #one(position: FetchPosition): SlicedFetchResult {
-    const partition = this.#topics.partition(position.topic, position.partition)
+    const partition = this.#topics.readable(position.topic, position.partition)
     const problem = positionProblem(partition, position)
     if (problem !== null || partition === undefined) {
       this.failed = true
@@ -312,7 +312,7 @@ class FetchWait implements PartitionWaiter {
     for (const [partition, { takenBytes }] of this.#places) {
       partition.waiters.add(this)
       // A look in slices may have missed it.
-      if (partition.takenBytes !== takenBytes || partition.deleted) this.wake(partition)
+      if (partition.takenBytes !== takenBytes || partition.gone) this.wake(partition)
     }
   }
 
@@ -369,7 +369,7 @@ function positionProblem(
   partition: PartitionLog | undefined,
   position: FetchPosition,
 ): LogError | null {
-  if (partition === undefined || partition.deleted) {
+  if (partition === undefined || partition.gone) {
     return new LogError('UNKNOWN_TOPIC_OR_PARTITION', nameOf(position))
   }
   const stale = epochProblem(partition, position.leaderEpoch)

@@ -11,8 +11,9 @@ import {
   type TopicOutcome,
   type TopicPartition,
 } from '@millrace/log'
-import type { Catalogue } from '../coordinators/catalogue.ts'
-import type { CoordinatorRecord, RecordSink } from '../machines/record-sink.ts'
+import type { Catalogue } from '../coordinators/catalogue/catalogue.ts'
+import type { MachineRecord } from '../machines/machine.ts'
+import type { Commits } from '../machines/runtime.ts'
 import type { Random } from '../outside.ts'
 import { changeTopicConfig, checkTopicConfig } from '../partitions/topic-config.ts'
 import type { EngineSettings } from '../settings.ts'
@@ -22,7 +23,7 @@ import type { TopicTable } from './topic-table.ts'
 export class TopicAdmin {
   readonly #catalogue: Catalogue
   readonly #topics: TopicTable
-  readonly #sink: RecordSink
+  readonly #commits: Commits
   readonly #random: Random
   readonly #settings: EngineSettings
   readonly #onDeleted: (topic: string) => void
@@ -30,7 +31,7 @@ export class TopicAdmin {
   constructor(parts: {
     catalogue: Catalogue
     topics: TopicTable
-    sink: RecordSink
+    commits: Commits
     random: Random
     settings: EngineSettings
     /** A topic's deletion is in the open group: whatever is kept about it elsewhere goes with it. */
@@ -39,7 +40,7 @@ export class TopicAdmin {
     this.#onDeleted = parts.onDeleted
     this.#catalogue = parts.catalogue
     this.#topics = parts.topics
-    this.#sink = parts.sink
+    this.#commits = parts.commits
     this.#random = parts.random
     this.#settings = parts.settings
   }
@@ -49,14 +50,14 @@ export class TopicAdmin {
     validateOnly: boolean,
   ): Promise<readonly TopicOutcome[]> {
     return Promise.all(
-      topics.map(topic => outcomeOf(topic.name, () => this.#create(topic, validateOnly))),
+      topics.map(topic => this.#outcome(topic.name, () => this.#create(topic, validateOnly))),
     )
   }
 
   deleteTopics(names: readonly string[]): Promise<readonly TopicOutcome[]> {
     return Promise.all(
       names.map(name =>
-        outcomeOf(name, async () => {
+        this.#outcome(name, async () => {
           this.#refuseInternal(name)
           const topicId = this.#topics.get(name)?.topicId ?? ''
           const durable = this.#write(this.#catalogue.decideDelete(name))
@@ -77,28 +78,29 @@ export class TopicAdmin {
   ): Promise<readonly TopicOutcome[]> {
     return Promise.all(
       topics.map(({ name, partitions }) =>
-        outcomeOf(name, async () => {
+        this.#outcome(name, async () => {
           this.#refuseInternal(name)
           const records = this.#catalogue.decideAddPartitions(name, partitions)
-          if (!validateOnly) await this.#write(records)
-          this.#topics.show(name)
+          await this.#write(validateOnly ? [] : records)
           return { name, partitions }
         }),
       ),
     )
   }
 
-  async alterConfig(
+  alterConfig(
     name: string,
     changes: readonly ConfigChange[],
     validateOnly: boolean,
   ): Promise<void> {
-    const topic = this.#topics.get(name)
-    if (topic === undefined) throw new LogError('UNKNOWN_TOPIC_OR_PARTITION', name)
-    this.#refuseInternal(name)
-    const configs = changeTopicConfig(topic.configs, changes)
-    const records = this.#catalogue.decideConfigs(name, configs)
-    if (!validateOnly) await this.#write(records)
+    return this.#answered(() => {
+      const topic = this.#topics.get(name)
+      if (topic === undefined) throw new LogError('UNKNOWN_TOPIC_OR_PARTITION', name)
+      this.#refuseInternal(name)
+      const configs = changeTopicConfig(topic.configs, changes)
+      const records = this.#catalogue.decideConfigs(name, configs)
+      return this.#write(validateOnly ? [] : records)
+    })
   }
 
   deleteRecords(
@@ -107,7 +109,8 @@ export class TopicAdmin {
     return Promise.all(
       targets.map(async ({ topic, partition, offset }) => {
         try {
-          return { topic, partition, lowWatermark: await this.#moveStart(topic, partition, offset) }
+          const move = () => this.#moveStart(topic, partition, offset)
+          return { topic, partition, lowWatermark: await this.#answered(move) }
         } catch (cause) {
           return { topic, partition, lowWatermark: -1, error: asLogError(cause) }
         }
@@ -139,10 +142,7 @@ export class TopicAdmin {
     const topicId = this.#newTopicId()
     const { name } = topic
     const records = this.#catalogue.decideCreate({ name, topicId, partitions, configs })
-    if (!validateOnly) {
-      await this.#write(records)
-      this.#topics.show(name)
-    }
+    await this.#write(validateOnly ? [] : records)
     return { name, topicId, partitions }
   }
 
@@ -175,11 +175,11 @@ export class TopicAdmin {
         `${topic}-${partition}: ${offset}, at most ${log.highWatermark}`,
       )
     }
-    // The start that holds now: by the end of the wait it may be one that is not durable yet.
-    const start = Math.max(target, log.logStart)
-    if (target > log.logStart) await this.moveLogStarts(new Map([[log.id, target]]))
-    else await this.#sink.append([])
-    return start
+    // What has been decided, durable or not: a start never moves back.
+    const decided = Math.max(log.logStart, this.#catalogue.logStart(log.id))
+    const moves = target > decided ? new Map([[log.id, target]]) : new Map()
+    await this.moveLogStarts(moves)
+    return Math.max(target, decided)
   }
 
   #refuseInternal(name: string): void {
@@ -188,19 +188,27 @@ export class TopicAdmin {
     }
   }
 
-  /** Records go in and are replayed in one step; resolves when they are durable. */
-  async #write(records: readonly CoordinatorRecord[]): Promise<void> {
-    const durable = this.#sink.append(records)
-    for (const record of records) this.#catalogue.replay(record)
-    await durable
+  /** Records go in and are replayed in one step; resolves when they, and all before, are durable. */
+  async #write(records: readonly MachineRecord[]): Promise<void> {
+    await this.#commits.commit([{ machine: this.#catalogue, records }])
   }
-}
 
-async function outcomeOf(name: string, work: () => Promise<TopicOutcome>): Promise<TopicOutcome> {
-  try {
-    return await work()
-  } catch (cause) {
-    return { name, error: asLogError(cause) }
+  /** A refusal rests on what is there already: it waits for that as every answer does. */
+  async #answered<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (cause) {
+      await this.#commits.settled()
+      throw cause
+    }
+  }
+
+  async #outcome(name: string, work: () => Promise<TopicOutcome>): Promise<TopicOutcome> {
+    try {
+      return await this.#answered(work)
+    } catch (cause) {
+      return { name, error: asLogError(cause) }
+    }
   }
 }
 

@@ -1,20 +1,16 @@
 /**
  * Topics and their partitions as requests look them up: by name and number, synchronously.
  *
- * Fed by the catalogue's replay. A topic is shown to clients once its creation is durable; an append
- * that knows its name can enter before, because the journal keeps their order.
+ * Fed by the catalogue's replay, in two layers. What has been decided is at once there for who writes:
+ * the journal keeps the order, so an append can enter behind the creation of its topic. What readers
+ * are shown (names, partitions, configuration, log starts, deletions) changes when the commit group
+ * that decided it is complete: nobody learns what a crash could take back.
  */
 import type { PartitionDescription } from '@millrace/log'
-import {
-  CATALOGUE_PARTITION_ID,
-  CATALOGUE_TOPIC,
-  type CatalogueEvents,
-  type CatalogueTopic,
-  OFFSETS_PARTITION_ID,
-  OFFSETS_TOPIC,
-} from '../coordinators/catalogue.ts'
+import type { CatalogueEvents, CatalogueTopic } from '../coordinators/catalogue/catalogue.ts'
 import { DiskError } from '../disk/disk.ts'
 import type { TopicView } from '../engine.ts'
+import type { InternalPartition } from '../machines/machine.ts'
 import { PartitionLog } from '../partitions/partition-log.ts'
 import { type TopicConfig, topicConfigOf } from '../partitions/topic-config.ts'
 import type { LogStore } from '../storage/log-store.ts'
@@ -28,15 +24,14 @@ export type TopicEntry = {
   configs: Readonly<Record<string, string>>
   config: TopicConfig
   readonly partitions: PartitionLog[]
-  /** Whether its creation is durable. */
-  visible: boolean
 }
 
-/** Fixed ids of the engine's own topics: the same in every log, so that they can be recognised. */
-const INTERNAL_TOPICS = [
-  { name: CATALOGUE_TOPIC, topicId: 'AAAAAAAAQACAAAAAAAAAAQ', partitionId: CATALOGUE_PARTITION_ID },
-  { name: OFFSETS_TOPIC, topicId: 'AAAAAAAAQACAAAAAAAAAAg', partitionId: OFFSETS_PARTITION_ID },
-] as const
+/** A topic as readers see it: by the last complete group. */
+export type ShownTopic = {
+  readonly topic: TopicEntry
+  readonly configs: Readonly<Record<string, string>>
+  readonly partitions: readonly PartitionLog[]
+}
 
 /** Configuration of the engine's own topics: small segments, trimmed at every checkpoint. */
 const INTERNAL_CONFIG: Readonly<Record<string, string>> = {
@@ -48,21 +43,33 @@ const INTERNAL_CONFIG: Readonly<Record<string, string>> = {
 export class TopicTable implements CatalogueEvents {
   readonly #store: LogStore
   readonly #nodeConfig: Readonly<Record<string, string>>
+  readonly #whenDurable: (effect: () => void) => void
   readonly #topics = new Map<string, TopicEntry>()
+  readonly #shown = new Map<string, ShownTopic>()
   #views: readonly TopicView[] | undefined
   /** Whether what is replayed is already durable: during recovery. */
   recovering = true
   /** Deleted topics whose deletion is not durable yet. */
   readonly #leaving = new Map<string, TopicEntry>()
 
-  /** @param nodeConfig the node's defaults for topic configuration, by Kafka's names */
-  constructor(store: LogStore, nodeConfig: Readonly<Record<string, string>>) {
-    this.#store = store
-    this.#nodeConfig = nodeConfig
-    for (const { name, topicId, partitionId } of INTERNAL_TOPICS) {
-      const entry = this.#entry({ name, topicId, partitionIds: [], configs: INTERNAL_CONFIG }, true)
-      entry.visible = true
-      this.#addPartition(entry, 0, partitionId)
+  constructor(parts: {
+    store: LogStore
+    /** The node's defaults for topic configuration, by Kafka's names. */
+    nodeConfig: Readonly<Record<string, string>>
+    /** Runs an effect once the group that is open now is complete. */
+    whenDurable: (effect: () => void) => void
+  }) {
+    this.#store = parts.store
+    this.#nodeConfig = parts.nodeConfig
+    this.#whenDurable = parts.whenDurable
+  }
+
+  /** Adds the partitions of the machines; once, before recovery. */
+  addInternal(partitions: readonly InternalPartition[]): void {
+    for (const { id, topic, topicId, partition } of partitions) {
+      const made = { name: topic, topicId, partitionIds: [], configs: INTERNAL_CONFIG }
+      this.#addPartition(this.#topics.get(topic) ?? this.#entry(made, true), partition, id)
+      this.#show(topic)
     }
   }
 
@@ -89,25 +96,32 @@ export class TopicTable implements CatalogueEvents {
     }
   }
 
+  /** A topic as readers see it. */
+  shown(name: string): ShownTopic | undefined {
+    return this.#shown.get(name)
+  }
+
+  /** All topics as readers see them. */
+  allShown(): Iterable<ShownTopic> {
+    return this.#shown.values()
+  }
+
+  /** A partition that readers may know of. */
+  readable(topic: string, partition: number): PartitionLog | undefined {
+    return this.#shown.get(topic)?.partitions[partition]
+  }
+
   /** What clients are shown, in order of name. */
   views(nodeId: number): readonly TopicView[] {
-    this.#views ??= [...this.#topics.values()]
-      .filter(topic => topic.visible)
-      .sort((a, b) => (a.name < b.name ? -1 : 1))
+    this.#views ??= [...this.#shown.values()]
+      .sort((a, b) => (a.topic.name < b.topic.name ? -1 : 1))
       .map(topic => viewOf(topic, nodeId))
     return this.#views
   }
 
   view(name: string, nodeId: number): TopicView | undefined {
-    const topic = this.#topics.get(name)
-    return topic?.visible ? viewOf(topic, nodeId) : undefined
-  }
-
-  /** The creation, or the change, is durable: clients may see it. */
-  show(name: string): void {
-    const topic = this.#topics.get(name)
-    if (topic !== undefined) topic.visible = true
-    this.#views = undefined
+    const topic = this.#shown.get(name)
+    return topic === undefined ? undefined : viewOf(topic, nodeId)
   }
 
   topicConfigured(topic: CatalogueTopic): void {
@@ -115,25 +129,31 @@ export class TopicTable implements CatalogueEvents {
     if (entry === undefined) return
     entry.configs = topic.configs
     entry.config = topicConfigOf(topic.configs, this.#nodeConfig)
+    this.#later(() => this.#showEntry(entry, topic.configs, topic.partitionIds.length))
   }
 
   partitionAdded(topic: CatalogueTopic, partition: number, id: number): void {
     const entry = this.#topics.get(topic.name) ?? this.#entry(topic, false)
     this.#addPartition(entry, partition, id)
-    this.#views = undefined
+    if (partition < topic.partitionIds.length - 1) return // shown with the last of them
+    this.#later(() => this.#showEntry(entry, topic.configs, topic.partitionIds.length))
   }
 
   topicDeleted(topic: CatalogueTopic): void {
     const entry = this.#topics.get(topic.name)
     if (entry === undefined) return
     this.#topics.delete(topic.name)
-    this.#views = undefined
     for (const partition of entry.partitions) {
       partition.delete()
       // Else it stays in the store until its deletion is durable.
       if (this.recovering) this.#store.partitions.delete(partition.id)
     }
     if (!this.recovering) this.#leaving.set(entry.topicId, entry)
+    this.#later(() => {
+      if (this.#shown.get(topic.name)?.topic === entry) this.#shown.delete(topic.name)
+      this.#views = undefined
+      for (const partition of entry.partitions) partition.leave()
+    })
   }
 
   /**
@@ -155,7 +175,27 @@ export class TopicTable implements CatalogueEvents {
   }
 
   logStartMoved(partitionId: number, offset: number): void {
-    this.#store.partitions.get(partitionId)?.moveLogStart(offset)
+    this.#later(() => this.#store.partitions.get(partitionId)?.moveLogStart(offset))
+  }
+
+  #later(effect: () => void): void {
+    if (this.recovering) effect()
+    else this.#whenDurable(effect)
+  }
+
+  #show(name: string): void {
+    const entry = this.#topics.get(name)
+    if (entry !== undefined) this.#showEntry(entry, entry.configs, entry.partitions.length)
+  }
+
+  #showEntry(topic: TopicEntry, configs: ShownTopic['configs'], partitions: number): void {
+    // Its deletion may have been decided meanwhile; until that is durable it is there.
+    this.#shown.set(topic.name, {
+      topic,
+      configs,
+      partitions: topic.partitions.slice(0, partitions),
+    })
+    this.#views = undefined
   }
 
   #entry(topic: CatalogueTopic, internal: boolean): TopicEntry {
@@ -166,7 +206,6 @@ export class TopicTable implements CatalogueEvents {
       configs: topic.configs,
       config: topicConfigOf(topic.configs, this.#nodeConfig),
       partitions: [],
-      visible: this.recovering,
     }
     this.#topics.set(topic.name, entry)
     return entry
@@ -188,9 +227,9 @@ export class TopicTable implements CatalogueEvents {
   }
 }
 
-function viewOf(topic: TopicEntry, nodeId: number): TopicView {
+function viewOf({ topic, partitions: logs }: ShownTopic, nodeId: number): TopicView {
   const node = [nodeId]
-  const partitions: PartitionDescription[] = topic.partitions.map(log => ({
+  const partitions: PartitionDescription[] = logs.map(log => ({
     partition: log.partition,
     leaderEpoch: log.leaderEpoch,
     leader: nodeId,

@@ -3,7 +3,7 @@
  *
  *     magic u32 | version u16 | 0 u16 | number u64 | body bytes u32 | crc u32 | body: JSON
  *
- * A checkpoint says how far each partition's segments are synced, what the coordinators knew then,
+ * A checkpoint says how far each partition's segments are synced, what the machines knew then,
  * and where in the journal to go on. The one with the higher number and a right checksum counts.
  */
 import { crc32c } from '@node-rs/crc32'
@@ -19,7 +19,7 @@ const TWO_32 = 0x1_0000_0000
 /** The two files. */
 export const CHECKPOINT_FILES: readonly string[] = ['checkpoint-a', 'checkpoint-b']
 
-/** A coordinator's record as JSON: base64 of key and value. */
+/** A machine's record as JSON: base64 of key and value. */
 export type SnapshotRecord = readonly [key: string, value: string | null]
 
 /** What a checkpoint says. */
@@ -30,8 +30,8 @@ export type Checkpoint = {
   readonly clean: boolean
   readonly journal: JournalPosition
   readonly partitions: readonly PartitionRecord[]
-  readonly catalogue: readonly SnapshotRecord[]
-  readonly groups: readonly SnapshotRecord[]
+  /** The machines' state, by their names. */
+  readonly machines: Readonly<Record<string, readonly SnapshotRecord[]>>
   /** Partitions that refuse appends, with the reason, so that a restart does not forget it. */
   readonly quarantined: readonly (readonly [partitionId: number, reason: string])[]
 }

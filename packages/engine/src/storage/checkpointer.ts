@@ -10,7 +10,8 @@
  * halves then speak of the same moment. Appends go on all the while.
  */
 
-import type { CoordinatorRecord } from '../machines/record-sink.ts'
+import type { MachineRecord } from '../machines/machine.ts'
+import { type MachineRegistry, type MachineSnapshots, releaseAll } from '../machines/registry.ts'
 import {
   PARTITIONS_FOLDER,
   type PartitionLog,
@@ -31,16 +32,10 @@ const SYNCS_AT_ONCE_MAX = 4
 /** Attempts at a checkpoint behind which nothing is left in the journal, when the engine closes. */
 const FINAL_ROUNDS_MAX = 3
 
-/** The state machines of the engine, as a checkpoint copies them. */
-export interface Snapshots {
-  catalogue(): readonly CoordinatorRecord[]
-  groups(): readonly CoordinatorRecord[]
-}
-
 type Copied = {
   readonly seq: number
-  readonly catalogue: readonly SnapshotRecord[]
-  readonly groups: readonly SnapshotRecord[]
+  /** Read when the checkpoint is written; released when it is, or when a later one takes its place. */
+  readonly machines: MachineSnapshots
   readonly producers: ReadonlyMap<number, readonly ProducerRecord[]>
 }
 
@@ -57,21 +52,35 @@ type Parked = {
 
 type Waiter = { readonly seq: number; readonly resolve: () => void }
 
-/** Text form of a coordinator's records. */
-export const toSnapshot = (records: readonly CoordinatorRecord[]): readonly SnapshotRecord[] =>
-  records.map(({ key, value }) => [key.toString('base64'), value?.toString('base64') ?? null])
+/** Text form of the machines' records. */
+export const toSnapshot = (machines: MachineSnapshots): Checkpoint['machines'] =>
+  Object.fromEntries(
+    [...machines].map(([name, snapshot]) => [name, [...snapshot.records()].map(toText)]),
+  )
 
-/** Records from their text form. */
-export const fromSnapshot = (records: readonly SnapshotRecord[]): readonly CoordinatorRecord[] =>
-  records.map(([key, value]) => ({
-    key: Buffer.from(key, 'base64'),
-    value: value === null ? null : Buffer.from(value, 'base64'),
-  }))
+const toText = ({ key, value }: MachineRecord): SnapshotRecord => [
+  key.toString('base64'),
+  value?.toString('base64') ?? null,
+]
+
+/** Records from their text form, by machine. */
+export const fromSnapshot = (
+  machines: Checkpoint['machines'],
+): ReadonlyMap<string, Iterable<MachineRecord>> =>
+  new Map(
+    Object.entries(machines).map(([name, records]) => [
+      name,
+      records.map(([key, value]) => ({
+        key: Buffer.from(key, 'base64'),
+        value: value === null ? null : Buffer.from(value, 'base64'),
+      })),
+    ]),
+  )
 
 /** Writes checkpoints of a store. */
 export class Checkpointer {
   readonly #store: LogStore
-  readonly #snapshots: Snapshots
+  readonly #registry: MachineRegistry
   readonly #logId: string
   readonly #onError: (message: string) => void
   #number: number
@@ -87,13 +96,13 @@ export class Checkpointer {
 
   constructor(parts: {
     store: LogStore
-    snapshots: Snapshots
+    registry: MachineRegistry
     /** The checkpoint that was written when the store was opened. */
     last: Checkpoint
     onError: (message: string) => void
   }) {
     this.#store = parts.store
-    this.#snapshots = parts.snapshots
+    this.#registry = parts.registry
     this.#last = parts.last
     this.#logId = parts.last.logId
     this.#number = parts.last.number
@@ -144,12 +153,7 @@ export class Checkpointer {
         producers.set(partition.id, partition.producers.snapshot())
       }
     }
-    this.#copied = {
-      seq,
-      catalogue: toSnapshot(this.#snapshots.catalogue()),
-      groups: toSnapshot(this.#snapshots.groups()),
-      producers,
-    }
+    this.#copied = { seq, machines: this.#registry.snapshot(), producers }
   }
 
   /** A group is complete and in its segments. */
@@ -157,6 +161,7 @@ export class Checkpointer {
     const copied = this.#copied
     if (copied === undefined || copied.seq !== seq) return
     this.#copied = undefined
+    this.#letGo(this.#parked)
     this.#parked = { copied, position, partitions: this.#ends(copied) }
     this.#start()
     // Somebody waits for a later one, and perhaps nobody appends any more.
@@ -209,11 +214,17 @@ export class Checkpointer {
         this.#onError(`a checkpoint failed: ${String(cause)}`)
         this.#answer(parked.copied.seq)
         // Kept, because a full journal could not seal a group to begin another one with.
-        this.#parked ??= parked
+        if (this.#parked === undefined) this.#parked = parked
+        else this.#letGo(parked)
         return
       }
+      this.#letGo(parked)
       this.#answer(parked.copied.seq)
     }
+  }
+
+  #letGo(parked: Parked | undefined): void {
+    if (parked !== undefined) releaseAll(parked.copied.machines)
   }
 
   /** The ends of all partitions; undefined while some of their batches are not in a segment. */
@@ -244,8 +255,7 @@ export class Checkpointer {
           .filter(record => !ids.has(record.id))
           .map(record => withoutDropped(record, this.#store.partitions.get(record.id))),
       ],
-      catalogue: copied.catalogue,
-      groups: copied.groups,
+      machines: toSnapshot(copied.machines),
       quarantined: quarantinedOf(this.#store),
     }
     await this.#limited(writeCheckpoint(this.#store.disk, next))

@@ -3,6 +3,7 @@
  * reader sees it, and the journal begins again under another salt (engine rules 2 and 3).
  */
 
+import { releaseAll } from '../machines/registry.ts'
 import { PARTITIONS_FOLDER } from '../partitions/partition-log.ts'
 import { type Checkpoint, writeCheckpoint } from './checkpoint-file.ts'
 import { quarantinedOf, toSnapshot } from './checkpointer.ts'
@@ -29,6 +30,7 @@ export async function beginGeneration(
     await store.disk.syncFolder(partition.folder)
     await store.disk.syncFolder(PARTITIONS_FOLDER)
   }
+  const machines = target.registry.snapshot()
   const checkpoint: Checkpoint = {
     ...before,
     number: before.number + 1,
@@ -43,10 +45,10 @@ export async function beginGeneration(
       fileBytes: 0,
     },
     partitions: [...store.partitions.values()].map(p => p.record(p.producers.snapshot())),
-    catalogue: toSnapshot(target.catalogue.snapshot()),
-    groups: toSnapshot(target.groups.snapshot()),
+    machines: toSnapshot(machines),
     quarantined: quarantinedOf(store),
   }
+  releaseAll(machines)
   await writeCheckpoint(store.disk, checkpoint)
   // Twice, into both files: if one is damaged later, the other must not lead back to a generation
   // whose journal has been written over.

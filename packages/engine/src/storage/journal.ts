@@ -16,7 +16,7 @@ import type { DiskFile, JournalWriter } from '../disk/disk.ts'
 import type { Outside, Timer } from '../outside.ts'
 import { CommitGroup, type GroupWaiter, type JournalTarget } from './commit-group.ts'
 import { inTime, NoAnswer } from './in-time.ts'
-import { type JournalSalt, sealGroup } from './journal-format.ts'
+import { ENTRY_HEADER_BYTES, groupBytes, type JournalSalt, sealGroup } from './journal-format.ts'
 import type { JournalPlace, JournalRing } from './journal-ring.ts'
 
 /** Staging areas: one open, one being written, one being handed on. */
@@ -161,6 +161,11 @@ export class Journal<T extends JournalTarget> {
   /** Whether these internal entries fit; they may fill the staging area to its end. */
   hasInternalRoom(count: number, bytes: number): boolean {
     return this.#open.fits(count, bytes, this.#open.staging.length)
+  }
+
+  /** Whether one group can hold these internal entries at all. */
+  fitsGroup(count: number, bytes: number): boolean {
+    return groupBytes(count * ENTRY_HEADER_BYTES + bytes) <= this.#open.staging.length
   }
 
   /** Enters a batch into the open group; returns where it lies in {@link staging}. */

@@ -1,8 +1,8 @@
 /**
  * Recovery: from what the disk holds to a store that may serve.
  *
- * 1. Read the newest checkpoint; restore catalogue, groups, partitions as it says.
- * 2. Replay the catalogue's records of the whole journal first: topics deleted and log starts moved
+ * 1. Read the newest checkpoint; restore machines and partitions as it says.
+ * 2. Replay the first machine's records of the whole journal, the catalogue's: topics deleted and log starts moved
  *    after the checkpoint explain files that are gone (engine rule 10).
  * 3. Cut each segment to its checkpoint, take away what came later, then write the journal's groups
  *    to the segments again. Groups that no sync vouches for are written like the others: a killed
@@ -27,14 +27,9 @@ import {
   producerIdOf,
   recordCountOf,
 } from '@millrace/log'
-import {
-  CATALOGUE_PARTITION_ID,
-  type Catalogue,
-  OFFSETS_PARTITION_ID,
-} from '../coordinators/catalogue.ts'
 import { DiskError } from '../disk/disk.ts'
 import { recordsOf } from '../machines/batch-records.ts'
-import type { Replayable } from '../machines/record-sink.ts'
+import type { MachineRegistry } from '../machines/registry.ts'
 import { cutToIntact } from '../partitions/intact-part.ts'
 import {
   PARTITIONS_FOLDER,
@@ -58,6 +53,8 @@ export type RecoveryReport = {
   readonly clean: boolean
   readonly groups: number
   readonly batches: number
+  /** Records of internal partitions that no machine knows: they are in no later checkpoint. */
+  readonly unclaimed: number
   /** Where the journal ends when its tail was cut, if bytes of a torn group may lie there. */
   readonly journalEnd: string
   /** Set when the journal is damaged in the middle: the engine must not write. */
@@ -67,8 +64,7 @@ export type RecoveryReport = {
 /** Everything that recovery restores. */
 export type RecoveryTarget = {
   readonly store: LogStore
-  readonly catalogue: Catalogue
-  readonly groups: Replayable
+  readonly registry: MachineRegistry
 }
 
 /** What recovery leaves to be done. */
@@ -125,6 +121,7 @@ const FRESH: RecoveryReport = {
   clean: true,
   groups: 0,
   batches: 0,
+  unclaimed: 0,
   journalEnd: '',
   damage: undefined,
 }
@@ -135,8 +132,7 @@ const emptyCheckpoint = (logId: string): Checkpoint => ({
   clean: true,
   journal: NO_POSITION,
   partitions: [],
-  catalogue: [],
-  groups: [],
+  machines: {},
   quarantined: [],
 })
 
@@ -146,6 +142,7 @@ class Recovery {
   readonly #acceptLoss: boolean
   #groups = 0
   #batches = 0
+  #unclaimed = 0
   /** The journal is damaged: every byte stays, so that a restored file brings everything back. */
   #readOnly = false
   readonly #doomedFiles: string[] = []
@@ -158,12 +155,17 @@ class Recovery {
   }
 
   async run(): Promise<RecoveryReport> {
-    const { store, catalogue, groups } = this.#target
-    for (const record of fromSnapshot(this.#checkpoint.catalogue)) catalogue.replay(record)
-    for (const record of fromSnapshot(this.#checkpoint.groups)) groups.replay(record)
+    const { store, registry } = this.#target
+    const unknown = registry.restore(fromSnapshot(this.#checkpoint.machines))
+    if (unknown.length > 0) {
+      throw new LogError(
+        'KAFKA_STORAGE_ERROR',
+        `the checkpoint holds state of ${unknown.join(', ')}, which this version does not know and would lose: open it with the version that wrote it`,
+      )
+    }
     const scan = new JournalScan(store.disk, this.#checkpoint.journal)
     try {
-      const { lastSeq, end } = this.#replayCatalogue(scan)
+      const { lastSeq, end } = this.#replayFirst(scan)
       const damage = this.#journalLost() ?? this.#damageBehind(scan, lastSeq, end)
       this.#readOnly = damage !== undefined && !this.#acceptLoss
       this.#restorePartitions()
@@ -176,6 +178,7 @@ class Recovery {
         clean: this.#checkpoint.clean,
         groups: this.#groups,
         batches: this.#batches,
+        unclaimed: this.#unclaimed,
         journalEnd: end,
         damage: this.#acceptLoss ? undefined : damage,
       }
@@ -203,13 +206,13 @@ class Recovery {
     }
   }
 
-  #replayCatalogue(scan: JournalScan): { lastSeq: number; end: string } {
+  #replayFirst(scan: JournalScan): { lastSeq: number; end: string } {
+    const { first } = this.#target.registry
     let lastSeq = this.#checkpoint.journal.seq
     let end = `${this.#checkpoint.journal.path}:${this.#checkpoint.journal.position}`
     for (const { header, payload, path, position } of scan.groups()) {
       for (const { partitionId, batch } of entriesOf(payload)) {
-        if (partitionId !== CATALOGUE_PARTITION_ID) continue
-        for (const record of recordsOf(batch)) this.#target.catalogue.replay(record)
+        if (partitionId === first.partition.id) this.#replay(partitionId, batch)
       }
       lastSeq = header.seq
       end = `${path}:${position}`
@@ -335,15 +338,13 @@ class Recovery {
   }
 
   async #replayGroups(scan: JournalScan, lastSeq: number): Promise<void> {
-    const { store, groups } = this.#target
+    const { store, registry } = this.#target
     const stranded = new Map<number, Buffer[]>()
     for (const { header, payload } of scan.groups()) {
       if (header.seq > lastSeq) break
       this.#groups += 1
       for (const { partitionId, batch } of entriesOf(payload)) {
-        if (partitionId === OFFSETS_PARTITION_ID) {
-          for (const record of recordsOf(batch)) groups.replay(record)
-        }
+        if (partitionId !== registry.first.partition.id) this.#replay(partitionId, batch)
         const partition = store.partitions.get(partitionId)
         if (partition === undefined) continue // its topic has been deleted since
         if (partition.trouble === undefined) this.#applyBatch(partition, batch)
@@ -355,6 +356,15 @@ class Recovery {
       }
     }
     for (const [id, batches] of stranded) await rescue(store.disk, id, batches)
+  }
+
+  /** Gives the records of an internal partition to their machines. */
+  #replay(partitionId: number, batch: Buffer): void {
+    const { registry } = this.#target
+    if (!registry.has(partitionId)) return
+    for (const record of recordsOf(batch)) {
+      if (!registry.replay(partitionId, record)) this.#unclaimed += 1
+    }
   }
 
   #applyBatch(partition: PartitionLog, batch: Buffer): void {

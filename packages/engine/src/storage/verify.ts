@@ -6,14 +6,9 @@
  * bytes it covers must be right.
  */
 
-import {
-  CATALOGUE_PARTITION_ID,
-  Catalogue,
-  type CatalogueEvents,
-  OFFSETS_PARTITION_ID,
-} from '../coordinators/catalogue.ts'
 import type { Disk } from '../disk/disk.ts'
 import { recordsOf } from '../machines/batch-records.ts'
+import type { MachineRegistry } from '../machines/registry.ts'
 import { type PartitionRecord, partitionFolder } from '../partitions/partition-log.ts'
 import { BlockChecksums } from '../segments/block-checksums.ts'
 import { isSparse, type SegmentRecord, segmentName } from '../segments/segment.ts'
@@ -52,21 +47,39 @@ export type VerifyReport = {
 const RESTORE = 'restore this file from a copy; until then the partition is quarantined at start'
 const REBUILT = 'nothing: the engine builds it again'
 
+/** What the catalogue says of partitions, once its records have been replayed. */
+export interface PartitionDirectory {
+  readonly topicCount: number
+  /** Ids of all partitions of clients. */
+  partitionIds(): Iterable<number>
+  /** First readable offset. */
+  logStart(partitionId: number): number
+}
+
+/** Empty machines for a verification to fill. */
+export type VerifyMachines = {
+  readonly registry: MachineRegistry
+  /** The registry's first machine. */
+  readonly directory: PartitionDirectory
+}
+
 /** Verifies a data folder. Throws DiskError when it cannot be read. */
-export function verifyFolder(disk: Disk): VerifyReport {
-  return new Verification(disk).run()
+export function verifyStore(disk: Disk, machines: VerifyMachines): VerifyReport {
+  return new Verification(disk, machines).run()
 }
 
 class Verification {
   readonly #disk: Disk
+  readonly #machines: VerifyMachines
   readonly #findings: Finding[] = []
   #segments = 0
   #batches = 0
   #bytes = 0
   #journalGroups = 0
 
-  constructor(disk: Disk) {
+  constructor(disk: Disk, machines: VerifyMachines) {
     this.#disk = disk
+    this.#machines = machines
   }
 
   run(): VerifyReport {
@@ -82,9 +95,11 @@ class Verification {
       })
       return this.#report(null)
     }
-    const { starts, ids } = this.#catalogue(checkpoint)
+    this.#replayMachines(checkpoint)
+    const { registry, directory } = this.#machines
+    const ids = new Set(directory.partitionIds())
     for (const record of checkpoint.partitions) {
-      if (ids.has(record.id)) this.#partition(record, starts)
+      if (ids.has(record.id) || registry.has(record.id)) this.#partition(record)
     }
     if (found > 1 && broken !== undefined) {
       this.#find({
@@ -118,36 +133,47 @@ class Verification {
   }
 
   /**
-   * What the catalogue knew at the end of the journal: partitions deleted and log starts moved after
-   * the checkpoint explain files that are gone (engine rule 10).
+   * What the machines knew at the end of the journal. Of the catalogue: partitions deleted and log
+   * starts moved after the checkpoint explain files that are gone (engine rule 10).
    */
-  #catalogue(checkpoint: Checkpoint): {
-    readonly starts: ReadonlyMap<number, number>
-    readonly ids: ReadonlySet<number>
-  } {
-    const limits = { topicsMax: 0, partitionsMax: 0 } // bound decisions, not replay
-    const catalogue = new Catalogue(NOBODY, limits)
-    for (const record of fromSnapshot(checkpoint.catalogue)) catalogue.replay(record)
+  #replayMachines(checkpoint: Checkpoint): void {
+    const { registry } = this.#machines
+    const path = CHECKPOINT_FILES[checkpoint.number % 2] ?? ''
+    for (const name of registry.restore(fromSnapshot(checkpoint.machines))) {
+      this.#find({
+        severity: 'damage',
+        path,
+        position: 0,
+        what: `the checkpoint holds state of ${name}, which this version does not know`,
+        advice: 'open the folder with the version that wrote it',
+      })
+    }
+    let unclaimed = 0
     const scan = new JournalScan(this.#disk, checkpoint.journal)
     try {
       for (const { payload } of scan.groups()) {
         for (const { partitionId, batch } of entriesOf(payload)) {
-          if (partitionId !== CATALOGUE_PARTITION_ID) continue
-          for (const record of recordsOf(batch)) catalogue.replay(record)
+          if (!registry.has(partitionId)) continue
+          for (const record of recordsOf(batch)) {
+            if (!registry.replay(partitionId, record)) unclaimed += 1
+          }
         }
       }
     } finally {
       scan.close()
     }
-    const ids = new Set([CATALOGUE_PARTITION_ID, OFFSETS_PARTITION_ID])
-    for (const { partitionIds } of catalogue.topics.values()) {
-      for (const id of partitionIds) ids.add(id)
-    }
-    return { starts: catalogue.logStarts, ids }
+    if (unclaimed === 0) return
+    this.#find({
+      severity: 'note',
+      path,
+      position: 0,
+      what: `${unclaimed} records of internal topics in the journal are of a kind that this version does not know`,
+      advice: 'nothing, if the folder was last open in a newer version: open it with that one',
+    })
   }
 
-  #partition(record: PartitionRecord, starts: ReadonlyMap<number, number>): void {
-    const start = starts.get(record.id) ?? 0
+  #partition(record: PartitionRecord): void {
+    const start = this.#machines.directory.logStart(record.id)
     let next: number | undefined
     record.segments.forEach(segment => {
       const path = `${partitionFolder(record.id)}/${segmentName(segment)}.log`
@@ -276,7 +302,7 @@ class Verification {
     return {
       logId: checkpoint?.logId ?? null,
       cleanStop: checkpoint?.clean ?? false,
-      topics: checkpoint?.catalogue.filter(([key]) => isTopicKey(key)).length ?? 0,
+      topics: this.#machines.directory.topicCount,
       partitions: checkpoint?.partitions.length ?? 0,
       segments: this.#segments,
       batches: this.#batches,
@@ -285,14 +311,4 @@ class Verification {
       findings: this.#findings,
     }
   }
-}
-
-const isTopicKey = (key: string): boolean =>
-  Buffer.from(key, 'base64').toString().startsWith('topic:')
-
-const NOBODY: CatalogueEvents = {
-  topicConfigured: () => undefined,
-  partitionAdded: () => undefined,
-  topicDeleted: () => undefined,
-  logStartMoved: () => undefined,
 }

@@ -1,17 +1,22 @@
 // The catalogue: what it decides, and that replaying its records gives the same catalogue.
 import { LogError } from '@millrace/log'
 import { describe, expect, test } from 'vitest'
-import { Catalogue, type CatalogueEvents } from '../../src/coordinators/catalogue.ts'
-import type { CoordinatorRecord } from '../../src/machines/record-sink.ts'
+import { Catalogue, type CatalogueEvents } from '../../src/coordinators/catalogue/catalogue.ts'
+import type { MachineRecord } from '../../src/machines/machine.ts'
 
 /** A catalogue, what it told, and every record that was replayed. */
 class Bench implements CatalogueEvents {
   readonly told: string[] = []
-  readonly records: CoordinatorRecord[] = []
+  readonly records: MachineRecord[] = []
   readonly catalogue: Catalogue
 
   constructor(limits: Partial<{ topicsMax: number; partitionsMax: number }> = {}) {
-    this.catalogue = new Catalogue(this, { topicsMax: 100, partitionsMax: 1000, ...limits })
+    this.catalogue = new Catalogue(this, {
+      topicsMax: 100,
+      partitionsMax: 1000,
+      internalTopics: ['__catalogue', '__consumer_offsets'],
+      ...limits,
+    })
   }
 
   topicConfigured({ name }: { name: string }): void {
@@ -27,7 +32,7 @@ class Bench implements CatalogueEvents {
     this.told.push(`start ${id} at ${offset}`)
   }
 
-  apply(records: readonly CoordinatorRecord[]): void {
+  apply(records: readonly MachineRecord[]): void {
     for (const record of records) {
       this.records.push(record)
       this.catalogue.replay(record)
@@ -49,6 +54,10 @@ class Bench implements CatalogueEvents {
     return producerId
   }
 }
+
+const recordsIn = (catalogue: Catalogue): readonly MachineRecord[] => [
+  ...catalogue.snapshot().records(),
+]
 
 const codeOf = (work: () => unknown): string => {
   try {
@@ -142,7 +151,7 @@ describe('the catalogue', () => {
       seen.push(...bench.ids('a'))
       bench.apply(bench.catalogue.decideDelete('a'))
       const next = new Bench()
-      next.apply(round % 2 === 0 ? bench.catalogue.snapshot() : bench.records)
+      next.apply(round % 2 === 0 ? recordsIn(bench.catalogue) : bench.records)
       next.catalogue.start()
       bench = next
     }
@@ -195,7 +204,7 @@ describe('the catalogue', () => {
     for (let run = 0; run < 5; run += 1) {
       for (let i = 0; i < 700; i += 1) seen.push(bench.producerId())
       const next = new Bench()
-      next.apply(run % 2 === 0 ? bench.records : bench.catalogue.snapshot())
+      next.apply(run % 2 === 0 ? bench.records : recordsIn(bench.catalogue))
       next.catalogue.start()
       bench = next
     }
@@ -215,11 +224,11 @@ describe('the catalogue', () => {
     const replayed = new Bench()
     replayed.apply(bench.records)
     const restored = new Bench()
-    restored.apply(bench.catalogue.snapshot())
+    restored.apply(recordsIn(bench.catalogue))
     expect(stateOf(replayed)).toEqual(stateOf(bench))
     expect(stateOf(restored)).toEqual(stateOf(bench))
     const text = ({ catalogue }: Bench) =>
-      catalogue.snapshot().map(({ key, value }) => `${key} ${value}`)
+      recordsIn(catalogue).map(({ key, value }) => `${key} ${value}`)
     expect(text(restored)).toEqual(text(bench))
   })
 

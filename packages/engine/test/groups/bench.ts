@@ -10,8 +10,9 @@ import {
   GroupCoordinator,
   type GroupCoordinatorOptions,
 } from '../../src/coordinators/groups/group-coordinator.ts'
+import { createMachines } from '../../src/coordinators/machines.ts'
 import { TimerWheel } from '../../src/timer-wheel.ts'
-import { outsideOf, rng, subscription, VirtualSink, VirtualTime } from './virtual.ts'
+import { fill, outsideOf, rng, subscription, VirtualSink, VirtualTime } from './virtual.ts'
 
 export type Settings = NonNullable<GroupCoordinatorOptions['settings']>
 
@@ -37,7 +38,8 @@ export class Bench {
     const outside = outsideOf(this.time, rng(this.time.started + 1))
     const wheel = new TimerWheel(outside)
     const groups = new GroupCoordinator({
-      sink: this.sink,
+      machines: createMachines(),
+      commits: this.sink,
       outside,
       wheel,
       settings: this.#settings,
@@ -51,7 +53,7 @@ export class Bench {
     this.wheel.close()
     this.sink = new VirtualSink(this.time, this.sink.entered)
     const [groups, wheel] = this.#make()
-    for (const record of this.sink.entered) groups.replay(record)
+    fill(groups.machines, this.sink.entered)
     groups.start()
     this.groups = groups
     this.wheel = wheel

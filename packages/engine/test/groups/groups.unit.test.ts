@@ -1,7 +1,7 @@
 import type { GroupState } from '@millrace/log'
 import { describe, expect, it } from 'vitest'
-import { ClassicGroup } from '../../src/coordinators/groups/classic-group.ts'
-import { type GroupEvent, TRANSITIONS } from '../../src/coordinators/groups/transitions.ts'
+import { ClassicGroup } from '../../src/coordinators/classic-groups/classic-group.ts'
+import { type GroupEvent, TRANSITIONS } from '../../src/coordinators/classic-groups/transitions.ts'
 import { Bench, codeOf, DELAY_MS } from './bench.ts'
 import { settle, subscription } from './virtual.ts'
 

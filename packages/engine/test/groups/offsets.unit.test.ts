@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Bench, codeOf, DELAY_MS } from './bench.ts'
-import { settle, subscription } from './virtual.ts'
+import { settle, snapshotOf, subscription } from './virtual.ts'
 
 const T0 = { topic: 't', partition: 0 }
 const MINUTE = 60_000
@@ -147,7 +147,7 @@ describe('deleting', () => {
     bench.restart()
     expect(await bench.state()).toBe('Dead')
     expect(await bench.groups.fetchOffsets('g')).toEqual([])
-    expect(bench.groups.snapshot()).toEqual([])
+    expect(snapshotOf(bench.groups.machines)).toEqual([])
   })
 
   it('forgets the offsets of a deleted topic', async () => {
@@ -236,13 +236,13 @@ describe('restart and close', () => {
     const bench = new Bench()
     const [one] = await bench.stable(2)
     await bench.commit(one)
-    const snapshot = bench.groups.snapshot()
+    const snapshot = snapshotOf(bench.groups.machines)
     const before = await bench.groups.describe(['g'])
     const other = new Bench()
     other.sink.entered.push(...snapshot)
     other.restart()
     expect(await other.groups.describe(['g'])).toEqual(before)
-    expect(other.groups.snapshot()).toEqual(snapshot)
+    expect(snapshotOf(other.groups.machines)).toEqual(snapshot)
   })
 
   it('answers all that wait when closed, and leaves no timer', async () => {

@@ -1,15 +1,23 @@
 import { describe, expect, it } from 'vitest'
 import {
   decodeGroup,
-  decodeKey,
-  decodeOffset,
+  decodeGroupKey,
   encodeGroup,
   encodeGroupKey,
+  isGroupKey,
+  type StoredGroup,
+} from '../../src/coordinators/classic-groups/records.ts'
+import {
+  sameSubscription,
+  subscribedTopics,
+} from '../../src/coordinators/classic-groups/subscription.ts'
+import {
+  decodeOffset,
+  decodeOffsetKey,
   encodeOffset,
   encodeOffsetKey,
-  type StoredGroup,
-} from '../../src/coordinators/groups/records.ts'
-import { sameSubscription, subscribedTopics } from '../../src/coordinators/groups/subscription.ts'
+  isOffsetKey,
+} from '../../src/coordinators/offsets/records.ts'
 import { subscription } from './virtual.ts'
 
 const GROUP: StoredGroup = {
@@ -46,9 +54,8 @@ describe('records of __consumer_offsets', () => {
 
   it('come back as they were written', () => {
     expect(decodeGroup(encodeGroup(GROUP))).toEqual(GROUP)
-    expect(decodeKey(encodeGroupKey('g'))).toEqual({ kind: 'group', groupId: 'g' })
-    expect(decodeKey(encodeOffsetKey('g', 't', 3))).toEqual({
-      kind: 'offset',
+    expect(decodeGroupKey(encodeGroupKey('g'))).toBe('g')
+    expect(decodeOffsetKey(encodeOffsetKey('g', 't', 3))).toEqual({
       groupId: 'g',
       topic: 't',
       partition: 3,
@@ -94,13 +101,23 @@ describe('records of __consumer_offsets', () => {
     })
   })
 
+  it('tell by their keys whose they are', () => {
+    expect([isGroupKey, isOffsetKey].map(is => is(encodeGroupKey('g')))).toEqual([true, false])
+    expect([isGroupKey, isOffsetKey].map(is => is(encodeOffsetKey('g', 't', 0)))).toEqual([
+      false,
+      true,
+    ])
+  })
+
   it('never throw when cut short or unknown', () => {
     const whole = encodeGroup(GROUP)
     for (let length = 0; length < whole.length; length++) {
       expect(decodeGroup(whole.subarray(0, length))).toBeNull()
     }
-    expect(decodeKey(Buffer.alloc(0))).toBeNull()
-    expect(decodeKey(Buffer.from([0, 99, 0, 0]))).toBeNull()
+    for (const key of [Buffer.alloc(0), Buffer.from([0, 99, 0, 0])]) {
+      expect(decodeGroupKey(key)).toBeNull()
+      expect(decodeOffsetKey(key)).toBeNull()
+    }
     expect(decodeOffset(Buffer.from([0, 9]))).toBeNull()
   })
 })

@@ -2,8 +2,9 @@
 // take time, may lose their answer, and break when it crashes.
 import type { Groups } from '@millrace/log'
 import { GroupCoordinator } from '../../src/coordinators/groups/group-coordinator.ts'
+import { createMachines } from '../../src/coordinators/machines.ts'
 import { TimerWheel } from '../../src/timer-wheel.ts'
-import { outsideOf, type Rng, VirtualSink, VirtualTime } from './virtual.ts'
+import { fill, outsideOf, type Rng, snapshotOf, VirtualSink, VirtualTime } from './virtual.ts'
 
 export class NetworkError extends Error {}
 
@@ -27,12 +28,13 @@ export class SimulatedNode {
     const outside = outsideOf(this.time, this.#random)
     this.#wheel = new TimerWheel(outside)
     this.coordinator = new GroupCoordinator({
-      sink: this.sink,
+      machines: createMachines(),
+      commits: this.sink,
       outside,
       wheel: this.#wheel,
       partitionExists: () => true,
     })
-    for (const record of this.sink.entered) this.coordinator.replay(record)
+    fill(this.coordinator.machines, this.sink.entered)
     this.coordinator.start()
   }
 
@@ -42,7 +44,7 @@ export class SimulatedNode {
     const { latency } = this.sink
     const kept = this.sink.crash(this.#random)
     // Half of the time recovery starts from a snapshot, as after a checkpoint.
-    const records = this.#random.chance(0.5) ? kept : snapshotOf(this.time, this.#random, kept)
+    const records = this.#random.chance(0.5) ? kept : throughSnapshot(kept)
     this.sink = new VirtualSink(this.time, records)
     this.sink.latency = latency
     this.#wheel?.close()
@@ -83,18 +85,8 @@ export class SimulatedNode {
   }
 }
 
-function snapshotOf(
-  time: VirtualTime,
-  random: Rng,
-  records: VirtualSink['entered'],
-): VirtualSink['entered'] {
-  const outside = outsideOf(time, random)
-  const machine = new GroupCoordinator({
-    sink: new VirtualSink(time),
-    outside,
-    wheel: new TimerWheel(outside),
-    partitionExists: () => true,
-  })
-  for (const record of records) machine.replay(record)
-  return [...machine.snapshot()]
+function throughSnapshot(records: VirtualSink['entered']): VirtualSink['entered'] {
+  const machines = Object.values(createMachines())
+  fill(machines, records)
+  return snapshotOf(machines)
 }

@@ -1,6 +1,7 @@
 // Virtual time, a sink with latency that can crash, and seeded randomness: all that the group tests
 // need to run a coordinator without waiting.
-import type { CoordinatorRecord, RecordSink } from '../../src/machines/record-sink.ts'
+import type { Machine, MachineRecord } from '../../src/machines/machine.ts'
+import type { Commits, MachineCommit } from '../../src/machines/runtime.ts'
 import type { Clock, Outside, Timer, Timers } from '../../src/outside.ts'
 
 export type Rng = { next(): number; below(n: number): number; chance(p: number): boolean }
@@ -137,8 +138,8 @@ export function outsideOf(time: VirtualTime, random: Rng): Outside {
 }
 
 /** Keeps records in memory; an append is durable after `latency` ms, in order. */
-export class VirtualSink implements RecordSink {
-  readonly entered: CoordinatorRecord[] = []
+export class VirtualSink implements Commits {
+  readonly entered: MachineRecord[] = []
   durable = 0
   latency = 0
   /** Throws at once, nothing entered. */
@@ -149,16 +150,28 @@ export class VirtualSink implements RecordSink {
   #waiters: { upTo: number; resolve: () => void; reject: (error: Error) => void }[] = []
   #dead = false
 
-  constructor(time: VirtualTime, records: readonly CoordinatorRecord[] = []) {
+  constructor(time: VirtualTime, records: readonly MachineRecord[] = []) {
     this.#time = time
     this.entered.push(...records)
     this.durable = records.length
   }
 
-  append(records: readonly CoordinatorRecord[]): Promise<void> {
-    if (this.refuse && records.length > 0) throw new Error('no room')
+  commit(parts: readonly MachineCommit[]): Promise<void> {
+    if (this.refuse && parts.length > 0) throw new Error('no room')
     if (this.fenced) return Promise.reject(new Error('fenced'))
-    this.entered.push(...records)
+    for (const { machine, records } of parts) {
+      this.entered.push(...records)
+      for (const record of records) machine.replay(record)
+    }
+    return this.settled()
+  }
+
+  room(): Promise<void> {
+    return this.settled()
+  }
+
+  settled(): Promise<void> {
+    if (this.fenced) return Promise.reject(new Error('fenced'))
     const upTo = this.entered.length
     if (upTo <= this.durable) return Promise.resolve()
     if (this.latency === 0) {
@@ -172,7 +185,7 @@ export class VirtualSink implements RecordSink {
   }
 
   /** The power fails: what was not durable may or may not be there. */
-  crash(random: Rng): CoordinatorRecord[] {
+  crash(random: Rng): MachineRecord[] {
     this.#dead = true
     const kept = this.durable + random.below(this.entered.length - this.durable + 1)
     return this.entered.slice(0, kept)
@@ -188,6 +201,16 @@ export class VirtualSink implements RecordSink {
       else resolve()
     }
   }
+}
+
+/** Gives each record to the machine that owns it. */
+export function fill(machines: readonly Machine[], records: readonly MachineRecord[]): void {
+  for (const record of records) machines.find(machine => machine.owns(record.key))?.replay(record)
+}
+
+/** All records of the machines' snapshots. */
+export function snapshotOf(machines: readonly Machine[]): MachineRecord[] {
+  return machines.flatMap(machine => [...machine.snapshot().records()])
 }
 
 /** A consumer's subscription, version 0: topics, then user data. */

@@ -12,7 +12,7 @@ import {
   seededChoose,
   VirtualOutside,
 } from '../../src/simulation.ts'
-import { verifyFolder } from '../../src/storage/verify.ts'
+import { verifyFolder } from '../../src/verify-folder.ts'
 import { boot, freshDisk, mustBoot } from './support/boot.ts'
 import { auditCompacted } from './support/compaction/audit-compacted.ts'
 import { CompactedPartitionModel, markOf } from './support/compaction/model.ts'

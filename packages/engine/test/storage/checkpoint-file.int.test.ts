@@ -5,11 +5,12 @@ import {
   CHECKPOINT_FILES,
   type Checkpoint,
   readCheckpoint,
+  type SnapshotRecord,
   writeCheckpoint,
 } from '../../src/storage/checkpoint-file.ts'
 import { temporaryFolder } from './support.ts'
 
-const checkpoint = (number: number, groups: Checkpoint['groups'] = []): Checkpoint => ({
+const checkpoint = (number: number, groups: readonly SnapshotRecord[] = []): Checkpoint => ({
   number,
   logId: 'log',
   clean: number % 2 === 0,
@@ -23,8 +24,7 @@ const checkpoint = (number: number, groups: Checkpoint['groups'] = []): Checkpoi
     fileBytes: 0,
   },
   partitions: [],
-  catalogue: [['a2V5', null]],
-  groups,
+  machines: { catalogue: [['a2V5', null]], groups },
   quarantined: [[16, 'why']],
 })
 

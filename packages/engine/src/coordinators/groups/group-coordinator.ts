@@ -25,16 +25,22 @@ import {
   type SyncResponse,
   type TopicPartition,
 } from '@millrace/log'
-import type { CoordinatorRecord, RecordSink, Replayable } from '../../machines/record-sink.ts'
+import { GROUP_SETTINGS, type GroupSettings } from '../../group-settings.ts'
+import type { Coordinator } from '../../machines/coordinator.ts'
+import type { Machine, MachineRecord } from '../../machines/machine.ts'
+import type { Commits } from '../../machines/runtime.ts'
 import type { Outside, Timer } from '../../outside.ts'
 import type { TimerWheel } from '../../timer-wheel.ts'
-import { refusedJoin, refusedSync } from './answers.ts'
-import { ClassicGroup } from './classic-group.ts'
-import { describeGroup } from './descriptions.ts'
-import { GroupMachine } from './group-machine.ts'
-import { Joins } from './joins.ts'
-import { GroupLedger } from './ledger.ts'
-import { Memberships } from './memberships.ts'
+import { refusedJoin, refusedSync } from '../classic-groups/answers.ts'
+import { ClassicGroup } from '../classic-groups/classic-group.ts'
+import type { ClassicGroupsMachine } from '../classic-groups/classic-groups-machine.ts'
+import { describeGroup } from '../classic-groups/descriptions.ts'
+import { Joins } from '../classic-groups/joins.ts'
+import { GroupLedger } from '../classic-groups/ledger.ts'
+import { Memberships } from '../classic-groups/memberships.ts'
+import { type GroupContext, Rebalancer } from '../classic-groups/rebalancer.ts'
+import { groupRecord } from '../classic-groups/records.ts'
+import { CONSUMER_PROTOCOL } from '../classic-groups/subscription.ts'
 import {
   decideCommit,
   decideOffsetDeletion,
@@ -42,17 +48,19 @@ import {
   fetchedOffset,
   fetchedOffsets,
   type OffsetRules,
-} from './offsets.ts'
-import { type GroupContext, Rebalancer } from './rebalancer.ts'
-import { groupRecord } from './records.ts'
-import { GROUP_SETTINGS, type GroupSettings } from './settings.ts'
-import { CONSUMER_PROTOCOL } from './subscription.ts'
+  tombstones,
+} from '../offsets/decisions.ts'
+import type { OffsetsMachine } from '../offsets/offsets-machine.ts'
 
 const GROUP_ID_MAX_BYTES = 32_767
 
 /** What a {@link GroupCoordinator} works with. */
 export type GroupCoordinatorOptions = {
-  readonly sink: RecordSink
+  readonly machines: {
+    readonly offsets: OffsetsMachine
+    readonly classicGroups: ClassicGroupsMachine
+  }
+  readonly commits: Commits
   readonly outside: Outside
   readonly wheel: TimerWheel
   readonly settings?: Partial<GroupSettings>
@@ -61,8 +69,10 @@ export type GroupCoordinatorOptions = {
 }
 
 /** Consumer groups and committed offsets of one node. */
-export class GroupCoordinator implements Groups, Replayable {
-  readonly #machine = new GroupMachine()
+export class GroupCoordinator implements Groups, Coordinator {
+  readonly machines: readonly Machine[]
+  readonly #offsets: OffsetsMachine
+  readonly #stored: ClassicGroupsMachine
   readonly #groups = new Map<string, ClassicGroup>()
   readonly #ledger: GroupLedger
   readonly #context: GroupContext
@@ -76,7 +86,10 @@ export class GroupCoordinator implements Groups, Replayable {
   constructor(options: GroupCoordinatorOptions) {
     const { outside, wheel, partitionExists } = options
     const settings = resolveSettings(GROUP_SETTINGS, options.settings)
-    this.#ledger = new GroupLedger(this.#machine, options.sink)
+    this.machines = [options.machines.offsets, options.machines.classicGroups]
+    this.#offsets = options.machines.offsets
+    this.#stored = options.machines.classicGroups
+    this.#ledger = new GroupLedger(this.#stored, options.commits)
     this.#context = {
       ledger: this.#ledger,
       clock: outside.clock,
@@ -84,19 +97,10 @@ export class GroupCoordinator implements Groups, Replayable {
       settings,
       onIdle: group => this.#forgetIfNothingLeft(group),
     }
-    this.#rules = { machine: this.#machine, settings, partitionExists }
+    this.#rules = { machine: this.#offsets, settings, partitionExists }
     this.#rebalancer = new Rebalancer(this.#context)
     this.#joins = new Joins(this.#context, this.#rebalancer, outside.random)
     this.#memberships = new Memberships(this.#context, this.#rebalancer)
-  }
-
-  /** One record of recovery; only before {@link start}. */
-  replay(record: CoordinatorRecord): void {
-    this.#machine.replay(record)
-  }
-
-  snapshot(): readonly CoordinatorRecord[] {
-    return this.#machine.snapshot()
   }
 
   /** Ends recovery: groups live again, each member with a whole session before it. Once. */
@@ -104,8 +108,8 @@ export class GroupCoordinator implements Groups, Replayable {
     if (this.#phase !== 'loading') return
     this.#phase = 'ready'
     const most = this.#context.settings['group.max.size']
-    for (const groupId of this.#machine.groupIds()) {
-      const stored = this.#machine.stored(groupId)
+    for (const groupId of this.#groupIds()) {
+      const stored = this.#stored.stored(groupId)
       const group =
         stored === undefined ? new ClassicGroup(groupId) : ClassicGroup.fromStored(groupId, stored)
       this.#groups.set(groupId, group)
@@ -191,7 +195,7 @@ export class GroupCoordinator implements Groups, Replayable {
     if (refused !== null) return this.#settled(failed(refused), failed)
     const decision = decideCommit(this.#rules, request, this.#context.clock.now())
     try {
-      this.#ledger.write(decision.records)
+      this.#writeOffsets(decision.records)
     } catch (error) {
       return Promise.resolve(failed(error as LogError))
     }
@@ -211,8 +215,8 @@ export class GroupCoordinator implements Groups, Replayable {
     throwIf(this.#phaseProblem() ?? this.#groupIdProblem(groupId))
     const found =
       partitions === undefined
-        ? fetchedOffsets(this.#machine, groupId)
-        : partitions.map(partition => fetchedOffset(this.#machine, groupId, partition))
+        ? fetchedOffsets(this.#offsets, groupId)
+        : partitions.map(partition => fetchedOffset(this.#offsets, groupId, partition))
     await this.#ledger.settled()
     return found
   }
@@ -264,7 +268,7 @@ export class GroupCoordinator implements Groups, Replayable {
       throw new LogError('NON_EMPTY_GROUP', groupId)
     }
     const decision = decideOffsetDeletion(this.#rules, group, partitions)
-    this.#ledger.write(decision.records)
+    this.#writeOffsets(decision.records)
     this.#forgetIfNothingLeft(group)
     await this.#ledger.settled()
     return decision.outcomes
@@ -275,8 +279,8 @@ export class GroupCoordinator implements Groups, Replayable {
    * more. Resolves when that is durable.
    */
   async onTopicDeleted(topic: string): Promise<void> {
-    for (const groupId of this.#machine.groupIds()) {
-      this.#ledger.write(this.#machine.tombstones(groupId, name => name === topic))
+    for (const groupId of this.#groupIds()) {
+      this.#writeOffsets(tombstones(this.#offsets, groupId, name => name === topic))
       const group = this.#groups.get(groupId)
       if (group !== undefined) this.#forgetIfNothingLeft(group)
     }
@@ -286,6 +290,23 @@ export class GroupCoordinator implements Groups, Replayable {
   /** Number of groups, for the metrics page. */
   get size(): number {
     return this.#groups.size
+  }
+
+  #groupIds(): ReadonlySet<string> {
+    return new Set([...this.#stored.groupIds(), ...this.#offsets.groupIds()])
+  }
+
+  #writeOffsets(records: readonly MachineRecord[]): void {
+    this.#ledger.commit([{ machine: this.#offsets, records }])
+  }
+
+  /** A group ends with its last offsets, in one commit group. */
+  #writeEnd(groupId: string, offsets: readonly MachineRecord[]): void {
+    const stored = this.#stored.stored(groupId) !== undefined
+    this.#ledger.commit([
+      { machine: this.#offsets, records: offsets },
+      { machine: this.#stored, records: stored ? [groupRecord(groupId, null)] : [] },
+    ])
   }
 
   #create(groupId: string): ClassicGroup {
@@ -352,10 +373,11 @@ export class GroupCoordinator implements Groups, Replayable {
     const group = this.#groups.get(groupId)
     if (group === undefined) return new LogError('GROUP_ID_NOT_FOUND', groupId)
     if (group.state !== 'Empty') return new LogError('NON_EMPTY_GROUP', groupId)
-    const records = this.#machine.tombstones(groupId, () => true)
-    if (this.#machine.stored(groupId) !== undefined) records.push(groupRecord(groupId, null))
     try {
-      this.#ledger.write(records)
+      this.#writeEnd(
+        groupId,
+        tombstones(this.#offsets, groupId, () => true),
+      )
     } catch (error) {
       return error as LogError
     }
@@ -374,8 +396,8 @@ export class GroupCoordinator implements Groups, Replayable {
     const kept =
       group.state !== 'Empty' ||
       group.pendingJoins.size > 0 ||
-      this.#machine.stored(groupId) !== undefined ||
-      this.#machine.offsetCount(groupId) > 0
+      this.#stored.stored(groupId) !== undefined ||
+      this.#offsets.count(groupId) > 0
     if (!kept && this.#groups.get(groupId) === group) this.#bury(group)
   }
 
@@ -394,10 +416,10 @@ export class GroupCoordinator implements Groups, Replayable {
       if (group.state !== 'Empty' || group.pendingJoins.size > 0) continue
       const { groupId } = group
       const expired = expiredOffsets(this.#rules, group, now)
-      const last = expired.length === this.#machine.offsetCount(groupId)
-      const stored = this.#machine.stored(groupId) !== undefined
+      const last = expired.length === this.#offsets.count(groupId)
       try {
-        this.#ledger.write(last && stored ? [...expired, groupRecord(groupId, null)] : expired)
+        if (last) this.#writeEnd(groupId, expired)
+        else this.#writeOffsets(expired)
       } catch {
         // The sink takes nothing now; the next look will find them again.
         return

@@ -8,7 +8,7 @@ import {
   type SimDisk,
   type SimDiskOptions,
 } from '../../../../src/simulation.ts'
-import { verifyFolder } from '../../../../src/storage/verify.ts'
+import { verifyFolder } from '../../../../src/verify-folder.ts'
 import { batchesOf, Violation } from '../oracle.ts'
 import { type Life, World } from '../world.ts'
 import { markOf, readRecords, type TopicRules } from './model.ts'

@@ -1,13 +1,14 @@
 /**
  * Where decisions of the coordinator become records, and where answers wait for them.
  *
- * A refusal of the sink before anything has entered (it throws) leaves the machine untouched; after
+ * A refusal before anything has entered (it throws) leaves the machine untouched; after
  * that the records are replayed at once and every answer, reads and duplicates included, waits until
  * all that entered before it is durable (engine rule 13).
  */
 import { LogError } from '@millrace/log'
-import type { CoordinatorRecord, RecordSink } from '../../machines/record-sink.ts'
-import type { GroupMachine } from './group-machine.ts'
+import type { MachineRecord } from '../../machines/machine.ts'
+import type { Commits, MachineCommit } from '../../machines/runtime.ts'
+import type { ClassicGroupsMachine } from './classic-groups-machine.ts'
 
 /** Clients know what to do about a coordinator that is not available; not about a disk. */
 export function unavailable(cause: unknown): LogError {
@@ -15,30 +16,34 @@ export function unavailable(cause: unknown): LogError {
   return new LogError('COORDINATOR_NOT_AVAILABLE', detail, cause)
 }
 
-/** The machine and its sink as one. */
+/** The machine and the runtime as one. */
 export class GroupLedger {
-  readonly machine: GroupMachine
-  readonly #sink: RecordSink
+  readonly machine: ClassicGroupsMachine
+  readonly #commits: Commits
 
-  constructor(machine: GroupMachine, sink: RecordSink) {
+  constructor(machine: ClassicGroupsMachine, commits: Commits) {
     this.machine = machine
-    this.#sink = sink
+    this.#commits = commits
+  }
+
+  /** {@link commit} of records of classic groups. */
+  write(records: readonly MachineRecord[]): void {
+    this.commit([{ machine: this.machine, records }])
   }
 
   /**
-   * Enters and replays the records before it returns. Throws COORDINATOR_NOT_AVAILABLE where the
-   * sink refuses them; nothing has changed then. Who wants to know when they are durable asks
-   * {@link settled}.
+   * Enters and replays the records before it returns, all in one commit group. Throws
+   * COORDINATOR_NOT_AVAILABLE where they are refused; nothing has changed then. Who wants to know when
+   * they are durable asks {@link settled}.
    */
-  write(records: readonly CoordinatorRecord[]): void {
-    if (records.length === 0) return
+  commit(parts: readonly MachineCommit[]): void {
+    if (parts.every(({ records }) => records.length === 0)) return
     let durable: Promise<void>
     try {
-      durable = this.#sink.append(records)
+      durable = this.#commits.commit(parts)
     } catch (cause) {
       throw unavailable(cause)
     }
-    for (const record of records) this.machine.replay(record)
     // The answers find the failure through `settled`; here it only must not be unhandled.
     durable.catch(() => undefined)
   }
@@ -46,7 +51,7 @@ export class GroupLedger {
   /** Resolves when all that has entered is durable; rejects with COORDINATOR_NOT_AVAILABLE. */
   async settled(): Promise<void> {
     try {
-      await this.#sink.append([])
+      await this.#commits.settled()
     } catch (cause) {
       throw unavailable(cause)
     }

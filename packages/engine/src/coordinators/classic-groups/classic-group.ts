@@ -248,6 +248,12 @@ export class ClassicGroup {
     return false
   }
 
+  /** As offsets ask: of an empty group from when it became so, of a simple one from each commit. */
+  get offsetsAgeSince(): number | null {
+    if (this.#state !== 'Empty' || this.pendingJoins.size > 0) return null
+    return this.#protocolType === null ? -1 : this.#stateTimestamp
+  }
+
   /** What is stored of it, with these assignments in place of the members' own where given. */
   toStored(assignments?: ReadonlyMap<string, Buffer>): StoredGroup {
     return {

@@ -12,15 +12,16 @@
  * one of the same name (engine rule 8). Producer ids are reserved in blocks.
  */
 import { LogError } from '@millrace/log'
-import type { CoordinatorRecord, Replayable } from '../machines/record-sink.ts'
+import { CATALOGUE_PARTITION } from '../../machines/internal-partitions.ts'
+import {
+  FIRST_CLIENT_PARTITION_ID,
+  type InternalPartition,
+  type Machine,
+  type MachineRecord,
+  type MachineSnapshot,
+} from '../../machines/machine.ts'
+import { type ReadableMap, SnapshotMap } from '../../snapshot-map.ts'
 
-/** Partition ids of the engine's own topics; client topics follow. */
-export const CATALOGUE_PARTITION_ID = 0
-export const OFFSETS_PARTITION_ID = 1
-/** Names of the engine's own topics. */
-export const CATALOGUE_TOPIC = '__catalogue'
-export const OFFSETS_TOPIC = '__consumer_offsets'
-const FIRST_PARTITION_ID = 16
 const PRODUCER_ID_BLOCK = 1000
 const TOPIC_NAME = /^[a-zA-Z0-9._-]{1,249}$/
 
@@ -38,6 +39,8 @@ export type CatalogueTopic = {
 export type CatalogueLimits = {
   readonly topicsMax: number
   readonly partitionsMax: number
+  /** The engine's own topics: names that clients cannot take. */
+  readonly internalTopics: readonly string[]
 }
 
 /** What replay tells whoever keeps the partitions. */
@@ -49,12 +52,14 @@ export interface CatalogueEvents {
 }
 
 /** Topics and what belongs to them. */
-export class Catalogue implements Replayable {
-  readonly #topics = new Map<string, CatalogueTopic>()
-  readonly #logStarts = new Map<number, number>()
+export class Catalogue implements Machine {
+  readonly name: string = 'catalogue'
+  readonly partition: InternalPartition = CATALOGUE_PARTITION
+  readonly #topics = new SnapshotMap<string, CatalogueTopic>()
+  readonly #logStarts = new SnapshotMap<number, number>()
   readonly #events: CatalogueEvents
   readonly #limits: CatalogueLimits
-  #nextPartitionId = FIRST_PARTITION_ID
+  #nextPartitionId = FIRST_CLIENT_PARTITION_ID
   #nextProducerId = 0
   #reservedProducerIds = 0
   #partitionCount = 0
@@ -65,13 +70,27 @@ export class Catalogue implements Replayable {
   }
 
   /** All topics of clients, by name. */
-  get topics(): ReadonlyMap<string, CatalogueTopic> {
+  get topics(): ReadableMap<string, CatalogueTopic> {
     return this.#topics
   }
 
   /** Log starts that are not 0. */
-  get logStarts(): ReadonlyMap<number, number> {
+  get logStarts(): ReadableMap<number, number> {
     return this.#logStarts
+  }
+
+  /** First readable offset of a partition. */
+  logStart(partitionId: number): number {
+    return this.#logStarts.get(partitionId) ?? 0
+  }
+
+  /** Ids of all partitions of clients. */
+  *partitionIds(): Generator<number> {
+    for (const { partitionIds } of this.#topics.values()) yield* partitionIds
+  }
+
+  get topicCount(): number {
+    return this.#topics.size
   }
 
   /** Decides on a new topic. Throws LogError; changes nothing. */
@@ -80,7 +99,7 @@ export class Catalogue implements Replayable {
     topicId: string
     partitions: number
     configs: Readonly<Record<string, string>>
-  }): readonly CoordinatorRecord[] {
+  }): readonly MachineRecord[] {
     this.#checkName(topic.name)
     this.#checkCount(topic.partitions, topic.partitions)
     if (this.#topics.size >= this.#limits.topicsMax) {
@@ -98,7 +117,7 @@ export class Catalogue implements Replayable {
   }
 
   /** Decides on more partitions for a topic. */
-  decideAddPartitions(name: string, count: number): readonly CoordinatorRecord[] {
+  decideAddPartitions(name: string, count: number): readonly MachineRecord[] {
     const topic = this.#topic(name)
     const current = topic.partitionIds.length
     if (count <= current) {
@@ -113,28 +132,22 @@ export class Catalogue implements Replayable {
     ]
   }
 
-  decideDelete(name: string): readonly CoordinatorRecord[] {
+  decideDelete(name: string): readonly MachineRecord[] {
     this.#topic(name)
     return [{ key: Buffer.from(`topic:${name}`), value: null }]
   }
 
-  decideConfigs(
-    name: string,
-    configs: Readonly<Record<string, string>>,
-  ): readonly CoordinatorRecord[] {
+  decideConfigs(name: string, configs: Readonly<Record<string, string>>): readonly MachineRecord[] {
     return [topicRecord({ ...this.#topic(name), configs })]
   }
 
   /** Decides on log starts that move up. */
-  decideLogStarts(moves: ReadonlyMap<number, number>): readonly CoordinatorRecord[] {
-    return [...moves].map(([id, offset]) => ({
-      key: Buffer.from(`start:${id}`),
-      value: json({ offset }),
-    }))
+  decideLogStarts(moves: ReadonlyMap<number, number>): readonly MachineRecord[] {
+    return [...moves].map(startRecord)
   }
 
   /** Decides on a producer id: one of the reserved ones, or a new block. */
-  decideProducerId(): { records: readonly CoordinatorRecord[]; producerId: number } {
+  decideProducerId(): { records: readonly MachineRecord[]; producerId: number } {
     const producerId = this.#nextProducerId
     const records =
       producerId < this.#reservedProducerIds
@@ -148,7 +161,7 @@ export class Catalogue implements Replayable {
     this.#nextProducerId = producerId + 1
   }
 
-  replay(record: CoordinatorRecord): void {
+  replay(record: MachineRecord): void {
     const key = record.key.toString()
     const colon = key.indexOf(':')
     const kind = colon < 0 ? key : key.slice(0, colon)
@@ -156,8 +169,9 @@ export class Catalogue implements Replayable {
     if (kind === 'topic') this.#replayTopic(name, record.value)
     else if (kind === 'start' && record.value !== null) {
       const { offset } = JSON.parse(record.value.toString()) as { offset: number }
-      this.#logStarts.set(Number(name), offset)
-      this.#events.logStartMoved(Number(name), offset)
+      const id = Number(name)
+      this.#logStarts.set(id, Math.max(offset, this.logStart(id)))
+      this.#events.logStartMoved(id, this.logStart(id))
     } else if (kind === 'ids' && record.value !== null) {
       const ids = JSON.parse(record.value.toString()) as { partition: number; producer: number }
       this.#nextPartitionId = Math.max(this.#nextPartitionId, ids.partition)
@@ -165,12 +179,30 @@ export class Catalogue implements Replayable {
     }
   }
 
-  snapshot(): readonly CoordinatorRecord[] {
-    return [
-      this.#idsRecord(this.#nextPartitionId, this.#reservedProducerIds),
-      ...[...this.#topics.values()].map(topicRecord),
-      ...this.decideLogStarts(this.#logStarts),
-    ]
+  /** Alone in its partition. */
+  owns(): boolean {
+    return true
+  }
+
+  snapshot(): MachineSnapshot {
+    const ids = this.#idsRecord(this.#nextPartitionId, this.#reservedProducerIds)
+    const topics = this.#topics.snapshot()
+    const starts = this.#logStarts.snapshot()
+    return {
+      *records() {
+        yield ids
+        for (const [, topic] of topics.entries()) yield topicRecord(topic)
+        for (const entry of starts.entries()) yield startRecord(entry)
+      },
+      release: () => {
+        topics.release()
+        starts.release()
+      },
+    }
+  }
+
+  restore(records: Iterable<MachineRecord>): void {
+    for (const record of records) this.replay(record)
   }
 
   /** Recovery is over: producer ids of the last run's block are not given out again. */
@@ -213,13 +245,13 @@ export class Catalogue implements Replayable {
     if (!TOPIC_NAME.test(name) || name === '.' || name === '..') {
       throw new LogError('INVALID_TOPIC_EXCEPTION', JSON.stringify(name.slice(0, 260)))
     }
-    if (this.#topics.has(name) || name === CATALOGUE_TOPIC || name === OFFSETS_TOPIC) {
+    if (this.#topics.has(name) || this.#limits.internalTopics.includes(name)) {
       throw new LogError('TOPIC_ALREADY_EXISTS', name)
     }
     // "." and "_" become the same character in metric names; Kafka refuses such pairs as well.
     const plain = name.replaceAll('.', '_')
     if (name.includes('.') || name.includes('_')) {
-      for (const other of [CATALOGUE_TOPIC, OFFSETS_TOPIC, ...this.#topics.keys()]) {
+      for (const other of [...this.#limits.internalTopics, ...this.#topics.keys()]) {
         if (other.replaceAll('.', '_') === plain) {
           throw new LogError('INVALID_TOPIC_EXCEPTION', `${name} collides with ${other}`)
         }
@@ -239,14 +271,19 @@ export class Catalogue implements Replayable {
     }
   }
 
-  #idsRecord(partition: number, producer: number): CoordinatorRecord {
+  #idsRecord(partition: number, producer: number): MachineRecord {
     return { key: Buffer.from('ids'), value: json({ partition, producer }) }
   }
 }
 
 const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value))
 
-const topicRecord = (topic: CatalogueTopic): CoordinatorRecord => ({
+const startRecord = ([id, offset]: readonly [number, number]): MachineRecord => ({
+  key: Buffer.from(`start:${id}`),
+  value: json({ offset }),
+})
+
+const topicRecord = (topic: CatalogueTopic): MachineRecord => ({
   key: Buffer.from(`topic:${topic.name}`),
   value: json({ id: topic.topicId, partitions: topic.partitionIds, configs: topic.configs }),
 })

@@ -7,6 +7,7 @@
  * the same, a member its session, a first join `group.new.member.join.timeout.ms`.
  */
 import type { JoinResponse, LogError, LogErrorCode, SyncResponse } from '@millrace/log'
+import type { GroupSettings } from '../../group-settings.ts'
 import type { Clock } from '../../outside.ts'
 import type { TimerWheel } from '../../timer-wheel.ts'
 import { refusedJoin, refusedSync } from './answers.ts'
@@ -14,7 +15,6 @@ import type { ClassicGroup } from './classic-group.ts'
 import type { GroupLedger } from './ledger.ts'
 import type { Answer, Member } from './member.ts'
 import { groupRecord } from './records.ts'
-import type { GroupSettings } from './settings.ts'
 
 const NOTHING = Buffer.alloc(0)
 

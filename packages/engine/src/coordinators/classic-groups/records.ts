@@ -1,33 +1,14 @@
 /**
- * The records of `__consumer_offsets`, in Apache Kafka's own formats, so that tools that read the
- * topic understand it: OffsetCommitKey v1 with OffsetCommitValue v3 (also read: v0, v1, v2, v4), and
- * GroupMetadataKey v2 with GroupMetadataValue v3 (also read: v0 to v4). Big endian; a leading int16
- * is the version; strings have an int16 length, bytes an int32 length; version 4 is flexible.
+ * Classic groups as records of `__consumer_offsets`, in Apache Kafka's own formats, so that tools that
+ * read the topic understand them: GroupMetadataKey v2 with GroupMetadataValue v3 (also read: v0 to
+ * v4). Big endian; a leading int16 is the version; strings have an int16 length, bytes an int32
+ * length; version 4 is flexible.
  *
  * Decoding is total: what is no such record, or is cut short, decodes to null.
  */
-import type { CoordinatorRecord } from '../../machines/record-sink.ts'
-import { ByteReader, ByteWriter } from './bytes.ts'
 
-/** Where an offset is committed. */
-export type OffsetKey = {
-  readonly kind: 'offset'
-  readonly groupId: string
-  readonly topic: string
-  readonly partition: number
-}
-
-/** Key of a group's metadata. */
-export type GroupKey = { readonly kind: 'group'; readonly groupId: string }
-
-/** A committed offset as it is stored. Timestamps in ms since the epoch. */
-export type StoredOffset = {
-  readonly offset: number
-  /** -1 where unknown. */
-  readonly leaderEpoch: number
-  readonly metadata: string
-  readonly commitTimestamp: number
-}
+import { ByteReader, ByteWriter } from '../../machines/bytes.ts'
+import type { MachineRecord } from '../../machines/machine.ts'
 
 /** A member as it is stored with its group. */
 export type StoredMember = {
@@ -52,32 +33,12 @@ export type StoredGroup = {
   readonly members: readonly StoredMember[]
 }
 
-const OFFSET_KEY_VERSION = 1
 const GROUP_KEY_VERSION = 2
 const VALUE_VERSION = 3
 const FLEXIBLE_VERSION = 4
 
-export function encodeOffsetKey(groupId: string, topic: string, partition: number): Buffer {
-  return new ByteWriter()
-    .int16(OFFSET_KEY_VERSION)
-    .text(groupId)
-    .text(topic)
-    .int32(partition)
-    .finish()
-}
-
 export function encodeGroupKey(groupId: string): Buffer {
   return new ByteWriter().int16(GROUP_KEY_VERSION).text(groupId).finish()
-}
-
-export function encodeOffset(value: StoredOffset): Buffer {
-  return new ByteWriter()
-    .int16(VALUE_VERSION)
-    .int64(value.offset)
-    .int32(value.leaderEpoch)
-    .text(value.metadata)
-    .int64(value.commitTimestamp)
-    .finish()
 }
 
 export function encodeGroup(value: StoredGroup): Buffer {
@@ -103,52 +64,23 @@ export function encodeGroup(value: StoredGroup): Buffer {
   return writer.finish()
 }
 
-/** A committed offset as a record. */
-export function offsetRecord(
-  groupId: string,
-  topic: string,
-  partition: number,
-  value: StoredOffset | null,
-): CoordinatorRecord {
-  return {
-    key: encodeOffsetKey(groupId, topic, partition),
-    value: value === null ? null : encodeOffset(value),
-  }
-}
-
 /** A group's metadata as a record; null deletes it. */
-export function groupRecord(groupId: string, value: StoredGroup | null): CoordinatorRecord {
+export function groupRecord(groupId: string, value: StoredGroup | null): MachineRecord {
   return { key: encodeGroupKey(groupId), value: value === null ? null : encodeGroup(value) }
 }
 
-/** The key of a record of the topic; null for kinds this coordinator does not know. */
-export function decodeKey(key: Buffer): OffsetKey | GroupKey | null {
-  const reader = new ByteReader(key)
-  const version = reader.int16()
-  if (version === 0 || version === OFFSET_KEY_VERSION) {
-    const groupId = reader.text()
-    const topic = reader.text()
-    const partition = reader.int32()
-    return reader.failed ? null : { kind: 'offset', groupId, topic, partition }
-  }
-  if (version === GROUP_KEY_VERSION) {
-    const groupId = reader.text()
-    return reader.failed ? null : { kind: 'group', groupId }
-  }
-  return null
+/** Whether a key of the topic is that of a group: told by its version. */
+export function isGroupKey(key: Buffer): boolean {
+  return key.length >= 2 && key.readInt16BE(0) === GROUP_KEY_VERSION
 }
 
-/** A committed offset; null where the bytes are none. */
-export function decodeOffset(value: Buffer): StoredOffset | null {
-  const reader = new ByteReader(value)
-  const version = reader.int16()
-  if (version < 0 || version > FLEXIBLE_VERSION) return null
-  reader.flexible = version === FLEXIBLE_VERSION
-  const offset = reader.int64()
-  const leaderEpoch = version >= 3 ? reader.int32() : -1
-  const metadata = reader.text()
-  const commitTimestamp = reader.int64()
-  return reader.failed ? null : { offset, leaderEpoch, metadata, commitTimestamp }
+/** The group's id; null where the bytes are no such key. */
+export function decodeGroupKey(key: Buffer): string | null {
+  if (!isGroupKey(key)) return null
+  const reader = new ByteReader(key)
+  reader.int16()
+  const groupId = reader.text()
+  return reader.failed ? null : groupId
 }
 
 /** A group's metadata; null where the bytes are none. Buffers are slices of `value`. */

@@ -9,25 +9,36 @@ import {
   type PartitionOutcome,
   type TopicPartition,
 } from '@millrace/log'
-import type { CoordinatorRecord } from '../../machines/record-sink.ts'
-import type { ClassicGroup } from './classic-group.ts'
-import type { GroupMachine } from './group-machine.ts'
+import type { GroupSettings } from '../../group-settings.ts'
+import type { MachineRecord } from '../../machines/machine.ts'
+import type { OffsetsMachine } from './offsets-machine.ts'
 import { offsetRecord, type StoredOffset } from './records.ts'
-import type { GroupSettings } from './settings.ts'
 
 const MINUTE_MS = 60_000
 const NO_OFFSET = -1
 
 /** What the offset decisions need to know. */
 export type OffsetRules = {
-  readonly machine: GroupMachine
+  readonly machine: OffsetsMachine
   readonly settings: GroupSettings
   readonly partitionExists: (topic: string, partition: number) => boolean
 }
 
+/** What offsets need to know of the group that holds them, whatever its protocol. */
+export interface OffsetOwner {
+  readonly groupId: string
+  /** Whether a live member reads the topic: its offsets stay. */
+  isSubscribedTo(topic: string): boolean
+  /**
+   * From when on an offset of a topic that nobody reads ages, in ms since the epoch: -1 for its own
+   * commit; null where offsets of this group do not age now.
+   */
+  readonly offsetsAgeSince: number | null
+}
+
 /** Records and the answer that waits for them. */
 export type OffsetDecision = {
-  readonly records: readonly CoordinatorRecord[]
+  readonly records: readonly MachineRecord[]
   readonly outcomes: readonly PartitionOutcome[]
 }
 
@@ -38,7 +49,7 @@ export function decideCommit(
   now: number,
 ): OffsetDecision {
   const { machine, settings } = rules
-  const records: CoordinatorRecord[] = []
+  const records: MachineRecord[] = []
   const fresh = new Set<string>()
   const outcomes = request.offsets.map((entry): PartitionOutcome => {
     const { topic, partition } = entry
@@ -48,7 +59,7 @@ export function decideCommit(
     if (machine.offset(request.groupId, topic, partition) === undefined) {
       fresh.add(`${topic} ${partition}`)
       const most = settings['group.offsets.max']
-      if (machine.offsetCount(request.groupId) + fresh.size > most) {
+      if (machine.count(request.groupId) + fresh.size > most) {
         const detail = `a group holds offsets for at most ${most} partitions (group.offsets.max)`
         return { ...outcome, error: new LogError('THROTTLING_QUOTA_EXCEEDED', detail) }
       }
@@ -81,7 +92,7 @@ function commitError(rules: OffsetRules, entry: CommitRequest['offsets'][number]
 
 /** What is committed for a partition. */
 export function fetchedOffset(
-  machine: GroupMachine,
+  machine: OffsetsMachine,
   groupId: string,
   { topic, partition }: TopicPartition,
 ): FetchedOffset {
@@ -96,7 +107,7 @@ export function fetchedOffset(
 }
 
 /** All that is committed for a group. */
-export function fetchedOffsets(machine: GroupMachine, groupId: string): FetchedOffset[] {
+export function fetchedOffsets(machine: OffsetsMachine, groupId: string): FetchedOffset[] {
   const found: FetchedOffset[] = []
   for (const [topic, partitions] of machine.offsets(groupId)) {
     for (const partition of partitions.keys()) {
@@ -109,10 +120,10 @@ export function fetchedOffsets(machine: GroupMachine, groupId: string): FetchedO
 /** Deletion of single offsets; topics that a live consumer reads keep theirs. */
 export function decideOffsetDeletion(
   rules: OffsetRules,
-  group: ClassicGroup,
+  group: OffsetOwner,
   partitions: readonly TopicPartition[],
 ): OffsetDecision {
-  const records: CoordinatorRecord[] = []
+  const records: MachineRecord[] = []
   const outcomes = partitions.map(({ topic, partition }): PartitionOutcome => {
     const outcome = { topic, partition }
     if (!rules.partitionExists(topic, partition)) {
@@ -129,21 +140,35 @@ export function decideOffsetDeletion(
   return { records, outcomes }
 }
 
-/**
- * Deletes what has expired: of an empty group everything, so long after it became empty; of one that
- * never had members, each offset so long after its commit.
- */
+/** Deletes what has expired: of each topic that nobody reads, so long after its owner says (KIP-211). */
 export function expiredOffsets(
   rules: OffsetRules,
-  group: ClassicGroup,
+  group: OffsetOwner,
   now: number,
-): readonly CoordinatorRecord[] {
-  if (group.state !== 'Empty' || group.pendingJoins.size > 0) return []
+): readonly MachineRecord[] {
+  const since = group.offsetsAgeSince
+  if (since === null) return []
   const retention = rules.settings['offsets.retention.minutes'] * MINUTE_MS
-  const emptySince = group.protocolType === null ? -1 : group.stateTimestamp
-  return rules.machine.tombstones(group.groupId, (_topic, _partition, value) => {
-    // A commit into an empty group (a reset by an operator) must not expire before its own time.
-    const since = Math.max(emptySince, value.commitTimestamp)
-    return now - since >= retention
-  })
+  // A commit into an empty group (a reset by an operator) must not expire before its own time.
+  return tombstones(
+    rules.machine,
+    group.groupId,
+    (topic, _partition, value) =>
+      now - Math.max(since, value.commitTimestamp) >= retention && !group.isSubscribedTo(topic),
+  )
+}
+
+/** Records that delete the group's offsets which `gone` picks. */
+export function tombstones(
+  machine: OffsetsMachine,
+  groupId: string,
+  gone: (topic: string, partition: number, value: StoredOffset) => boolean,
+): MachineRecord[] {
+  const records: MachineRecord[] = []
+  for (const [topic, partitions] of machine.offsets(groupId)) {
+    for (const [partition, value] of partitions) {
+      if (gone(topic, partition, value)) records.push(offsetRecord(groupId, topic, partition, null))
+    }
+  }
+  return records
 }

@@ -2,7 +2,7 @@
  * The one look the coordinator takes into a member's opaque metadata: the topics that a consumer
  * subscribes to (consumer embedded protocol, Subscription version 0, which begins every later one).
  */
-import { ByteReader } from './bytes.ts'
+import { ByteReader } from '../../machines/bytes.ts'
 
 /** Protocol type of consumers, whose metadata can be read. */
 export const CONSUMER_PROTOCOL = 'consumer'

@@ -1,0 +1,144 @@
+/**
+ * Committed offsets, by group, topic and partition.
+ *
+ * `replay` is the only writer. Bounded by `groups.max`, `group.offsets.max` and the totals of the
+ * settings, which are checked where records are decided.
+ */
+
+import { CONSUMER_OFFSETS_PARTITION } from '../../machines/internal-partitions.ts'
+import type {
+  InternalPartition,
+  Machine,
+  MachineRecord,
+  MachineSnapshot,
+} from '../../machines/machine.ts'
+import { SnapshotMap } from '../../snapshot-map.ts'
+import {
+  decodeOffset,
+  decodeOffsetKey,
+  isOffsetKey,
+  offsetRecord,
+  type StoredOffset,
+} from './records.ts'
+
+/** The offsets of one group in one topic, by partition. */
+export type TopicOffsets = ReadonlyMap<number, StoredOffset>
+
+/** A group and a topic: where offsets are kept together. */
+type Place = { readonly groupId: string; readonly topic: string }
+
+type OffsetsOfGroup = {
+  readonly topics: Map<string, Place>
+  count: number
+}
+
+/** All committed offsets. */
+export class OffsetsMachine implements Machine {
+  readonly name: string = 'offsets'
+  readonly partition: InternalPartition = CONSUMER_OFFSETS_PARTITION
+  readonly #groups = new Map<string, OffsetsOfGroup>()
+  /** In one map for all groups, so that a checkpoint's snapshot shares it. */
+  readonly #places = new SnapshotMap<Place, Map<number, StoredOffset>>()
+  #count = 0
+
+  /** Ids of groups with offsets. */
+  groupIds(): Iterable<string> {
+    return this.#groups.keys()
+  }
+
+  /** How many offsets there are. */
+  get size(): number {
+    return this.#count
+  }
+
+  offset(groupId: string, topic: string, partition: number): StoredOffset | undefined {
+    return this.#partitions(groupId, topic)?.get(partition)
+  }
+
+  /** What the group has committed, topic by topic. */
+  *offsets(groupId: string): Generator<readonly [topic: string, TopicOffsets]> {
+    for (const [topic, place] of this.#groups.get(groupId)?.topics ?? []) {
+      const partitions = this.#places.get(place)
+      if (partitions !== undefined) yield [topic, partitions]
+    }
+  }
+
+  /** How many partitions the group holds offsets for. */
+  count(groupId: string): number {
+    return this.#groups.get(groupId)?.count ?? 0
+  }
+
+  owns(key: Buffer): boolean {
+    return isOffsetKey(key)
+  }
+
+  replay(record: MachineRecord): void {
+    const key = decodeOffsetKey(record.key)
+    if (key === null) return
+    if (record.value === null) {
+      this.#remove(key.groupId, key.topic, key.partition)
+      return
+    }
+    const value = decodeOffset(record.value)
+    if (value !== null) this.#put(key.groupId, key.topic, key.partition, value)
+  }
+
+  snapshot(): MachineSnapshot {
+    const places = this.#places.snapshot()
+    return {
+      *records() {
+        for (const [{ groupId, topic }, partitions] of places.entries()) {
+          for (const [partition, value] of partitions) {
+            yield offsetRecord(groupId, topic, partition, value)
+          }
+        }
+      },
+      release: places.release,
+    }
+  }
+
+  restore(records: Iterable<MachineRecord>): void {
+    for (const record of records) this.replay(record)
+  }
+
+  #partitions(groupId: string, topic: string): TopicOffsets | undefined {
+    const place = this.#groups.get(groupId)?.topics.get(topic)
+    return place === undefined ? undefined : this.#places.get(place)
+  }
+
+  #put(groupId: string, topic: string, partition: number, value: StoredOffset): void {
+    let group = this.#groups.get(groupId)
+    if (group === undefined) {
+      group = { topics: new Map(), count: 0 }
+      this.#groups.set(groupId, group)
+    }
+    let place = group.topics.get(topic)
+    if (place === undefined) {
+      place = { groupId, topic }
+      group.topics.set(topic, place)
+      this.#places.set(place, new Map())
+    }
+    const partitions = this.#places.own(place, known => new Map(known))
+    if (partitions?.has(partition) === false) {
+      group.count += 1
+      this.#count += 1
+    }
+    partitions?.set(partition, value)
+  }
+
+  #remove(groupId: string, topic: string, partition: number): void {
+    const group = this.#groups.get(groupId)
+    const place = group?.topics.get(topic)
+    if (group === undefined || place === undefined) return
+    if (this.#places.get(place)?.has(partition) !== true) return
+    const partitions = this.#places.own(place, known => new Map(known))
+    partitions?.delete(partition)
+    group.count -= 1
+    this.#count -= 1
+    if (partitions?.size === 0) {
+      this.#places.delete(place)
+      group.topics.delete(topic)
+    }
+    if (group.count === 0) this.#groups.delete(groupId)
+  }
+}

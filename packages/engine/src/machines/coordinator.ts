@@ -1,0 +1,20 @@
+/** Who serves machines to the outside: what the composition does with each coordinator. */
+import type { Outside } from '../outside.ts'
+import type { Machine } from './machine.ts'
+import type { Commits } from './runtime.ts'
+
+/** What a coordinator is given. */
+export type CoordinatorContext = {
+  readonly commits: Commits
+  readonly outside: Outside
+}
+
+/** A coordinator of the engine. */
+export interface Coordinator {
+  /** In the registry before recovery, so that they are filled when `start` is called. */
+  readonly machines: readonly Machine[]
+  /** Recovery is over: requests may come. Not called where the journal takes nothing. */
+  start(): void
+  /** Answers all that wait and ends all timers. */
+  close(): void
+}

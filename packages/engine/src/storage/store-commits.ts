@@ -1,0 +1,48 @@
+/** The commit groups of a store, as the machines' runtime sees them. */
+import type { CommitPort } from '../machines/runtime.ts'
+import type { LogStore } from './log-store.ts'
+
+/** Commits of machines into a store's journal. */
+export class StoreCommits implements CommitPort {
+  readonly #store: LogStore
+
+  constructor(store: LogStore) {
+    this.#store = store
+  }
+
+  get fencedBy(): string | undefined {
+    return this.#store.journal.fencedBy
+  }
+
+  get completedGroup(): number {
+    return this.#store.journal.completedSeq
+  }
+
+  get openGroup(): number {
+    return this.#store.journal.openSeq
+  }
+
+  now(): number {
+    return this.#store.outside.clock.now()
+  }
+
+  fitsGroup(batches: number, bytes: number): boolean {
+    return this.#store.journal.fitsGroup(batches, bytes)
+  }
+
+  fitsNow(batches: number, bytes: number): boolean {
+    return this.#store.journal.hasInternalRoom(batches, bytes)
+  }
+
+  enter(partitionId: number, batch: Buffer, recordCount: number): void {
+    const partition = this.#store.partitions.get(partitionId)
+    if (partition === undefined) throw new Error(`partition ${partitionId} is missing`)
+    this.#store.enter(partition, batch, recordCount, true)
+  }
+
+  wait(group: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#store.journal.wait(group, error => (error === null ? resolve() : reject(error)))
+    })
+  }
+}
