@@ -215,3 +215,15 @@ export async function residentBytes(pid: number): Promise<number | undefined> {
   const kib = /^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]
   return kib === undefined ? undefined : Number(kib) * 1024
 }
+
+/** Ticks of a second in which Linux tells programs of processor time, whatever the kernel's own. */
+const TICKS_PER_SECOND = 100
+
+/** Processor time that a process has used so far, in seconds (Linux); 0 when it has ended. */
+export async function processorSeconds(pid: number): Promise<number> {
+  const { readFile } = await import('node:fs/promises')
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
+  // Behind the name, which may hold anything: state is field 3, user time 14, system time 15.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / TICKS_PER_SECOND
+}

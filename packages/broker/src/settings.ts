@@ -32,6 +32,7 @@ export const BROKER_SETTINGS: {
   readonly 'connections.stalled.max.ms': IntegerSetting
   readonly 'connections.unsent.max.bytes': IntegerSetting
   readonly 'queued.max.request.bytes': IntegerSetting
+  readonly 'request.trace.enable': BooleanSetting
   readonly 'socket.request.max.bytes': IntegerSetting
 } = {
   'auto.create.topics.enable': {
@@ -88,6 +89,11 @@ export const BROKER_SETTINGS: {
     64 * 1024 * MIB,
     'Bytes of requests and answers in memory over all connections. Above it sockets are not read until some are done.',
   ),
+  'request.trace.enable': {
+    type: 'boolean',
+    default: false,
+    doc: 'Whether metrics say where produce requests spend their time, step by step.',
+  },
   'socket.request.max.bytes': integer(
     32 * MIB,
     64 * KIB,

@@ -61,6 +61,16 @@ export type CompactedPartition = {
 /** Counters since the start and gauges of now, for the metrics page. Bytes and counts. */
 export type EngineMetrics = Readonly<Record<string, number>>
 
+/** When the last complete commit group went its way. Milliseconds of the monotonic clock. */
+export type GroupMoments = {
+  /** Its bytes were fixed and handed to the writer. */
+  readonly sealed: number
+  /** The writer's answer was heard. */
+  readonly written: number
+  /** Its records can be read. */
+  readonly applied: number
+}
+
 /** A topic as the listener asks for it, synchronously, on every request. */
 export type TopicView = {
   readonly name: string
@@ -75,6 +85,9 @@ export interface Engine extends Log {
 
   health(): EngineHealth
   metrics(): EngineMetrics
+
+  /** Of the commit group that was completed last: for traces. */
+  readonly lastGroup: GroupMoments
 
   /** One topic of the catalogue, without a promise. */
   topic(name: string): TopicView | undefined

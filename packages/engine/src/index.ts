@@ -6,6 +6,7 @@ export type {
   Engine,
   EngineHealth,
   EngineMetrics,
+  GroupMoments,
   RecordSlice,
   SlicedFetchResult,
   TopicView,

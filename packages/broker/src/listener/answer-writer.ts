@@ -67,6 +67,8 @@ export class AnswerWriter {
   #pumpIsDue = false
   #closed = false
   #takenBytes = 0
+  /** Who wants to know when all that was added before has been taken, in order. */
+  #marks: { readonly at: number; readonly reached: () => void }[] = []
 
   constructor(socket: Socket, node: WriterNode, owner: WriterOwner) {
     this.#socket = socket
@@ -95,6 +97,11 @@ export class AnswerWriter {
   add(pieces: readonly Piece[], byteLength: number): void {
     for (const piece of pieces) this.#pieces.push(piece)
     this.#queuedBytes += byteLength
+  }
+
+  /** Calls back when the socket has taken all that was added so far. For traces. */
+  mark(reached: () => void): void {
+    this.#marks.push({ at: this.#takenBytes + this.pendingBytes, reached })
   }
 
   /** Hands over what the socket has room for. */
@@ -219,6 +226,9 @@ export class AnswerWriter {
     this.#takenBytes += handed.bytes
     if (handed.chunk !== undefined) this.#node.chunks.give(handed.chunk)
     if (handed.charged > 0) this.#node.bytes.release(handed.charged)
+    while ((this.#marks[0]?.at ?? Number.POSITIVE_INFINITY) <= this.#takenBytes) {
+      this.#marks.shift()?.reached()
+    }
     if (this.#unsentBytes === 0 && this.#queuedBytes === 0) this.#turnBytes = 0
     this.pump()
     if (this.#queuedBytes === 0) this.#owner.hasRoom()

@@ -28,6 +28,7 @@ import { ConnectionWatch } from './connection-watch.ts'
 import type { Counters } from './counters.ts'
 import { Exchange, type ExchangePeer } from './exchange.ts'
 import type { Logger } from './logger.ts'
+import type { Moments, RequestTrace } from './request-trace.ts'
 
 /** What all connections of a listener share. */
 export type ConnectionNode = HandlerNode &
@@ -38,6 +39,8 @@ export type ConnectionNode = HandlerNode &
     readonly counters: Counters
     readonly bytes: BytesInFlight
     readonly advertise: Endpoint | undefined
+    /** Absent unless requests are traced. */
+    readonly trace?: RequestTrace | undefined
     /** Has the connection flushed at the end of what runs now, with all others in one go. */
     flushSoon(connection: Connection): void
     /** Called once when the connection is over. */
@@ -45,6 +48,7 @@ export type ConnectionNode = HandlerNode &
   }
 
 const API_VERSIONS_KEY = 18
+const PRODUCE_KEY = 0
 const SIZE_BYTES = 4
 
 /** A connection from its acceptance to its end. */
@@ -72,6 +76,9 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
   #over = false
   #abort: AbortController | undefined
   #requestsSeen = 0
+  /** When the frame that is being read began, and its last bytes came; kept for traces only. */
+  #firstByteAt = 0
+  #lastByteAt = 0
   /** Whether it waits for its turn to be flushed; kept by the listener. */
   flushIsDue = false
 
@@ -113,6 +120,10 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
     if (this.#draining || this.#over) return
     this.#receivedBytes += chunk.length
     this.#node.bytes.receive(chunk.length)
+    if (this.#node.trace !== undefined) {
+      this.#lastByteAt = this.#node.trace.now()
+      if (!this.#assembler.midFrame) this.#firstByteAt = this.#lastByteAt
+    }
     this.#assembler.push(chunk)
     this.#advance()
   }
@@ -185,6 +196,7 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
       const request = decodeRequest(handler.api, header.apiVersion, payload, header.bodyAt)
       counters.requests[header.apiKey] = (counters.requests[header.apiKey] ?? 0) + 1
       exchange = new Exchange(handler, header, requestBytes, this)
+      if (this.#node.trace !== undefined) this.#traceStart(exchange, this.#node.trace)
       const silent = handler.isSilent?.(request) === true
       this.#inFlight += 1
       if (!silent) this.#enqueue(exchange)
@@ -193,6 +205,16 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
       if (exchange === undefined) bytes.release(requestBytes)
       throw error
     }
+  }
+
+  #traceStart(exchange: Exchange, trace: RequestTrace): void {
+    const firstByte = this.#firstByteAt
+    // What follows in the same read has begun with it.
+    this.#firstByteAt = this.#lastByteAt
+    if (exchange.handler.api.key !== PRODUCE_KEY) return
+    const lastByte = this.#lastByteAt
+    const rest = { sealed: 0, written: 0, applied: 0, answered: 0, drained: 0 }
+    exchange.moments = { firstByte, lastByte, parsed: trace.now(), entered: 0, ...rest }
   }
 
   #enqueue(exchange: Exchange): void {
@@ -228,6 +250,7 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
       this.#fail(exchange, request, silent, error)
       return
     }
+    if (exchange.moments !== undefined) exchange.moments.entered = this.#node.trace?.now() ?? 0
     if (response instanceof Promise) {
       response.then(
         settled => this.#settle(exchange, request, silent, settled),
@@ -253,6 +276,7 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
       this.#fail(exchange, request, silent, error)
       return
     }
+    if (exchange.moments !== undefined) Object.assign(exchange.moments, this.#node.engine.lastGroup)
     this.#answer(exchange, frame)
     this.#node.bytes.release(exchange.requestBytes)
   }
@@ -312,6 +336,7 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
     let head = this.#head
     while (head?.pieces !== undefined && this.#writer.pendingBytes < max) {
       this.#writer.add(head.pieces, head.answerBytes)
+      if (head.moments !== undefined) this.#traceAnswer(head.moments)
       this.#node.counters.bytesSent += head.answerBytes
       this.#inFlight -= 1
       head = head.next
@@ -322,6 +347,16 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
     if (this.#over) return
     if (this.#draining) this.#endIfAnswered()
     else if (!this.#reading) this.#advance()
+  }
+
+  #traceAnswer(moments: Moments): void {
+    const { trace } = this.#node
+    if (trace === undefined) return
+    moments.answered = trace.now()
+    this.#writer.mark(() => {
+      moments.drained = trace.now()
+      trace.note(moments)
+    })
   }
 
   /** Ends the connection once everything in flight is answered. Waiting reads are cut short. */

@@ -3,6 +3,7 @@
 import type { RequestHeader } from '@millrace/protocol'
 import type { AnyHandler, Call, Endpoint } from '../handlers/handler.ts'
 import type { Piece } from './answer-writer.ts'
+import type { Moments } from './request-trace.ts'
 
 /** What an exchange knows of its connection. */
 export interface ExchangePeer {
@@ -21,6 +22,8 @@ export class Exchange implements Call {
   readonly requestBytes: number
   readonly #peer: ExchangePeer
   next: Exchange | undefined
+  /** Absent unless it is traced. */
+  moments: Moments | undefined
   /** The answer, once it is there. */
   pieces: readonly Piece[] | undefined
   answerBytes = 0

@@ -17,6 +17,7 @@ import { Connection, type ConnectionNode } from './connection.ts'
 import { Counters } from './counters.ts'
 import { LimitedLogger } from './limited-logger.ts'
 import type { Logger } from './logger.ts'
+import { RequestTrace } from './request-trace.ts'
 
 /** What a listener is started with. */
 export type ListenerOptions = {
@@ -96,6 +97,9 @@ class SocketListener implements Listener {
       outside,
       logger,
       advertise,
+      trace: settings['request.trace.enable']
+        ? new RequestTrace(() => outside.clock.monotonic())
+        : undefined,
       handlers: HANDLERS,
       apis: APIS,
       counters: this.#counters,
@@ -151,6 +155,7 @@ class SocketListener implements Listener {
       chunk_bytes_used: this.#chunks.used,
       chunk_bytes_free: this.#chunks.free,
     }
+    if (this.#node.trace !== undefined) Object.assign(metrics, this.#node.trace.metrics())
     for (const [key, { name }] of APIS) {
       const count = counters.requests[key]
       if (count !== undefined) metrics[`requests_${name}_total`] = count

@@ -31,6 +31,7 @@ import type {
   Engine,
   EngineHealth,
   EngineMetrics,
+  GroupMoments,
   SlicedFetchResult,
   TopicView,
 } from '../engine.ts'
@@ -238,6 +239,10 @@ export class EmbeddedEngine implements Engine {
       recovered_batches: recovery.batches,
       fenced: store.journal.fencedBy === undefined ? 0 : 1,
     }
+  }
+
+  get lastGroup(): GroupMoments {
+    return this.#parts.store.journal.lastGroup
   }
 
   topic(name: string): TopicView | undefined {

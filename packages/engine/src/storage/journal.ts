@@ -85,6 +85,7 @@ export class Journal<T extends JournalTarget> {
   #checksum = 0
   #position: JournalPosition
   #roomWanted = false
+  #lastGroup = { sealed: 0, written: 0, applied: 0 }
   #fencedBy: string | undefined
   #sweep: Timer | undefined
   #syncTimer: Timer | undefined
@@ -131,6 +132,11 @@ export class Journal<T extends JournalTarget> {
   /** Why nothing is accepted any more, if so. */
   get fencedBy(): string | undefined {
     return this.#fencedBy
+  }
+
+  /** When the group that was completed last went its way. */
+  get lastGroup(): { readonly sealed: number; readonly written: number; readonly applied: number } {
+    return this.#lastGroup
   }
 
   /** Where the next group will follow; as of the last completed group. */
@@ -312,12 +318,13 @@ export class Journal<T extends JournalTarget> {
       payloadBytes: group.payloadBytes,
     })
     this.#inFlight = group
+    const sealed = this.#outside.clock.monotonic()
     this.#writingSince = this.#awake.monotonic()
     this.#events.onSealed(group)
     this.#open = this.#newGroup(group.seq + 1)
     this.#armSweep()
     this.#write(group, place).then(
-      () => this.#complete(group),
+      () => this.#complete(group, sealed),
       (cause: unknown) => {
         this.#hung ||= cause instanceof NoAnswer
         this.fence(`the journal failed: ${describe(cause)}`)
@@ -363,8 +370,9 @@ export class Journal<T extends JournalTarget> {
     })
   }
 
-  #complete(group: CommitGroup<T>): void {
+  #complete(group: CommitGroup<T>, sealed: number): void {
     if (this.#fencedBy !== undefined) return
+    const written = this.#outside.clock.monotonic()
     this.#inFlight = undefined
     this.#completedSeq = group.seq
     if (group.needsSync) this.#durableSeq = group.seq
@@ -380,6 +388,7 @@ export class Journal<T extends JournalTarget> {
       this.fence(`a complete group could not be applied: ${describe(cause)}`)
       return
     }
+    this.#lastGroup = { sealed, written, applied: this.#outside.clock.monotonic() }
     this.#freeSlots.push(group.slot)
     const waiters = group.waiters
     group.waiters = []
