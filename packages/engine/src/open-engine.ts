@@ -17,7 +17,7 @@ import { MachineRegistry } from './machines/registry.ts'
 import { MachineRuntime } from './machines/runtime.ts'
 import { type Outside, systemOutside } from './outside.ts'
 import { PARTITIONS_FOLDER, type PartitionLog } from './partitions/partition-log.ts'
-import { checkTopicConfig } from './partitions/topic-config.ts'
+import { canonicalTopicConfig } from './partitions/topic-config.ts'
 import { FileCache } from './segments/file-cache.ts'
 import { Appends } from './service/appends.ts'
 import { Clockwork } from './service/clockwork.ts'
@@ -90,8 +90,7 @@ export async function openWith(
 ): Promise<Engine> {
   const settings = resolveSettings(ENGINE_SETTINGS, options.settings)
   const groupSettings = resolveSettings(GROUP_SETTINGS, options.groupSettings)
-  const topicDefaults = options.topicDefaults ?? {}
-  checkTopicConfig(topicDefaults)
+  const topicDefaults = canonicalTopicConfig(options.topicDefaults ?? {})
   const outside = options.outside ?? systemOutside()
   const disk = options.disk ?? nodeDisk(options.folder)
   try {

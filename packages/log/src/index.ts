@@ -40,6 +40,7 @@ export type {
   ConfigChange,
   ConfigEntry,
   ConfigSource,
+  ConfigSynonym,
   ConfigType,
   DeleteRecordsOutcome,
   FetchPosition,

@@ -58,6 +58,8 @@ export type TopicOutcome = {
   /** Present after a creation. */
   readonly topicId?: string
   readonly partitions?: number
+  /** The configuration that the topic has, or would have, where the log tells it. */
+  readonly configs?: readonly ConfigEntry[]
 }
 
 /** Where a configuration value comes from. */
@@ -74,6 +76,16 @@ export type ConfigEntry = {
   readonly type: ConfigType
   readonly readOnly: boolean
   readonly documentation: string
+  /** The places that could give the value, the strongest first; absent where it is not known. */
+  readonly synonyms?: readonly ConfigSynonym[]
+}
+
+/** A place that could give the value of a configuration entry. */
+export type ConfigSynonym = {
+  /** The entry's name in that place: a topic's default has another name in the node's own. */
+  readonly name: string
+  readonly value: string | null
+  readonly source: ConfigSource
 }
 
 /** One change to one key of one resource's configuration (KIP-339). */

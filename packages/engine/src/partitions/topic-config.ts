@@ -1,11 +1,28 @@
 /**
  * The configuration of a topic: Kafka's names, as text, over the node's defaults.
  *
- * Keys that mean something here are listed with their bounds. Keys that a single node has no use for
- * are accepted with the values that Kafka accepts, so that clients which always send them work, and
- * are documented as being without effect.
+ * Every key of Kafka is taken with the values that Kafka takes, so that clients which always send them
+ * work. Those that a single node has no use for are documented as being without effect, and where a
+ * bound of ours is narrower the value counts as far as it goes.
  */
-import { type ConfigChange, type ConfigEntry, type ConfigType, LogError } from '@millrace/log'
+import { type ConfigChange, type ConfigEntry, type ConfigSynonym, LogError } from '@millrace/log'
+import { ENGINE_SETTINGS, type EngineSettings } from '../settings.ts'
+import {
+  anyLong,
+  type ConfigKey,
+  choice,
+  FOREVER,
+  flag,
+  fraction,
+  int,
+  intOrMinusOne,
+  list,
+  long,
+  parseConfig,
+  Refused,
+  text,
+  wordsOf,
+} from './config-def.ts'
 
 /** When an append to a topic is acknowledged. */
 export type Durability = 'sync' | 'interval' | 'os'
@@ -33,60 +50,35 @@ export type TopicConfig = {
   readonly minCleanableDirtyRatio: number
 }
 
-type ConfigKey = {
-  readonly type: ConfigType
-  readonly default: string
-  readonly doc: string
-  /** What is wrong with the value; null if nothing. */
-  readonly problem: (value: string) => string | null
-}
-
-const FOREVER = '9223372036854775807'
-
-const long = (fallback: string, min: number, doc: string, max = FOREVER): ConfigKey => ({
-  type: 'long',
-  default: fallback,
-  doc,
-  problem: value => wholeNumberProblem(value, BigInt(min), BigInt(max)),
-})
-
-const choice = (fallback: string, choices: readonly string[], doc: string): ConfigKey => ({
-  type: 'string',
-  default: fallback,
-  doc,
-  problem: value => (choices.includes(value) ? null : `must be one of ${choices.join(', ')}`),
-})
-
-const flag = (fallback: string, doc: string): ConfigKey => ({
-  type: 'boolean',
-  default: fallback,
-  doc,
-  problem: value => (value === 'true' || value === 'false' ? null : 'must be true or false'),
-})
-
-/** Words of `choices`, each at most once, separated by commas; at least one. */
-const words = (fallback: string, choices: readonly string[], doc: string): ConfigKey => ({
-  type: 'list',
-  default: fallback,
-  doc,
-  problem: value => {
-    const named = value.split(',')
-    const right =
-      named.every(word => choices.includes(word)) && new Set(named).size === named.length
-    return right ? null : `must be one or more of ${choices.join(', ')}, separated by commas`
-  },
-})
+/** A batch fits into one file of the journal. */
+const BATCH_BYTES_MAX = 15_728_640
+/** Positions in a segment are small numbers. */
+const SEGMENT_BYTES_MAX = 1_073_741_824
+const SEGMENT_BYTES_MIN = 4096
 
 const IDLE = 'Accepted for compatibility; without effect here. '
 
+const TIERED = `${IDLE}There is no tiered storage.`
+const THROTTLED = '"*", or PARTITION:NODE pairs separated by commas, such as 0:1,1:1'
+const areThrottled = (words: readonly string[]): boolean =>
+  words.join() === '*' || words.every(word => /^\d+:\d+$/.test(word))
+
 /** All keys of a topic's configuration. */
 const KEYS: Readonly<Record<string, ConfigKey>> = {
-  'cleanup.policy': words(
+  'cleanup.policy': list(
     'delete',
-    ['compact', 'delete'],
-    'What becomes of old records: delete, by retention.ms and retention.bytes; compact, the last value of each key stays; or both.',
+    words => words.every(word => word === 'compact' || word === 'delete'),
+    'compact, delete, both (compact,delete), or empty for neither',
+    'What becomes of old records: delete, by retention.ms and retention.bytes; compact, the last value of each key stays; both; or, when empty, nothing: they stay.',
   ),
-  'compression.type': choice('producer', ['producer'], 'Batches are stored as they come.'),
+  'compression.gzip.level': intOrMinusOne('-1', [1, 9], `${IDLE}Batches are stored as they come.`),
+  'compression.lz4.level': int('9', 1, `${IDLE}Batches are stored as they come.`, '17'),
+  'compression.type': choice(
+    'producer',
+    ['producer', 'uncompressed', 'gzip', 'snappy', 'lz4', 'zstd'],
+    'Whatever it says, batches are stored as they come, like with producer: nothing is compressed again.',
+  ),
+  'compression.zstd.level': int('3', -131_072, `${IDLE}Batches are stored as they come.`, '22'),
   'delete.retention.ms': long(
     '86400000',
     0,
@@ -95,18 +87,44 @@ const KEYS: Readonly<Record<string, ConfigKey>> = {
   durability: choice(
     'sync',
     ['sync', 'interval', 'os'],
-    'When an append is acknowledged: after its sync; after its write, synced at the latest after flush.interval.ms; after its write, synced at the next checkpoint. Ours.',
+    'When an append is acknowledged: after its sync; after its write, synced at the latest after flush.interval.ms; after its write, synced at the next checkpoint. Ours; without it flush.messages and flush.ms decide.',
   ),
   'file.delete.delay.ms': long('60000', 0, `${IDLE}Files go as soon as nobody reads them.`),
-  'flush.messages': long(FOREVER, 1, `${IDLE}See durability.`),
-  'flush.ms': long(FOREVER, 0, `${IDLE}See durability.`),
-  'index.interval.bytes': long('4096', 0, `${IDLE}The index is sparse by itself.`),
+  'flush.messages': long(
+    FOREVER,
+    1,
+    'Below 2^63 - 1: durability sync, which is at least what any number asks for. durability wins over it.',
+  ),
+  'flush.ms': long(
+    FOREVER,
+    0,
+    'How long an append may stay unsynced: below flush.interval.ms it means durability sync, below checkpoint.interval.ms interval, from there on os; 2^63 - 1 means nothing. durability wins over it. Milliseconds.',
+  ),
+  'follower.replication.throttled.replicas': list(
+    '',
+    areThrottled,
+    THROTTLED,
+    `${IDLE}There are no followers.`,
+  ),
+  'index.interval.bytes': int('4096', 0, `${IDLE}The index is sparse by itself.`),
+  'leader.replication.throttled.replicas': list(
+    '',
+    areThrottled,
+    THROTTLED,
+    `${IDLE}There are no followers.`,
+  ),
+  'local.retention.bytes': long('-2', -2, TIERED),
+  'local.retention.ms': long('-2', -2, TIERED),
   'max.compaction.lag.ms': long(
     FOREVER,
     1,
     'Age at which the records of a compacted topic are cleaned whatever min.cleanable.dirty.ratio says; a segment is closed early enough for it. Milliseconds.',
   ),
-  'max.message.bytes': long('1048588', 0, 'Largest record batch, as received. Bytes.', '15728640'),
+  'max.message.bytes': int(
+    '1048588',
+    0,
+    `Largest record batch, as received; at most ${BATCH_BYTES_MAX}, whatever more it says. Bytes.`,
+  ),
   'message.timestamp.after.max.ms': long(
     '3600000',
     0,
@@ -122,50 +140,83 @@ const KEYS: Readonly<Record<string, ConfigKey>> = {
     ['CreateTime', 'LogAppendTime'],
     'Whose clock the timestamps show.',
   ),
-  'min.cleanable.dirty.ratio': {
-    type: 'double',
-    default: '0.5',
-    doc: 'Share of uncleaned bytes in a compacted partition from which on it is cleaned, 0 to 1.',
-    problem: value =>
-      Number(value) >= 0 && Number(value) <= 1 && value.trim() !== '' ? null : 'must lie in 0 to 1',
-  },
+  'min.cleanable.dirty.ratio': fraction(
+    '0.5',
+    [0, 1],
+    'Share of uncleaned bytes in a compacted partition from which on it is cleaned, 0 to 1.',
+  ),
   'min.compaction.lag.ms': long(
     '0',
     0,
     'How long a record of a compacted topic stays at least. Milliseconds.',
   ),
-  'min.insync.replicas': long('1', 1, 'One node keeps one copy.', '1'),
+  'min.insync.replicas': int(
+    '1',
+    1,
+    `${IDLE}One node keeps one copy, and answers when that is as safe as durability says.`,
+  ),
   preallocate: flag('false', `${IDLE}The journal is preallocated.`),
-  'retention.bytes': long('-1', -1, 'Largest size of a partition; -1 for no limit. Bytes.'),
+  'remote.log.copy.disable': flag('false', TIERED),
+  'remote.log.delete.on.disable': flag('false', TIERED),
+  'remote.storage.enable': {
+    ...flag('false', 'There is no tiered storage: only false is taken.'),
+    parse: value =>
+      value.trim().toLowerCase() === 'false'
+        ? 'false'
+        : new Refused('must be false: this node has no tiered storage'),
+  },
+  'retention.bytes': anyLong('-1', 'Largest size of a partition; negative for no limit. Bytes.'),
   'retention.ms': long('604800000', -1, 'How long records are kept; -1 for ever. Milliseconds.'),
-  'segment.bytes': long('134217728', 4096, 'Size at which a segment is closed.', '1073741824'),
-  'segment.index.bytes': long('10485760', 4, `${IDLE}The index is sparse by itself.`),
+  'segment.bytes': int(
+    '134217728',
+    SEGMENT_BYTES_MIN,
+    `Size at which a segment is closed; at most ${SEGMENT_BYTES_MAX}, whatever more it says. Bytes.`,
+  ),
+  'segment.index.bytes': int('10485760', 4, `${IDLE}The index is sparse by itself.`),
   'segment.jitter.ms': long('0', 0, `${IDLE}Segments are closed as they fill.`),
   'segment.ms': long('604800000', 1, 'Age at which a segment is closed. Milliseconds.'),
   'unclean.leader.election.enable': flag('false', `${IDLE}There are no elections on one node.`),
 }
 
+/** Keys of earlier Kafkas, which old tools still send: taken, shown only where a topic has them. */
+const PAST_KEYS: Readonly<Record<string, ConfigKey>> = {
+  'message.downconversion.enable': flag('true', `${IDLE}Kafka had it up to 3.9.`),
+  'message.format.version': text('3.0-IV1', `${IDLE}Kafka had it up to 3.9.`),
+  'message.timestamp.difference.max.ms': long(FOREVER, 0, `${IDLE}Kafka had it up to 3.9.`),
+}
+
 /** Own keys only: names such as `constructor` come from clients, too. */
-function keyNamed(name: string): ConfigKey {
-  const key = Object.hasOwn(KEYS, name) ? KEYS[name] : undefined
+function keyNamed(name: string): ConfigKey | undefined {
+  if (Object.hasOwn(KEYS, name)) return KEYS[name]
+  return Object.hasOwn(PAST_KEYS, name) ? PAST_KEYS[name] : undefined
+}
+
+function requireKey(name: string): ConfigKey {
+  const key = keyNamed(name)
   if (key === undefined) throw new LogError('INVALID_CONFIG', `unknown key ${name}`)
   return key
 }
 
-/** The overrides of a topic, checked: throws INVALID_CONFIG that names key and bound. */
-export function checkTopicConfig(overrides: Readonly<Record<string, string>>): void {
-  for (const [name, value] of Object.entries(overrides)) {
-    const key = keyNamed(name)
-    const problem = key.problem(value)
-    if (problem !== null) throw new LogError('INVALID_CONFIG', `${name}=${value}: ${problem}`)
-  }
-  const { minCompactionLagMs: min, maxCompactionLagMs: max } = topicConfigOf(overrides, {})
+/**
+ * The overrides of a topic in their canonical text. Throws INVALID_CONFIG that names key and bound.
+ */
+export function canonicalTopicConfig(
+  overrides: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  const canonical = Object.fromEntries(
+    Object.entries(overrides).map(([name, value]) => [
+      name,
+      parseConfig(name, requireKey(name), value),
+    ]),
+  )
+  const { minCompactionLagMs: min, maxCompactionLagMs: max } = topicConfigOf(canonical, {})
   if (min > max) {
     throw new LogError(
       'INVALID_CONFIG',
       `min.compaction.lag.ms=${min}: at most max.compaction.lag.ms=${max}`,
     )
   }
+  return canonical
 }
 
 /** The overrides after some changes (KIP-339). Throws INVALID_CONFIG. */
@@ -173,42 +224,77 @@ export function changeTopicConfig(
   overrides: Readonly<Record<string, string>>,
   changes: readonly ConfigChange[],
 ): Readonly<Record<string, string>> {
-  const result: Record<string, string> = { ...overrides }
+  const result = new Map(Object.entries(overrides))
   for (const { name, operation, value } of changes) {
-    const key = keyNamed(name)
+    // Tools reset keys of other versions to their defaults, beside what they want to change.
     if (operation === 'delete') {
-      delete result[name]
+      result.delete(name)
       continue
     }
+    const key = requireKey(name)
     if (value === null) throw new LogError('INVALID_CONFIG', `${name}: a value is missing`)
     if (operation === 'set') {
-      result[name] = value
+      result.set(name, value)
       continue
     }
     if (key.type !== 'list') {
       throw new LogError('INVALID_CONFIG', `${name} is no list: ${operation} does not apply`)
     }
-    const current = (result[name] ?? key.default).split(',').filter(item => item !== '')
-    const named = value.split(',').filter(item => item !== '')
+    const current = wordsOf(result.get(name) ?? key.default)
+    const named = wordsOf(value)
     const next =
       operation === 'append'
-        ? [...current, ...named.filter(item => !current.includes(item))]
+        ? [...current, ...named]
         : current.filter(item => !named.includes(item))
-    result[name] = next.join(',')
+    result.set(name, next.join(','))
   }
-  checkTopicConfig(result)
-  return result
+  return canonicalTopicConfig(Object.fromEntries(result))
+}
+
+/** The settings of the node on which it depends what `flush.ms` means. */
+export type FlushSettings = Pick<EngineSettings, 'checkpoint.interval.ms' | 'flush.interval.ms'>
+
+const FLUSH_DEFAULTS: FlushSettings = {
+  'checkpoint.interval.ms': ENGINE_SETTINGS['checkpoint.interval.ms'].default,
+  'flush.interval.ms': ENGINE_SETTINGS['flush.interval.ms'].default,
+}
+
+/** What Kafka's own keys ask for; undefined when they ask for nothing. */
+function durabilityOfFlush(
+  text: (name: string) => string,
+  settings: FlushSettings,
+): Durability | undefined {
+  if (text('flush.messages') !== FOREVER) return 'sync'
+  if (text('flush.ms') === FOREVER) return undefined
+  const ms = Number(text('flush.ms'))
+  if (ms < settings['flush.interval.ms']) return 'sync'
+  return ms < settings['checkpoint.interval.ms'] ? 'interval' : 'os'
+}
+
+/** By the topic's `durability`, its `flush` keys, the node's, in this order. */
+function durabilityOf(
+  overrides: Readonly<Record<string, string>>,
+  node: Readonly<Record<string, string>>,
+  settings: FlushSettings,
+): Durability {
+  for (const level of [overrides, node]) {
+    const own = level['durability'] as Durability | undefined
+    const asked = durabilityOfFlush(name => level[name] ?? FOREVER, settings)
+    if (own !== undefined || asked !== undefined) return own ?? asked ?? 'sync'
+  }
+  return KEYS['durability']?.default as Durability
 }
 
 /** The values that the engine works with. */
 export function topicConfigOf(
   overrides: Readonly<Record<string, string>>,
   node: Readonly<Record<string, string>>,
+  settings: FlushSettings = FLUSH_DEFAULTS,
 ): TopicConfig {
   const text = (name: string): string => overrides[name] ?? node[name] ?? KEYS[name]?.default ?? ''
   // Beyond 2^53 a number of ms or bytes means "for ever": the nearest safe integer means it too.
   const number = (name: string): number => Math.min(Number(text(name)), Number.MAX_SAFE_INTEGER)
-  const policy = text('cleanup.policy').split(',')
+  const policy = wordsOf(text('cleanup.policy'))
   const compacts = policy.includes('compact')
   const minCompactionLagMs = number('min.compaction.lag.ms')
   const maxCompactionLagMs = number('max.compaction.lag.ms')
@@ -217,14 +303,14 @@ export function topicConfigOf(
     ? Math.max(maxCompactionLagMs - minCompactionLagMs, 1)
     : Number.POSITIVE_INFINITY
   return {
-    durability: text('durability') as Durability,
-    maxMessageBytes: number('max.message.bytes'),
+    durability: durabilityOf(overrides, node, settings),
+    maxMessageBytes: Math.min(number('max.message.bytes'), BATCH_BYTES_MAX),
     timestampType: text('message.timestamp.type') as TopicConfig['timestampType'],
     timestampBeforeMaxMs: number('message.timestamp.before.max.ms'),
     timestampAfterMaxMs: number('message.timestamp.after.max.ms'),
-    retentionBytes: number('retention.bytes'),
+    retentionBytes: Math.max(number('retention.bytes'), -1),
     retentionMs: number('retention.ms'),
-    segmentBytes: number('segment.bytes'),
+    segmentBytes: Math.min(number('segment.bytes'), SEGMENT_BYTES_MAX),
     segmentMs: Math.min(number('segment.ms'), closedAfterMs),
     deletes: policy.includes('delete'),
     compacts,
@@ -235,27 +321,73 @@ export function topicConfigOf(
   }
 }
 
-/** The whole configuration as DescribeConfigs shows it. */
+/** The whole configuration as DescribeConfigs shows it: the values in force, and where they come from. */
 export function describeTopicConfig(
   overrides: Readonly<Record<string, string>>,
   node: Readonly<Record<string, string>>,
+  settings: FlushSettings = FLUSH_DEFAULTS,
 ): readonly ConfigEntry[] {
-  return Object.entries(KEYS).map(([name, key]) => {
-    const source =
-      overrides[name] !== undefined ? 'topic' : node[name] !== undefined ? 'node' : 'default'
-    return {
-      name,
-      value: overrides[name] ?? node[name] ?? key.default,
-      source,
-      type: key.type,
-      readOnly: false,
-      documentation: key.doc,
-    }
-  })
+  const durability = durabilityOf(overrides, node, settings)
+  const inForce: Readonly<Record<string, string>> = {
+    durability,
+    ...flushOf(durability, settings),
+  }
+  const past = Object.entries(PAST_KEYS).filter(([name]) => overrides[name] !== undefined)
+  return [...Object.entries(KEYS), ...past]
+    .map(([name, key]) => {
+      const [own, nodes] = [overrides[name], node[name]]
+      const fallback = inForce[name] ?? key.default
+      const places: readonly ConfigSynonym[] = [
+        ...(own === undefined ? [] : [{ name, value: own, source: 'topic' } as const]),
+        ...(nodes === undefined
+          ? []
+          : [{ name: brokerName(name), value: nodes, source: 'node' } as const]),
+        { name: brokerName(name), value: key.default, source: 'default' },
+      ]
+      const [first] = places
+      return {
+        name,
+        value: first?.source === 'default' ? fallback : (first?.value ?? fallback),
+        source: first?.source ?? 'default',
+        type: key.type,
+        readOnly: false,
+        documentation: key.doc,
+        synonyms: places,
+      }
+    })
+    .sort((left, right) => (left.name < right.name ? -1 : 1))
 }
 
-function wholeNumberProblem(value: string, min: bigint, max: bigint): string | null {
-  if (!/^-?\d{1,19}$/.test(value)) return 'must be a whole number'
-  const number = BigInt(value)
-  return number >= min && number <= max ? null : `must lie in ${min} to ${max}`
+/** Kafka's keys for a durability, as its own tools show it where nobody has set them. */
+function flushOf(
+  durability: Durability,
+  settings: FlushSettings,
+): Readonly<Record<string, string>> {
+  if (durability === 'sync') return { 'flush.messages': '1' }
+  const ms = settings[durability === 'interval' ? 'flush.interval.ms' : 'checkpoint.interval.ms']
+  return { 'flush.ms': String(ms) }
 }
+
+/** Kafka's broker name of a topic default, where it is not `log.` in front of the topic's name. */
+const BROKER_NAMES: Readonly<Record<string, string>> = {
+  'compression.gzip.level': 'compression.gzip.level',
+  'compression.lz4.level': 'compression.lz4.level',
+  'compression.type': 'compression.type',
+  'compression.zstd.level': 'compression.zstd.level',
+  'delete.retention.ms': 'log.cleaner.delete.retention.ms',
+  'file.delete.delay.ms': 'log.segment.delete.delay.ms',
+  'flush.messages': 'log.flush.interval.messages',
+  'flush.ms': 'log.flush.interval.ms',
+  'max.compaction.lag.ms': 'log.cleaner.max.compaction.lag.ms',
+  'max.message.bytes': 'message.max.bytes',
+  'min.cleanable.dirty.ratio': 'log.cleaner.min.cleanable.ratio',
+  'min.compaction.lag.ms': 'log.cleaner.min.compaction.lag.ms',
+  'min.insync.replicas': 'min.insync.replicas',
+  'segment.index.bytes': 'log.index.size.max.bytes',
+  'segment.jitter.ms': 'log.roll.jitter.ms',
+  'segment.ms': 'log.roll.ms',
+  'unclean.leader.election.enable': 'unclean.leader.election.enable',
+}
+
+/** The name under which a broker has the default of a topic's key. */
+export const brokerName = (name: string): string => BROKER_NAMES[name] ?? `log.${name}`

@@ -121,7 +121,7 @@ export class EmbeddedEngine implements Engine {
     return this.#guard(async () => {
       const entry = this.#parts.topics.shown(topic)
       if (entry === undefined) throw new LogError('UNKNOWN_TOPIC_OR_PARTITION', topic)
-      return describeTopicConfig(entry.configs, this.#parts.topics.nodeConfig)
+      return describeTopicConfig(entry.configs, this.#parts.topics.nodeConfig, this.#parts.settings)
     })
   }
 
@@ -279,7 +279,8 @@ export class EmbeddedEngine implements Engine {
   }
 
   nodeConfig(): readonly ConfigEntry[] {
-    return nodeConfigEntries(this.#parts.settings, this.#parts.topics.nodeConfig)
+    const { settings, topics, folder } = this.#parts
+    return nodeConfigEntries(settings, topics.nodeConfig, folder)
   }
 
   storage(): { readonly folder: string; readonly totalBytes: number; readonly freeBytes: number } {

@@ -3,59 +3,48 @@
  * names where Kafka has one, and the topic defaults under their `log.` names. Tools read some of
  * them (num.partitions, message.max.bytes) before they do anything else.
  */
-import type { ConfigEntry } from '@millrace/log'
-import { describeTopicConfig } from '../partitions/topic-config.ts'
+import type { ConfigEntry, ConfigSource, ConfigType } from '@millrace/log'
+import { brokerName, describeTopicConfig } from '../partitions/topic-config.ts'
 import { ENGINE_SETTINGS, type EngineSettings } from '../settings.ts'
 
-/** Kafka's broker name of a topic default, where it is not `log.` in front of the topic's name. */
-const BROKER_NAMES: Readonly<Record<string, string>> = {
-  'compression.type': 'compression.type',
-  'delete.retention.ms': 'log.cleaner.delete.retention.ms',
-  'max.compaction.lag.ms': 'log.cleaner.max.compaction.lag.ms',
-  'max.message.bytes': 'message.max.bytes',
-  'min.cleanable.dirty.ratio': 'log.cleaner.min.cleanable.ratio',
-  'min.compaction.lag.ms': 'log.cleaner.min.compaction.lag.ms',
-  'min.insync.replicas': 'min.insync.replicas',
-  'unclean.leader.election.enable': 'unclean.leader.election.enable',
-  'segment.ms': 'log.roll.ms',
-}
+/** What is so on every node of ours, under the names by which Kafka's tools ask. */
+const FIXED: readonly (readonly [name: string, value: string, type: ConfigType])[] = [
+  ['default.replication.factor', '1', 'int'],
+  ['delete.topic.enable', 'true', 'boolean'],
+  ['offsets.topic.num.partitions', '1', 'int'],
+  ['offsets.topic.replication.factor', '1', 'short'],
+  ['process.roles', 'broker,controller', 'list'],
+]
 
 /** All entries, read-only: the node is configured where it is started. */
 export function nodeConfigEntries(
   settings: EngineSettings,
   nodeConfig: Readonly<Record<string, string>>,
+  folder: string,
 ): readonly ConfigEntry[] {
-  const own = Object.entries(ENGINE_SETTINGS).map(([name, setting]): ConfigEntry => {
+  const own = Object.entries(ENGINE_SETTINGS).map(([name, setting]) => {
     const value = settings[name as keyof EngineSettings]
     return {
-      name,
-      value: String(value),
-      source: value === setting.default ? 'default' : 'node',
-      type: 'long',
-      readOnly: true,
+      ...entry(name, String(value), 'long', value === setting.default ? 'default' : 'node'),
       documentation: setting.doc,
     }
   })
-  const topics = describeTopicConfig({}, nodeConfig).map(
-    (entry): ConfigEntry => ({
-      ...entry,
-      name: BROKER_NAMES[entry.name] ?? `log.${entry.name}`,
-      readOnly: true,
-    }),
+  const topics = describeTopicConfig({}, nodeConfig, settings).map(
+    (each): ConfigEntry => ({ ...each, name: brokerName(each.name), readOnly: true }),
   )
   return [
     ...own,
     ...topics,
-    fixed('default.replication.factor', '1'),
-    fixed('broker.id', String(settings['node.id'])),
+    ...FIXED.map(([name, value, type]) => entry(name, value, type, 'default')),
+    entry('broker.id', String(settings['node.id']), 'int', 'node'),
+    entry('log.dir', folder, 'string', 'node'),
+    entry('log.dirs', folder, 'string', 'node'),
   ]
 }
 
-const fixed = (name: string, value: string): ConfigEntry => ({
-  name,
-  value,
-  source: 'default',
-  type: 'int',
-  readOnly: true,
-  documentation: '',
-})
+const entry = (
+  name: string,
+  value: string,
+  type: ConfigType,
+  source: ConfigSource,
+): ConfigEntry => ({ name, value, source, type, readOnly: true, documentation: '' })

@@ -15,7 +15,11 @@ import type { Catalogue } from '../coordinators/catalogue/catalogue.ts'
 import type { MachineRecord } from '../machines/machine.ts'
 import type { Commits } from '../machines/runtime.ts'
 import type { Random } from '../outside.ts'
-import { changeTopicConfig, checkTopicConfig } from '../partitions/topic-config.ts'
+import {
+  canonicalTopicConfig,
+  changeTopicConfig,
+  describeTopicConfig,
+} from '../partitions/topic-config.ts'
 import type { EngineSettings } from '../settings.ts'
 import type { TopicTable } from './topic-table.ts'
 
@@ -137,13 +141,13 @@ export class TopicAdmin {
     }
     const asked = topic.partitions ?? -1
     const partitions = asked === -1 ? this.#settings['num.partitions'] : asked
-    const configs = topic.configs ?? {}
-    checkTopicConfig(configs)
+    const configs = canonicalTopicConfig(topic.configs ?? {})
     const topicId = this.#newTopicId()
     const { name } = topic
     const records = this.#catalogue.decideCreate({ name, topicId, partitions, configs })
     await this.#write(validateOnly ? [] : records)
-    return { name, topicId, partitions }
+    const described = describeTopicConfig(configs, this.#topics.nodeConfig, this.#settings)
+    return { name, topicId, partitions, configs: described }
   }
 
   /** A random UUID (version 4) whose text does not begin with "-", as Kafka's never do. */

@@ -128,7 +128,7 @@ export class TopicTable implements CatalogueEvents {
     const entry = this.#topics.get(topic.name)
     if (entry === undefined) return
     entry.configs = topic.configs
-    entry.config = topicConfigOf(topic.configs, this.#nodeConfig)
+    entry.config = topicConfigOf(topic.configs, this.#nodeConfig, this.#store.settings)
     this.#later(() => this.#showEntry(entry, topic.configs, topic.partitionIds.length))
   }
 
@@ -204,7 +204,7 @@ export class TopicTable implements CatalogueEvents {
       topicId: topic.topicId,
       internal,
       configs: topic.configs,
-      config: topicConfigOf(topic.configs, this.#nodeConfig),
+      config: topicConfigOf(topic.configs, this.#nodeConfig, this.#store.settings),
       partitions: [],
     }
     this.#topics.set(topic.name, entry)
