@@ -60,11 +60,6 @@ export const PROTOCOL_ERRORS = {
     message: 'null where the grammar has none',
     operator: 'Look at the client that sent it.',
   },
-  UNSAFE_INT64: {
-    retriable: false,
-    message: 'a 64-bit integer lies beyond 2^53 - 1',
-    operator: 'This side does not round: the client must send smaller offsets, ids or times.',
-  },
   UNKNOWN_API: {
     retriable: false,
     message: 'no such API here',

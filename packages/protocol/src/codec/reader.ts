@@ -71,6 +71,10 @@ export class Reader {
     return (((buffer[at] ?? 0) << 24) >> 16) | (buffer[at + 1] ?? 0)
   }
 
+  u16(): number {
+    return this.i16() & 0xffff
+  }
+
   i32(): number {
     const at = this.#take(4)
     const buffer = this.#buffer
@@ -82,14 +86,17 @@ export class Reader {
     )
   }
 
-  /** A 64-bit integer as a number. Throws UNSAFE_INT64 beyond 2^53 - 1. */
+  /**
+   * A 64-bit integer as a number. What lies beyond 2^53 - 1 becomes the nearest number that a double
+   * holds exactly: as an offset it is as far out of range as what was sent, as a time as far away, as
+   * an id as unknown. So it gets an answer like any other value, and is never rounded to a neighbour
+   * that means something.
+   */
   i64(): number {
     const high = this.i32()
     const value = high * TWO_TO_32 + (this.i32() >>> 0)
-    if (!Number.isSafeInteger(value)) {
-      throw new ProtocolError('UNSAFE_INT64', `at byte ${this.#at - 8}`)
-    }
-    return value
+    if (value > Number.MAX_SAFE_INTEGER) return Number.MAX_SAFE_INTEGER
+    return value < Number.MIN_SAFE_INTEGER ? Number.MIN_SAFE_INTEGER : value
   }
 
   /** An unsigned variable-length integer of at most 32 bits. */

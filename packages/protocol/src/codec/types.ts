@@ -4,7 +4,7 @@
  * | grammar                | TypeScript                                                        |
  * | ---------------------- | ----------------------------------------------------------------- |
  * | bool                   | boolean                                                           |
- * | i8 i16 i32 i64         | number; an i64 beyond 2^53 - 1 is an error                        |
+ * | i8 i16 u16 i32 i64     | number; an i64 beyond 2^53 - 1 is read as 2^53 - 1 of its sign    |
  * | str                    | string; invalid UTF-8 is read with U+FFFD in its place            |
  * | uuid                   | string of 22 characters, base64url; {@link ZERO_UUID} is "none"   |
  * | bytes                  | Buffer, on decode a view into the frame                           |
