@@ -16,6 +16,7 @@ export {
   CONFIG_SOURCE,
   CONFIG_TYPE,
   COORDINATOR_TYPE,
+  ELECTION_TYPE,
   ISOLATION_LEVEL,
   LIST_OFFSETS_TIMESTAMP,
   NO_AUTHORIZED_OPERATIONS,
@@ -67,6 +68,15 @@ export {
   alterConfigs,
 } from './messages/alter-configs.ts'
 export {
+  type AlterPartitionReassignmentsRequest,
+  type AlterPartitionReassignmentsResponse,
+  alterPartitionReassignments,
+  type ReassignablePartition,
+  type ReassignablePartitionResponse,
+  type ReassignableTopic,
+  type ReassignableTopicResponse,
+} from './messages/alter-partition-reassignments.ts'
+export {
   type ApiVersionsFinalizedFeature,
   type ApiVersionsRange,
   type ApiVersionsRequest,
@@ -75,6 +85,13 @@ export {
   apiVersions,
 } from './messages/api-versions.ts'
 export { APIS, apiVersionsList } from './messages/apis.ts'
+export {
+  type AclCreation,
+  type AclCreationResult,
+  type CreateAclsRequest,
+  type CreateAclsResponse,
+  createAcls,
+} from './messages/create-acls.ts'
 export {
   type CreatePartitionsAssignment,
   type CreatePartitionsRequest,
@@ -93,6 +110,14 @@ export {
   type CreateTopicsTopic,
   createTopics,
 } from './messages/create-topics.ts'
+export {
+  type DeleteAclsFilter,
+  type DeleteAclsFilterResult,
+  type DeleteAclsRequest,
+  type DeleteAclsResponse,
+  type DeletedAcl,
+  deleteAcls,
+} from './messages/delete-acls.ts'
 export {
   type DeleteGroupsRequest,
   type DeleteGroupsResponse,
@@ -115,6 +140,13 @@ export {
   type DeleteTopicsTopic,
   deleteTopics,
 } from './messages/delete-topics.ts'
+export {
+  type DescribeAclsRequest,
+  type DescribeAclsResponse,
+  type DescribedAcl,
+  type DescribedAclResource,
+  describeAcls,
+} from './messages/describe-acls.ts'
 export {
   type DescribeClusterBroker,
   type DescribeClusterRequest,
@@ -146,6 +178,35 @@ export {
   type DescribeLogDirsTopicResponse,
   describeLogDirs,
 } from './messages/describe-log-dirs.ts'
+export {
+  type DescribeQuorumPartition,
+  type DescribeQuorumPartitionResponse,
+  type DescribeQuorumRequest,
+  type DescribeQuorumResponse,
+  type DescribeQuorumTopic,
+  type DescribeQuorumTopicResponse,
+  describeQuorum,
+  type QuorumListener,
+  type QuorumNode,
+  type QuorumReplica,
+} from './messages/describe-quorum.ts'
+export {
+  type DescribedPartition,
+  type DescribedTopic,
+  type DescribeTopicPartitionsRequest,
+  type DescribeTopicPartitionsResponse,
+  type DescribeTopicPartitionsTopic,
+  describeTopicPartitions,
+  type TopicPartitionCursor,
+} from './messages/describe-topic-partitions.ts'
+export {
+  type ElectLeadersPartitionResult,
+  type ElectLeadersRequest,
+  type ElectLeadersResponse,
+  type ElectLeadersTopic,
+  type ElectLeadersTopicResult,
+  electLeaders,
+} from './messages/elect-leaders.ts'
 export {
   type FetchAbortedTransaction,
   type FetchDivergingEpoch,
@@ -199,6 +260,12 @@ export {
   leaveGroup,
 } from './messages/leave-group.ts'
 export {
+  type ListConfigResourcesRequest,
+  type ListConfigResourcesResponse,
+  type ListedConfigResource,
+  listConfigResources,
+} from './messages/list-config-resources.ts'
+export {
   type ListedGroup,
   type ListGroupsRequest,
   type ListGroupsResponse,
@@ -213,6 +280,14 @@ export {
   type ListOffsetsTopicResponse,
   listOffsets,
 } from './messages/list-offsets.ts'
+export {
+  type ListPartitionReassignmentsRequest,
+  type ListPartitionReassignmentsResponse,
+  type ListPartitionReassignmentsTopic,
+  listPartitionReassignments,
+  type OngoingPartitionReassignment,
+  type OngoingTopicReassignment,
+} from './messages/list-partition-reassignments.ts'
 export {
   type MetadataBroker,
   type MetadataPartition,

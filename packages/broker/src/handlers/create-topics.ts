@@ -1,11 +1,9 @@
 /** CreateTopics: topics with partitions, configuration and, of a kind, an assignment to this node. */
-import type { Engine } from '@millrace/engine'
 import { LogError, type NewTopic, type TopicOutcome } from '@millrace/log'
 import {
   type CreateTopicsRequest,
   type CreateTopicsResponse,
   type CreateTopicsResult,
-  type CreateTopicsResultConfig,
   createTopics,
   type Decoded,
 } from '@millrace/protocol'
@@ -16,14 +14,11 @@ import { repeated } from './nested.ts'
 
 type Topic = Decoded<CreateTopicsRequest>['topics'][number]
 
-/** First version whose answer holds the configuration (KIP-525). */
-const CONFIGS_VERSION_MIN = 5
-
 /** The handler of CreateTopics. */
 export const createTopicsHandler: Handler<CreateTopicsRequest, CreateTopicsResponse> = {
   api: createTopics,
 
-  handle: async ({ topics, validateOnly }, { version }, { engine }) => {
+  handle: async ({ topics, validateOnly }, _call, { engine }) => {
     const twice = repeated(topics.map(({ name }) => name))
     const outcomes = new Map<string, TopicOutcome>()
     const accepted: NewTopic[] = []
@@ -41,9 +36,7 @@ export const createTopicsHandler: Handler<CreateTopicsRequest, CreateTopicsRespo
         outcomes.set(outcome.name, outcome)
       }
     }
-    const describe = version >= CONFIGS_VERSION_MIN && !validateOnly
-    const results = [...outcomes.values()].map(outcome => result(engine, outcome, describe))
-    return { throttleTimeMs: 0, topics: await Promise.all(results) }
+    return { throttleTimeMs: 0, topics: [...outcomes.values()].map(result) }
   },
 
   failure: ({ topics }, { code, message }) => ({
@@ -52,7 +45,7 @@ export const createTopicsHandler: Handler<CreateTopicsRequest, CreateTopicsRespo
       name,
       errorCode: code,
       errorMessage: message,
-      configs: null,
+      configs: [],
     })),
   }),
 }
@@ -60,11 +53,12 @@ export const createTopicsHandler: Handler<CreateTopicsRequest, CreateTopicsRespo
 /** Throws INVALID_REQUEST, INVALID_REPLICA_ASSIGNMENT, INVALID_CONFIG. */
 function newTopic(topic: Topic, nodeId: number): NewTopic {
   const { name, numPartitions, replicationFactor, assignments } = topic
-  const configs: Record<string, string> = {}
-  for (const { name: key, value } of topic.configs) {
-    if (value === null) throw new LogError('INVALID_CONFIG', `${key} has no value`)
-    configs[key] = value
-  }
+  const configs = Object.fromEntries(
+    topic.configs.map(({ name: key, value }) => {
+      if (value === null) throw new LogError('INVALID_CONFIG', `${key} has no value`)
+      return [key, value]
+    }),
+  )
   if (assignments.length === 0) {
     return { name, partitions: numPartitions, replicationFactor, configs }
   }
@@ -88,11 +82,14 @@ export function requireOwnNode(brokerIds: readonly number[], nodeId: number): vo
   throw new LogError('INVALID_REPLICA_ASSIGNMENT', `[${brokerIds}], only [${nodeId}] is here`)
 }
 
-async function result(
-  engine: Engine,
-  { name, error, topicId, partitions }: TopicOutcome,
-  describe: boolean,
-): Promise<CreateTopicsResult> {
+/** The outcome, with the configuration that the topic has, or would have. */
+function result({
+  name,
+  error,
+  topicId,
+  partitions,
+  configs = [],
+}: TopicOutcome): CreateTopicsResult {
   return {
     name,
     ...(topicId === undefined ? {} : { topicId }),
@@ -100,26 +97,12 @@ async function result(
     errorMessage: messageOf(error),
     numPartitions: error === undefined ? (partitions ?? -1) : -1,
     replicationFactor: error === undefined ? 1 : -1,
-    configs: describe && error === undefined ? await configsOf(engine, name) : null,
-  }
-}
-
-async function configsOf(
-  engine: Engine,
-  name: string,
-): Promise<readonly CreateTopicsResultConfig[] | null> {
-  try {
-    const entries = await engine.describeConfig(name)
-    return entries.map(entry => ({
+    configs: configs.map(entry => ({
       name: entry.name,
       value: entry.value,
       readOnly: entry.readOnly,
       configSource: configSourceOf(entry.source),
       isSensitive: false,
-    }))
-  } catch (error) {
-    // It was created; that somebody has deleted it since is no error of the creation.
-    if (expected(error).code === 'UNKNOWN_TOPIC_OR_PARTITION') return null
-    throw error
+    })),
   }
 }

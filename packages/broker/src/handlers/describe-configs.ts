@@ -1,6 +1,6 @@
 /** DescribeConfigs: the effective configuration of topics, and of this node as a broker. */
 import type { Engine } from '@millrace/engine'
-import type { ConfigEntry } from '@millrace/log'
+import { type ConfigEntry, LogError } from '@millrace/log'
 import {
   CONFIG_RESOURCE_TYPE,
   type Decoded,
@@ -15,8 +15,9 @@ import { BROKER_SETTINGS, type BrokerSettings } from '../settings.ts'
 import { badResource, requireOwnBroker } from './config-resources.ts'
 import { configSourceOf, configTypeOf } from './config-words.ts'
 import { expected, failureOf } from './error-mapping.ts'
-import type { Handler } from './handler.ts'
+import type { Endpoint, Handler } from './handler.ts'
 import { distinct } from './nested.ts'
+import { isTopicName } from './topics.ts'
 
 type Request = Decoded<DescribeConfigsRequest>
 type Resource = Request['resources'][number]
@@ -25,12 +26,14 @@ type Resource = Request['resources'][number]
 export const describeConfigsHandler: Handler<DescribeConfigsRequest, DescribeConfigsResponse> = {
   api: describeConfigs,
 
-  handle: async (request, _call, { engine, settings }) => {
+  handle: async (request, { endpoint }, { engine, settings }) => {
     const resources = distinct(
       request.resources,
       ({ resourceType, resourceName }) => `${resourceType}/${resourceName}`,
     )
-    const results = resources.map(resource => describe(engine, settings, request, resource))
+    const results = resources.map(resource =>
+      describe({ engine, settings, endpoint }, request, resource),
+    )
     return { throttleTimeMs: 0, results: await Promise.all(results) }
   },
 
@@ -46,17 +49,27 @@ export const describeConfigsHandler: Handler<DescribeConfigsRequest, DescribeCon
   }),
 }
 
+/** What a configuration is made from. */
+type Place = {
+  readonly engine: Engine
+  readonly settings: BrokerSettings
+  readonly endpoint: Endpoint
+}
+
 async function describe(
-  engine: Engine,
-  settings: BrokerSettings,
+  place: Place,
   request: Request,
   resource: Resource,
 ): Promise<DescribeConfigsResult> {
   const { resourceType, resourceName, configurationKeys } = resource
   const about = { resourceType, resourceName }
   try {
-    const entries = await entriesOf(engine, settings, resource)
-    const wanted = configurationKeys === null ? undefined : new Set(configurationKeys)
+    const entries = await entriesOf(place, resource)
+    // No keys ask for all, as null does.
+    const wanted =
+      configurationKeys === null || configurationKeys.length === 0
+        ? undefined
+        : new Set(configurationKeys)
     const configs = entries
       .filter(({ name }) => wanted === undefined || wanted.has(name))
       .map(entry => shape(entry, request))
@@ -68,16 +81,45 @@ async function describe(
 }
 
 async function entriesOf(
-  engine: Engine,
-  settings: BrokerSettings,
+  { engine, settings, endpoint }: Place,
   { resourceType, resourceName }: Resource,
 ): Promise<readonly ConfigEntry[]> {
-  if (resourceType === CONFIG_RESOURCE_TYPE.topic) return engine.describeConfig(resourceName)
-  if (resourceType !== CONFIG_RESOURCE_TYPE.broker) throw badResource(resourceType)
-  // The empty name stands for defaults of the whole cluster that can be changed: there are none.
-  if (resourceName === '') return []
-  requireOwnBroker(engine, resourceName)
-  return [...engine.nodeConfig(), ...listenerConfig(settings)]
+  switch (resourceType) {
+    case CONFIG_RESOURCE_TYPE.topic:
+      if (isTopicName(resourceName)) return engine.describeConfig(resourceName)
+      throw new LogError('INVALID_TOPIC_EXCEPTION', resourceName)
+    case CONFIG_RESOURCE_TYPE.broker:
+      // The empty name stands for defaults of the whole cluster that can be changed: there are none.
+      if (resourceName === '') return []
+      requireOwnBroker(engine, resourceName)
+      return [...engine.nodeConfig(), ...listenerConfig(settings), ...addresses(endpoint)]
+    case CONFIG_RESOURCE_TYPE.brokerLogger:
+      requireOwnBroker(engine, resourceName)
+      return []
+    case CONFIG_RESOURCE_TYPE.clientMetrics:
+    case CONFIG_RESOURCE_TYPE.group:
+      return []
+    default:
+      throw badResource(resourceType)
+  }
+}
+
+/** Where clients connect, as Kafka's brokers say it. */
+function addresses({ host, port }: Endpoint): readonly ConfigEntry[] {
+  const listener = `PLAINTEXT://${host}:${port}`
+  return [
+    ['listeners', listener],
+    ['advertised.listeners', listener],
+    ['listener.security.protocol.map', 'PLAINTEXT:PLAINTEXT'],
+    ['inter.broker.listener.name', 'PLAINTEXT'],
+  ].map(([name = '', value = '']) => ({
+    name,
+    value,
+    source: 'node',
+    type: 'string',
+    readOnly: true,
+    documentation: '',
+  }))
 }
 
 /** The listener's own settings; tools read `auto.create.topics.enable` among them. */
@@ -95,17 +137,20 @@ const listenerConfig = (settings: BrokerSettings): readonly ConfigEntry[] =>
   })
 
 function shape(
-  { name, value, readOnly, source, type, documentation }: ConfigEntry,
+  { name, value, readOnly, source, type, documentation, synonyms }: ConfigEntry,
   { includeSynonyms, includeDocumentation }: Request,
 ): DescribeConfigsEntry {
   const configSource = configSourceOf(source)
+  const places = synonyms ?? [{ name, value, source }]
   return {
     name,
     value,
     readOnly,
     configSource,
     isSensitive: false,
-    synonyms: includeSynonyms ? [{ name, value, source: configSource }] : [],
+    synonyms: includeSynonyms
+      ? places.map(place => ({ ...place, source: configSourceOf(place.source) }))
+      : [],
     configType: configTypeOf(type),
     documentation: includeDocumentation ? documentation : null,
   }

@@ -1,4 +1,5 @@
 /** DescribeGroups, ListGroups, DeleteGroups, OffsetDelete: groups as operators see them. */
+import type { LogError } from '@millrace/log'
 import {
   type DeleteGroupsRequest,
   type DeleteGroupsResponse,
@@ -16,7 +17,7 @@ import {
   offsetDelete,
 } from '@millrace/protocol'
 import { groupOperations } from './authorized-operations.ts'
-import { codeOf, partitionCodeOf } from './error-mapping.ts'
+import { codeOf, messageOf, partitionCodeOf } from './error-mapping.ts'
 import type { Handler } from './handler.ts'
 import { distinct, flatten, nest } from './nested.ts'
 
@@ -27,12 +28,12 @@ const CLASSIC = 'classic'
 export const describeGroupsHandler: Handler<DescribeGroupsRequest, DescribeGroupsResponse> = {
   api: describeGroups,
 
-  handle: async (request, _call, { engine }) => {
+  handle: async (request, { version }, { engine }) => {
     const operations = groupOperations(request.includeAuthorizedOperations)
     const groups = await engine.groups.describe(distinct(request.groups, groupId => groupId))
     return {
       groups: groups.map(({ error, groupId, state, protocolType, protocolName, members }) => ({
-        errorCode: codeOf(error),
+        ...absence(version, groupId, state, error),
         groupId,
         groupState: state,
         protocolType,
@@ -60,6 +61,24 @@ export const describeGroupsHandler: Handler<DescribeGroupsRequest, DescribeGroup
       members: [],
     })),
   }),
+}
+
+/** First version that says of a group that is not there that it is not there (KIP-1043). */
+const NOT_FOUND_VERSION_MIN = 6
+
+function absence(
+  version: number,
+  groupId: string,
+  state: string,
+  error: LogError | undefined,
+): { readonly errorCode: number; readonly errorMessage: string | null } {
+  if (error === undefined && state === 'Dead' && version >= NOT_FOUND_VERSION_MIN) {
+    return {
+      errorCode: ERROR_CODES.GROUP_ID_NOT_FOUND,
+      errorMessage: `there is no group ${groupId}`,
+    }
+  }
+  return { errorCode: codeOf(error), errorMessage: messageOf(error) }
 }
 
 /** The handler of ListGroups. */

@@ -1,4 +1,7 @@
-/** ListOffsets: the earliest or latest offset, or the first one at a time. */
+/**
+ * ListOffsets: the earliest or latest offset, or the first one at a time. There is no tiered storage:
+ * the earliest local offset is the earliest, and what would lie in the other tier is nowhere (-1).
+ */
 import { LogError, type OffsetAnswer, type OffsetPlace, type OffsetQuery } from '@millrace/log'
 import {
   type Decoded,
@@ -21,29 +24,31 @@ const partitionsOf = (topic: Topic): Topic['partitions'] => topic.partitions
 export const listOffsetsHandler: Handler<ListOffsetsRequest, ListOffsetsResponse> = {
   api: listOffsets,
 
-  handle: async (request, _call, { engine }) => {
+  handle: async (request, { version }, { engine }) => {
     const places = flatten(request.topics, partitionsOf, (_topic, { timestamp }) =>
-      placeOf(timestamp),
+      placeOf(timestamp, version),
     )
     const queries: OffsetQuery[] = flatten(request.topics, partitionsOf, (topic, partition) => ({
       topic: topic.name,
       partition: partition.partitionIndex,
-      place: placeOf(partition.timestamp) ?? 'latest',
+      place: askedPlace(placeOf(partition.timestamp, version)),
       leaderEpoch: partition.currentLeaderEpoch,
     }))
     const isolation =
       request.isolationLevel === ISOLATION_LEVEL.readCommitted
         ? 'read_committed'
         : 'read_uncommitted'
-    const asked = queries.filter((_query, index) => places[index] !== undefined)
+    const asked = queries.filter((_query, index) => places[index] !== 'unsupported')
     const answers = asked.length === 0 ? [] : await engine.listOffsets(asked, isolation)
     let next = 0
     return respond(
       request,
       queries.map((query, index) => {
-        const answer = places[index] === undefined ? unsupported(query) : answers[next++]
+        const place = places[index]
+        if (place === 'unsupported') return unsupported(query)
+        const answer = answers[next++]
         if (answer === undefined) throw new Error('the log answered fewer queries than asked')
-        return answer
+        return place === 'tiered' && answer.error === undefined ? nowhere(query) : answer
       }),
     )
   },
@@ -74,22 +79,48 @@ function respond(request: Request, answers: readonly OffsetAnswer[]): ListOffset
   }
 }
 
-/** Undefined for places of tiered storage, which this node does not have. */
-function placeOf(timestamp: number): OffsetPlace | undefined {
+/** The first version that knows each place below zero. */
+const VERSION_MIN: Readonly<Record<number, number>> = {
+  [LIST_OFFSETS_TIMESTAMP.latest]: 0,
+  [LIST_OFFSETS_TIMESTAMP.earliest]: 0,
+  [LIST_OFFSETS_TIMESTAMP.maxTimestamp]: 7,
+  [LIST_OFFSETS_TIMESTAMP.earliestLocal]: 8,
+  [LIST_OFFSETS_TIMESTAMP.latestTiered]: 9,
+  [LIST_OFFSETS_TIMESTAMP.earliestPendingUpload]: 11,
+}
+
+/** A place in the log; one that only tiered storage has; or one that the version does not know. */
+type Place = OffsetPlace | 'tiered' | 'unsupported'
+
+function placeOf(timestamp: number, version: number): Place {
   if (timestamp >= 0) return timestamp
+  if (version < (VERSION_MIN[timestamp] ?? Number.POSITIVE_INFINITY)) return 'unsupported'
   switch (timestamp) {
     case LIST_OFFSETS_TIMESTAMP.latest:
       return 'latest'
-    case LIST_OFFSETS_TIMESTAMP.earliest:
-      return 'earliest'
     case LIST_OFFSETS_TIMESTAMP.maxTimestamp:
       return 'maxTimestamp'
+    case LIST_OFFSETS_TIMESTAMP.earliest:
+    case LIST_OFFSETS_TIMESTAMP.earliestLocal:
+      return 'earliest'
     default:
-      return undefined
+      return 'tiered'
   }
 }
 
-function unsupported({ topic, partition }: OffsetQuery): OffsetAnswer {
-  const error = new LogError('UNSUPPORTED_VERSION', 'a place that only tiered storage has')
-  return { topic, partition, error, offset: -1, timestamp: -1, leaderEpoch: -1 }
-}
+/** What the engine is asked: about a place that is nowhere, whether the partition is there. */
+const askedPlace = (place: Place): OffsetPlace =>
+  place === 'tiered' || place === 'unsupported' ? 'latest' : place
+
+const nowhere = ({ topic, partition }: OffsetQuery): OffsetAnswer => ({
+  topic,
+  partition,
+  offset: -1,
+  timestamp: -1,
+  leaderEpoch: -1,
+})
+
+const unsupported = (query: OffsetQuery): OffsetAnswer => ({
+  ...nowhere(query),
+  error: new LogError('UNSUPPORTED_VERSION', 'a place that this version does not know'),
+})

@@ -23,8 +23,8 @@ type Request = Decoded<MetadataRequest>
 type Asked = NonNullable<Request['topics']>[number]
 type Answer = (topic: TopicView) => MetadataTopicResponse
 
-/** First version whose answers may leave out the name. */
-const NULL_NAME_VERSION_MIN = 12
+/** First version that asks by id alone; answers may leave out the name. */
+const BY_ID_VERSION_MIN = 12
 
 const NOBODY: readonly number[] = []
 
@@ -40,7 +40,9 @@ export const metadataHandler: Handler<MetadataRequest, MetadataResponse> = {
     const all = request.topics === null || (call.version === 0 && request.topics.length === 0)
     const asked = all
       ? null
-      : distinct(request.topics, ({ name, topicId }) => name ?? `/${topicId}`)
+      : distinct(request.topics, topic =>
+          isById(topic) ? `/${topic.topicId}` : (topic.name ?? ''),
+        )
     if (asked === null) return respond(request, call, engine, engine.allTopics().map(answer))
     const create = request.allowAutoTopicCreation && settings['auto.create.topics.enable']
     const topics = asked.map(topic => lookUp(engine, topic, answer, call.version))
@@ -52,7 +54,7 @@ export const metadataHandler: Handler<MetadataRequest, MetadataResponse> = {
         call,
         engine,
         asked.map((topic, index) => {
-          const code = failures.get(topic.name ?? '')
+          const code = isById(topic) ? undefined : failures.get(topic.name ?? '')
           const before = topics[index] ?? lookUp(engine, topic, answer, call.version)
           if (code !== undefined) return { ...before, errorCode: code }
           return before.errorCode === ERROR_CODES.NONE
@@ -93,12 +95,15 @@ function lookUp(
   version: number,
 ): MetadataTopicResponse {
   const { name, topicId } = asked
-  if (name === null) {
+  if (isById(asked)) {
+    if (version < BY_ID_VERSION_MIN) return nothing('', topicId, ERROR_CODES.INVALID_REQUEST)
+    // A name beside an id does not count.
     const topic = topicById(engine, topicId)
     return topic === undefined
-      ? nothing(noName(version), topicId, ERROR_CODES.UNKNOWN_TOPIC_ID)
+      ? nothing(null, topicId, ERROR_CODES.UNKNOWN_TOPIC_ID)
       : answer(topic)
   }
+  if (name === null) return nothing(noName(version), topicId, ERROR_CODES.INVALID_REQUEST)
   const topic = engine.topic(name)
   if (topic !== undefined) return answer(topic)
   return nothing(
@@ -110,9 +115,12 @@ function lookUp(
   )
 }
 
+/** Whether a topic is asked for by its id. */
+const isById = ({ topicId }: Asked): boolean => topicId !== ZERO_UUID
+
 /** A topic without a name, as the version has it. */
 function noName(version: number): string | null {
-  return version >= NULL_NAME_VERSION_MIN ? null : ''
+  return version >= BY_ID_VERSION_MIN ? null : ''
 }
 
 function missingNames(topics: readonly MetadataTopicResponse[]): readonly string[] {

@@ -14,6 +14,7 @@ import {
   deleteRecords,
   deleteTopics,
   ERROR_CODES,
+  ZERO_UUID,
 } from '@millrace/protocol'
 import { requireOwnNode } from './create-topics.ts'
 import { codeOf, expected, messageOf, partitionCodeOf } from './error-mapping.ts'
@@ -29,31 +30,17 @@ export const deleteTopicsHandler: Handler<DeleteTopicsRequest, DeleteTopicsRespo
   api: deleteTopics,
 
   handle: async (request, { version }, { engine }) => {
-    const byId = version >= DELETE_BY_ID_VERSION_MIN
-    const responses: DeleteTopicsResult[] = []
-    const ids = new Map<string, string>()
-    const names = new Set<string>(byId ? [] : request.topicNames)
-    for (const { name, topicId } of byId ? request.topics : []) {
-      const topic = name === null ? topicById(engine, topicId) : engine.topic(name)
-      const found = name ?? topic?.name
-      if (found === undefined) {
-        responses.push({ name, topicId, errorCode: ERROR_CODES.UNKNOWN_TOPIC_ID })
-        continue
-      }
-      names.add(found)
-      ids.set(found, topic?.topicId ?? topicId)
-    }
-    const outcomes = names.size === 0 ? [] : await engine.deleteTopics([...names])
-    for (const { name, error } of outcomes) {
-      const topicId = ids.get(name)
-      responses.push({
-        name,
-        ...(topicId === undefined ? {} : { topicId }),
-        errorCode: codeOf(error),
-        errorMessage: messageOf(error),
-      })
-    }
-    return { throttleTimeMs: 0, responses }
+    const asked =
+      version >= DELETE_BY_ID_VERSION_MIN
+        ? request.topics
+        : request.topicNames.map(name => ({ name, topicId: ZERO_UUID }))
+    const { refused, targets } = judgeDeletions(engine, asked)
+    const outcomes = targets.size === 0 ? [] : await engine.deleteTopics([...targets.keys()])
+    const responses = outcomes.map(({ name, error }): DeleteTopicsResult => {
+      const topicId = targets.get(name) ?? ZERO_UUID
+      return { name, topicId, errorCode: codeOf(error), errorMessage: messageOf(error) }
+    })
+    return { throttleTimeMs: 0, responses: [...refused, ...responses] }
   },
 
   failure: ({ topics, topicNames }, { code: errorCode, message: errorMessage }, { version }) => ({
@@ -63,6 +50,40 @@ export const deleteTopicsHandler: Handler<DeleteTopicsRequest, DeleteTopicsRespo
         ? topics.map(({ name, topicId }) => ({ name, topicId, errorCode, errorMessage }))
         : topicNames.map(name => ({ name, errorCode, errorMessage })),
   }),
+}
+
+type Deleting = { readonly name: string | null; readonly topicId: string }
+
+/** What is to be deleted, id by name, and what is refused beforehand, each in its place. */
+function judgeDeletions(
+  engine: Engine,
+  asked: readonly Deleting[],
+): {
+  readonly refused: readonly DeleteTopicsResult[]
+  readonly targets: ReadonlyMap<string, string>
+} {
+  const refused: DeleteTopicsResult[] = []
+  const refuse = ({ name, topicId }: Deleting, errorCode: number, errorMessage: string): void => {
+    refused.push({ name, topicId, errorCode, errorMessage })
+  }
+  const targets = new Map<string, string>()
+  for (const topic of asked) {
+    const { name, topicId } = topic
+    if (name !== null && topicId !== ZERO_UUID) {
+      // They may be of two topics: nobody knows which of them was meant.
+      refuse(topic, ERROR_CODES.INVALID_REQUEST, 'a topic is named by its name or its id, not both')
+      continue
+    }
+    if (name === null && topicId === ZERO_UUID) {
+      refuse(topic, ERROR_CODES.INVALID_REQUEST, 'neither name nor id')
+      continue
+    }
+    const found = name === null ? topicById(engine, topicId) : engine.topic(name)
+    const target = found?.name ?? name
+    if (target === null) refuse(topic, ERROR_CODES.UNKNOWN_TOPIC_ID, `no topic has id ${topicId}`)
+    else targets.set(target, found?.topicId ?? ZERO_UUID)
+  }
+  return { refused, targets }
 }
 
 type Growing = Decoded<CreatePartitionsRequest>['topics'][number]

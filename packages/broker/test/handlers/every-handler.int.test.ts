@@ -4,112 +4,21 @@ import { APIS, ERROR_CODES } from '@millrace/protocol'
 import { afterEach, describe, expect, test } from 'vitest'
 import { KAFKA_CODE_OF } from '../../src/handlers/error-mapping.ts'
 import { HANDLERS } from '../../src/handlers/handlers.ts'
-import { batchOf } from '../support/batches.ts'
 import { type Harness, startHarness } from '../support/harness.ts'
+import { REQUESTS } from '../support/requests.ts'
 
 let harness: Harness
 
 afterEach(() => harness.stop())
 
-const PARTITION_0 = { partitionIndex: 0 }
-
-/** A request that a healthy node can serve, for each API; what a version lacks is left out. */
-const REQUESTS: Readonly<Record<string, object>> = {
-  Produce: {
-    transactionalId: null,
-    acks: -1,
-    timeoutMs: 1_000,
-    topicData: [{ name: 't', partitionData: [{ index: 0, records: batchOf(10) }] }],
-  },
-  Fetch: {
-    maxWaitMs: 0,
-    minBytes: 1,
-    isolationLevel: 0,
-    topics: [{ topic: 't', partitions: [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 9 }] }],
-  },
-  ListOffsets: { topics: [{ name: 't', partitions: [{ ...PARTITION_0, timestamp: -1 }] }] },
-  Metadata: { topics: [{ name: 't' }] },
-  OffsetCommit: {
-    groupId: 'g',
-    memberId: '',
-    topics: [
-      { name: 't', partitions: [{ ...PARTITION_0, committedOffset: 1, committedMetadata: 'm' }] },
-    ],
-  },
-  OffsetFetch: {
-    groupId: 'g',
-    topics: [{ name: 't', partitionIndexes: [0] }],
-    groups: [{ groupId: 'g', topics: [{ name: 't', partitionIndexes: [0] }] }],
-  },
-  FindCoordinator: { key: 'g', coordinatorKeys: ['g'] },
-  JoinGroup: {
-    groupId: 'g',
-    sessionTimeoutMs: 10_000,
-    memberId: 'member-1',
-    protocolType: 'consumer',
-    protocols: [{ name: 'range', metadata: Buffer.from('m') }],
-  },
-  Heartbeat: { groupId: 'g', generationId: 1, memberId: 'member-1' },
-  LeaveGroup: {
-    groupId: 'g',
-    memberId: 'member-1',
-    members: [{ memberId: 'member-1', groupInstanceId: null }],
-  },
-  SyncGroup: { groupId: 'g', generationId: 1, memberId: 'member-1', assignments: [] },
-  DescribeGroups: { groups: ['g'] },
-  ListGroups: {},
-  ApiVersions: { clientSoftwareName: 'test', clientSoftwareVersion: '1.0' },
-  CreateTopics: {
-    topics: [{ name: 'new', numPartitions: 1, replicationFactor: 1, assignments: [], configs: [] }],
-    validateOnly: true,
-  },
-  DeleteTopics: {
-    topics: [{ name: 'other', topicId: 'AAAAAAAAAAAAAAAAAAAAAA' }],
-    topicNames: ['other'],
-    timeoutMs: 1_000,
-  },
-  DeleteRecords: {
-    topics: [{ name: 't', partitions: [{ ...PARTITION_0, offset: 0 }] }],
-    timeoutMs: 1,
-  },
-  InitProducerId: { transactionalId: null, transactionTimeoutMs: 0 },
-  OffsetForLeaderEpoch: {
-    topics: [{ topic: 't', partitions: [{ partition: 0, leaderEpoch: 0 }] }],
-  },
-  DescribeConfigs: {
-    resources: [{ resourceType: 2, resourceName: 't', configurationKeys: null }],
-    includeSynonyms: true,
-  },
-  AlterConfigs: {
-    resources: [
-      { resourceType: 2, resourceName: 't', configs: [{ name: 'retention.ms', value: '1' }] },
-    ],
-    validateOnly: false,
-  },
-  DescribeLogDirs: { topics: null },
-  CreatePartitions: {
-    topics: [{ name: 't', count: 2, assignments: null }],
-    timeoutMs: 1_000,
-    validateOnly: true,
-  },
-  DeleteGroups: { groupsNames: ['absent'] },
-  IncrementalAlterConfigs: {
-    resources: [
-      {
-        resourceType: 2,
-        resourceName: 't',
-        configs: [{ name: 'retention.ms', configOperation: 0, value: '1' }],
-      },
-    ],
-    validateOnly: false,
-  },
-  OffsetDelete: { groupId: 'g', topics: [{ name: 't', partitions: [PARTITION_0] }] },
-  DescribeCluster: { includeClusterAuthorizedOperations: false },
-}
-
 /** Errors that a good request may meet all the same. */
 const EXPECTED: Readonly<Record<string, readonly number[]>> = {
+  CreateAcls: [ERROR_CODES.SECURITY_DISABLED],
+  DeleteAcls: [ERROR_CODES.SECURITY_DISABLED],
   DeleteGroups: [ERROR_CODES.GROUP_ID_NOT_FOUND],
+  DescribeAcls: [ERROR_CODES.SECURITY_DISABLED],
+  DescribeGroups: [ERROR_CODES.NONE, ERROR_CODES.GROUP_ID_NOT_FOUND],
+  ElectLeaders: [ERROR_CODES.NONE, ERROR_CODES.ELECTION_NOT_NEEDED],
   DeleteTopics: [ERROR_CODES.NONE, ERROR_CODES.UNKNOWN_TOPIC_OR_PARTITION],
 }
 
@@ -180,8 +89,17 @@ describe('in every version', () => {
 
 /** Those that ask the engine nothing that can fail. */
 const UNBREAKABLE: ReadonlySet<string> = new Set([
+  'AlterPartitionReassignments',
   'ApiVersions',
+  'CreateAcls',
+  'DeleteAcls',
+  'DescribeAcls',
+  'DescribeQuorum',
+  'DescribeTopicPartitions',
+  'ElectLeaders',
   'FindCoordinator',
+  'ListConfigResources',
+  'ListPartitionReassignments',
   'DescribeCluster',
   'Metadata',
 ])

@@ -112,6 +112,8 @@ function valueReader(
       return reader => reader.i8()
     case 'i16':
       return reader => reader.i16()
+    case 'u16':
+      return reader => reader.u16()
     case 'i32':
       return reader => reader.i32()
     case 'i64':
@@ -185,6 +187,7 @@ const FIXED_BYTES: Readonly<Record<string, number>> = {
   bool: 1,
   i8: 1,
   i16: 2,
+  u16: 2,
   i32: 4,
   i64: 8,
   uuid: 16,

@@ -143,6 +143,8 @@ function valueWriter(
       return (writer, value) => writer.i8(value as number)
     case 'i16':
       return (writer, value) => writer.i16(value as number)
+    case 'u16':
+      return (writer, value) => writer.u16(value as number)
     case 'i32':
       return (writer, value) => writer.i32(value as number)
     case 'i64':

@@ -5,6 +5,9 @@
 /** Which records a reader sees (KIP-98). */
 export const ISOLATION_LEVEL = { readUncommitted: 0, readCommitted: 1 } as const
 
+/** How ElectLeaders chooses. */
+export const ELECTION_TYPE = { preferred: 0, unclean: 1 } as const
+
 /** What FindCoordinator looks for. */
 export const COORDINATOR_TYPE = { group: 0, transaction: 1, share: 2 } as const
 

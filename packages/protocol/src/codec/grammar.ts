@@ -3,7 +3,7 @@
  *
  *   message  := field*
  *   field    := name ':' type modifier*
- *   type     := 'bool' | 'i8' | 'i16' | 'i32' | 'i64' | 'uuid' | 'str' | 'bytes' | 'records'
+ *   type     := 'bool' | 'i8' | 'i16' | 'u16' | 'i32' | 'i64' | 'uuid' | 'str' | 'bytes' | 'records'
  *             | '[]' type | '{' field* '}'
  *   modifier := '[' versions ']'     the versions that have the field; without: all of its struct
  *             | '?' versions?        the versions in which it may be null; alone: all
@@ -20,7 +20,18 @@ import { ZERO_UUID } from './types.ts'
 /** Versions from `from` to `to`, both included; `to` may be Infinity. */
 export type VersionRange = { readonly from: number; readonly to: number }
 
-const PRIMITIVES = ['bool', 'i8', 'i16', 'i32', 'i64', 'uuid', 'str', 'bytes', 'records'] as const
+const PRIMITIVES = [
+  'bool',
+  'i8',
+  'i16',
+  'u16',
+  'i32',
+  'i64',
+  'uuid',
+  'str',
+  'bytes',
+  'records',
+] as const
 
 /** A type without parts. */
 export type PrimitiveName = (typeof PRIMITIVES)[number]

@@ -76,6 +76,11 @@ export class Writer {
     buffer[at + 1] = value
   }
 
+  u16(value: number): void {
+    if ((value & 0xffff) !== value) outOfRange('u16', value)
+    this.i16((value << 16) >> 16)
+  }
+
   i32(value: number): void {
     if ((value | 0) !== value) outOfRange('i32', value)
     this.#u32(value)

@@ -7,16 +7,23 @@
  */
 import type { AnyApi } from '../codec/api.ts'
 import { alterConfigs } from './alter-configs.ts'
+import { alterPartitionReassignments } from './alter-partition-reassignments.ts'
 import { apiVersions } from './api-versions.ts'
+import { createAcls } from './create-acls.ts'
 import { createPartitions } from './create-partitions.ts'
 import { createTopics } from './create-topics.ts'
+import { deleteAcls } from './delete-acls.ts'
 import { deleteGroups } from './delete-groups.ts'
 import { deleteRecords } from './delete-records.ts'
 import { deleteTopics } from './delete-topics.ts'
+import { describeAcls } from './describe-acls.ts'
 import { describeCluster } from './describe-cluster.ts'
 import { describeConfigs } from './describe-configs.ts'
 import { describeGroups } from './describe-groups.ts'
 import { describeLogDirs } from './describe-log-dirs.ts'
+import { describeQuorum } from './describe-quorum.ts'
+import { describeTopicPartitions } from './describe-topic-partitions.ts'
+import { electLeaders } from './elect-leaders.ts'
 import { fetch } from './fetch.ts'
 import { findCoordinator } from './find-coordinator.ts'
 import { heartbeat } from './heartbeat.ts'
@@ -24,8 +31,10 @@ import { incrementalAlterConfigs } from './incremental-alter-configs.ts'
 import { initProducerId } from './init-producer-id.ts'
 import { joinGroup } from './join-group.ts'
 import { leaveGroup } from './leave-group.ts'
+import { listConfigResources } from './list-config-resources.ts'
 import { listGroups } from './list-groups.ts'
 import { listOffsets } from './list-offsets.ts'
+import { listPartitionReassignments } from './list-partition-reassignments.ts'
 import { metadata } from './metadata.ts'
 import { offsetCommit } from './offset-commit.ts'
 import { offsetDelete } from './offset-delete.ts'
@@ -56,14 +65,23 @@ export const APIS: ReadonlyMap<number, AnyApi> = new Map(
     deleteRecords,
     initProducerId,
     offsetForLeaderEpoch,
+    describeAcls,
+    createAcls,
+    deleteAcls,
     describeConfigs,
     alterConfigs,
     describeLogDirs,
     createPartitions,
     deleteGroups,
+    electLeaders,
     incrementalAlterConfigs,
+    alterPartitionReassignments,
+    listPartitionReassignments,
     offsetDelete,
+    describeQuorum,
     describeCluster,
+    listConfigResources,
+    describeTopicPartitions,
   ].map((api: AnyApi) => [api.key, api]),
 )
 

@@ -1,7 +1,7 @@
 /**
  * DescribeCluster: the cluster's id, controller and brokers (KIP-700).
  *
- * 1 asks brokers or controllers (KIP-919); a broker answers for brokers.
+ * 1 asks brokers or controllers (KIP-919); a broker answers for brokers. 2 fenced brokers (KIP-1073).
  */
 import { type Api, api } from '../codec/api.ts'
 import type { Tagged } from '../codec/types.ts'
@@ -10,14 +10,14 @@ import type { Tagged } from '../codec/types.ts'
 export const describeCluster: Api<DescribeClusterRequest, DescribeClusterResponse> = api({
   key: 60,
   name: 'DescribeCluster',
-  versions: [0, 1],
+  versions: [0, 2],
   flexibleFrom: 0,
   request: `
-    includeClusterAuthorizedOperations:bool endpointType:i8[1+]=1`,
+    includeClusterAuthorizedOperations:bool endpointType:i8[1+]=1 includeFencedBrokers:bool[2]`,
   response: `
     throttleTimeMs:i32 errorCode:i16 errorMessage:str? endpointType:i8[1+]=1
     clusterId:str controllerId:i32=-1
-    brokers:[]{ brokerId:i32 host:str port:i32 rack:str? }
+    brokers:[]{ brokerId:i32 host:str port:i32 rack:str? isFenced:bool[2] }
     clusterAuthorizedOperations:i32=min`,
 })
 
@@ -26,6 +26,7 @@ export interface DescribeClusterRequest extends Tagged {
   readonly includeClusterAuthorizedOperations: boolean
   /** 1 brokers, 2 controllers. */
   readonly endpointType?: number
+  readonly includeFencedBrokers?: boolean
 }
 
 /** The response of DescribeCluster. */
@@ -46,4 +47,5 @@ export interface DescribeClusterBroker extends Tagged {
   readonly host: string
   readonly port: number
   readonly rack: string | null
+  readonly isFenced?: boolean
 }

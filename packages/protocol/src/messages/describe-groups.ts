@@ -1,7 +1,8 @@
 /**
  * DescribeGroups: state, members and assignments of groups of the classic protocol.
  *
- * 3 authorized operations (KIP-430), 4 static members (KIP-345).
+ * 3 authorized operations (KIP-430), 4 static members (KIP-345), 6 says of a group that is not there that
+ * it is not there (KIP-1043).
  */
 import { type Api, api } from '../codec/api.ts'
 import type { Tagged } from '../codec/types.ts'
@@ -10,14 +11,14 @@ import type { Tagged } from '../codec/types.ts'
 export const describeGroups: Api<DescribeGroupsRequest, DescribeGroupsResponse> = api({
   key: 15,
   name: 'DescribeGroups',
-  versions: [0, 5],
+  versions: [0, 6],
   flexibleFrom: 5,
   request: `
     groups:[]str includeAuthorizedOperations:bool[3+]`,
   response: `
     throttleTimeMs:i32[1+]
     groups:[]{
-      errorCode:i16 groupId:str groupState:str protocolType:str protocolData:str
+      errorCode:i16 errorMessage:str?[6] groupId:str groupState:str protocolType:str protocolData:str
       members:[]{
         memberId:str groupInstanceId:str?[4+] clientId:str clientHost:str
         memberMetadata:bytes memberAssignment:bytes
@@ -41,6 +42,7 @@ export interface DescribeGroupsResponse extends Tagged {
 /** A group, or why it cannot be described. */
 export interface DescribedGroup extends Tagged {
   readonly errorCode: number
+  readonly errorMessage?: string | null
   readonly groupId: string
   readonly groupState: string
   readonly protocolType: string

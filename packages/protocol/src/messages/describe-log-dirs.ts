@@ -1,7 +1,8 @@
 /**
  * DescribeLogDirs: the sizes of partitions on disk.
  *
- * 3 an error for the whole, 4 the size of the volume (KIP-827). Null topics ask for all.
+ * 3 an error for the whole, 4 the size of the volume (KIP-827), 5 whether the folder takes
+ * no new partitions (KIP-1066). Null topics ask for all.
  */
 import { type Api, api } from '../codec/api.ts'
 import type { Tagged } from '../codec/types.ts'
@@ -10,7 +11,7 @@ import type { Tagged } from '../codec/types.ts'
 export const describeLogDirs: Api<DescribeLogDirsRequest, DescribeLogDirsResponse> = api({
   key: 35,
   name: 'DescribeLogDirs',
-  versions: [1, 4],
+  versions: [1, 5],
   flexibleFrom: 2,
   request: `
     topics:[]{ topic:str partitions:[]i32 }?`,
@@ -24,7 +25,7 @@ export const describeLogDirs: Api<DescribeLogDirsRequest, DescribeLogDirsRespons
           partitionIndex:i32 partitionSize:i64 offsetLag:i64 isFutureKey:bool
         }
       }
-      totalBytes:i64[4+]=-1 usableBytes:i64[4+]=-1
+      totalBytes:i64[4+]=-1 usableBytes:i64[4+]=-1 isCordoned:bool[5]
     }`,
 })
 
@@ -53,6 +54,7 @@ export interface DescribeLogDirsResult extends Tagged {
   readonly topics: readonly DescribeLogDirsTopicResponse[]
   readonly totalBytes?: number
   readonly usableBytes?: number
+  readonly isCordoned?: boolean
 }
 
 /** A topic in a data folder. */

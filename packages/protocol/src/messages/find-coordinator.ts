@@ -2,7 +2,7 @@
  * FindCoordinator: which broker coordinates a group or a transactional id.
  *
  * 1 transactions, 4 several keys at once (KIP-699): then `coordinatorKeys` and `coordinators` stand in
- * for the single fields.
+ * for the single fields. 5 knows TRANSACTION_ABORTABLE, 6 share groups.
  */
 import { type Api, api } from '../codec/api.ts'
 import type { Tagged } from '../codec/types.ts'
@@ -11,7 +11,7 @@ import type { Tagged } from '../codec/types.ts'
 export const findCoordinator: Api<FindCoordinatorRequest, FindCoordinatorResponse> = api({
   key: 10,
   name: 'FindCoordinator',
-  versions: [0, 4],
+  versions: [0, 6],
   flexibleFrom: 3,
   request: `
     key:str[0-3] keyType:i8[1+] coordinatorKeys:[]str[4+]`,

@@ -1,7 +1,7 @@
 /**
  * InitProducerId: an identity for a producer, so that repeated batches are recognised (KIP-98).
  *
- * 3 lets a producer go on with its id and the next epoch (KIP-360), 4 knows PRODUCER_FENCED.
+ * 3 lets a producer go on with its id and the next epoch (KIP-360), 4 knows PRODUCER_FENCED, 5 TRANSACTION_ABORTABLE.
  */
 import { type Api, api } from '../codec/api.ts'
 import type { Tagged } from '../codec/types.ts'
@@ -10,7 +10,7 @@ import type { Tagged } from '../codec/types.ts'
 export const initProducerId: Api<InitProducerIdRequest, InitProducerIdResponse> = api({
   key: 22,
   name: 'InitProducerId',
-  versions: [0, 4],
+  versions: [0, 5],
   flexibleFrom: 2,
   request: `
     transactionalId:str? transactionTimeoutMs:i32 producerId:i64[3+]=-1 producerEpoch:i16[3+]=-1`,

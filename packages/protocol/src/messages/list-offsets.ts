@@ -1,8 +1,9 @@
 /**
  * ListOffsets: finds an offset by timestamp, or the first or last of a partition.
  *
- * 2 isolation, 4 leader epochs (KIP-320), 7 the record with the highest timestamp (KIP-734). Timestamps
- * below zero have a meaning of their own: `LIST_OFFSETS_TIMESTAMP`.
+ * 2 isolation, 4 leader epochs (KIP-320), 7 the record with the highest timestamp (KIP-734). 8, 9
+ * and 11 know places of tiered storage. Timestamps below zero have a meaning of their own:
+ * `LIST_OFFSETS_TIMESTAMP`.
  */
 import { type Api, api } from '../codec/api.ts'
 import type { Tagged } from '../codec/types.ts'
@@ -11,14 +12,15 @@ import type { Tagged } from '../codec/types.ts'
 export const listOffsets: Api<ListOffsetsRequest, ListOffsetsResponse> = api({
   key: 2,
   name: 'ListOffsets',
-  versions: [1, 7],
+  versions: [1, 11],
   flexibleFrom: 6,
   request: `
     replicaId:i32=-1 isolationLevel:i8[2+]
     topics:[]{
       name:str
       partitions:[]{ partitionIndex:i32 currentLeaderEpoch:i32[4+]=-1 timestamp:i64 }
-    }`,
+    }
+    timeoutMs:i32[10+]`,
   response: `
     throttleTimeMs:i32[2+]
     topics:[]{
@@ -36,6 +38,8 @@ export interface ListOffsetsRequest extends Tagged {
   /** One of `ISOLATION_LEVEL`. */
   readonly isolationLevel?: number
   readonly topics: readonly ListOffsetsTopic[]
+  /** How long the answer may take where tiered storage is asked. */
+  readonly timeoutMs?: number
 }
 
 /** The questions about one topic. */

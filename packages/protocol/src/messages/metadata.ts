@@ -4,7 +4,7 @@
  * In version 0 an empty list asks for all topics; from 1 on null does, and an empty list asks for none.
  * 4 whether an unknown topic is created, 7 leader epochs (KIP-320), 8 authorized operations (KIP-430),
  * 10 topic ids (KIP-516), 12 questions by topic id. 11 leaves the cluster's operations to
- * DescribeCluster.
+ * DescribeCluster. 13 an error for the whole (KIP-1102).
  */
 import { type Api, api } from '../codec/api.ts'
 import type { Tagged } from '../codec/types.ts'
@@ -13,7 +13,7 @@ import type { Tagged } from '../codec/types.ts'
 export const metadata: Api<MetadataRequest, MetadataResponse> = api({
   key: 3,
   name: 'Metadata',
-  versions: [0, 12],
+  versions: [0, 13],
   flexibleFrom: 9,
   request: `
     topics:[]{ topicId:uuid[10+] name:str?10+ }?1+
@@ -31,7 +31,7 @@ export const metadata: Api<MetadataRequest, MetadataResponse> = api({
       }
       topicAuthorizedOperations:i32[8+]=min
     }
-    clusterAuthorizedOperations:i32[8-10]=min`,
+    clusterAuthorizedOperations:i32[8-10]=min errorCode:i16[13]`,
 })
 
 /** The request of Metadata. */
@@ -58,6 +58,7 @@ export interface MetadataResponse extends Tagged {
   readonly controllerId?: number
   readonly topics: readonly MetadataTopicResponse[]
   readonly clusterAuthorizedOperations?: number
+  readonly errorCode?: number
 }
 
 /** A topic, or why it cannot be described. */

@@ -2,7 +2,8 @@
  * OffsetCommit: stores the offsets that a group has processed.
  *
  * Up to 4 a client may ask for its own retention; 6 leader epochs (KIP-320), 7 static members
- * (KIP-345). A generation of -1 with no member commits for a group without members.
+ * (KIP-345). 9 members of the new protocol (KIP-848). A generation of -1 with no member commits for a group
+ * without members.
  */
 import { type Api, api } from '../codec/api.ts'
 import type { Tagged } from '../codec/types.ts'
@@ -11,7 +12,7 @@ import type { Tagged } from '../codec/types.ts'
 export const offsetCommit: Api<OffsetCommitRequest, OffsetCommitResponse> = api({
   key: 8,
   name: 'OffsetCommit',
-  versions: [2, 8],
+  versions: [2, 9],
   flexibleFrom: 8,
   request: `
     groupId:str generationIdOrMemberEpoch:i32=-1 memberId:str groupInstanceId:str?[7+]

@@ -2,7 +2,8 @@
  * OffsetFetch: reads the committed offsets of a group, from 8 on of several.
  *
  * Null topics ask for all (from 2). 5 leader epochs (KIP-320), 7 waits for open transactions (KIP-447),
- * 8 moves everything into `groups`.
+ * 8 moves everything into `groups`, 9 members of the new
+ * protocol (KIP-848).
  */
 import { type Api, api } from '../codec/api.ts'
 import type { Tagged } from '../codec/types.ts'
@@ -11,13 +12,13 @@ import type { Tagged } from '../codec/types.ts'
 export const offsetFetch: Api<OffsetFetchRequest, OffsetFetchResponse> = api({
   key: 9,
   name: 'OffsetFetch',
-  versions: [1, 8],
+  versions: [1, 9],
   flexibleFrom: 6,
   request: `
     groupId:str[1-7]
     topics:[]{ name:str partitionIndexes:[]i32 }?2-7[1-7]
     groups:[]{
-      groupId:str
+      groupId:str memberId:str?[9+] memberEpoch:i32[9+]=-1
       topics:[]{ name:str partitionIndexes:[]i32 }?
     }[8+]
     requireStable:bool[7+]`,
@@ -57,6 +58,8 @@ export interface OffsetFetchRequest extends Tagged {
 /** A group, and what is wanted of it. */
 export interface OffsetFetchGroup extends Tagged {
   readonly groupId: string
+  readonly memberId?: string | null
+  readonly memberEpoch?: number
   /** Null: all. */
   readonly topics: readonly OffsetFetchGroupTopic[] | null
 }

@@ -23,6 +23,7 @@ export function distinctMessage(
   version: number,
   options: DistinctOptions = {},
 ): Record<string, unknown> {
+  const fixed = new Map(Object.entries(options.fixed ?? {}))
   let count = 0
   const next = (): number => {
     count += 1
@@ -36,6 +37,8 @@ export function distinctMessage(
         return (next() % 100) + 1
       case 'i16':
         return 1000 + next()
+      case 'u16':
+        return 40_000 + next()
       case 'i32':
         return 1_000_000 + next()
       case 'i64':
@@ -58,7 +61,10 @@ export function distinctMessage(
     Object.fromEntries(
       inner
         .filter(field => inRange(field.versions, version) && field.tag === undefined)
-        .map(field => [field.name, options.fixed?.[field.name] ?? value(field.type)]),
+        .map(field => [
+          field.name,
+          fixed.has(field.name) ? fixed.get(field.name) : value(field.type),
+        ]),
     )
   return struct(fields)
 }

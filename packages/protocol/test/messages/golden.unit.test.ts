@@ -12,12 +12,17 @@ import {
   decodeRequest,
   decodeRequestHeader,
   decodeResponse,
+  describeQuorum,
+  describeTopicPartitions,
+  electLeaders,
   encodeRequestFrame,
   encodeResponseFrame,
   fetch,
   frameBytes,
   joinGroup,
   leaveGroup,
+  listConfigResources,
+  listOffsets,
   metadata,
   offsetFetch,
   produce,
@@ -291,6 +296,86 @@ describe('groups', () => {
     ]
     const several = `${head(offsetFetch, 8)} 03 02 67 02 02 74 02 00000001 00 00 02 68 00 00 01 00`
     request(offsetFetch, 8, { groups, requireStable: true }, several)
+  })
+})
+
+describe('Administration', () => {
+  test('DescribeQuorum response v2 has addresses with ports beyond 32,767', () => {
+    const replica = {
+      replicaId: 1,
+      logEndOffset: 9,
+      lastFetchTimestamp: 5,
+      lastCaughtUpTimestamp: 6,
+    }
+    const message = {
+      errorCode: 0,
+      errorMessage: null,
+      topics: [
+        {
+          topicName: 't',
+          partitions: [
+            {
+              partitionIndex: 0,
+              errorCode: 0,
+              errorMessage: null,
+              leaderId: 1,
+              leaderEpoch: 3,
+              highWatermark: 9,
+              currentVoters: [replica],
+              observers: [],
+            },
+          ],
+        },
+      ],
+      nodes: [{ nodeId: 1, listeners: [{ name: 'P', host: 'h', port: 40_000 }] }],
+    }
+    response(
+      describeQuorum,
+      2,
+      message,
+      `00000007 00 0000 00 02 02 74 02 00000000 0000 00 00000001 00000003 0000000000000009
+         02 00000001 00000000000000000000000000000000 0000000000000009
+            0000000000000005 0000000000000006 00 01 00 00
+         02 00000001 02 02 50 02 68 9c40 00 00 00`,
+    )
+  })
+
+  test('ElectLeaders request v0 has no type, v2 for all', () => {
+    const topicPartitions = [{ topic: 't', partitions: [1] }]
+    const one = `${head(electLeaders, 0)} 00000001 0001 74 00000001 00000001 0000ea60`
+    request(electLeaders, 0, { topicPartitions, timeoutMs: 60_000 }, one)
+    const all = { electionType: 1, topicPartitions: null, timeoutMs: 60_000 }
+    request(electLeaders, 2, all, `${head(electLeaders, 2)} 01 00 0000ea60 00`)
+  })
+
+  test('DescribeTopicPartitions goes on at a cursor', () => {
+    const topics = [{ name: 't' }]
+    const first = `${head(describeTopicPartitions, 0)} 02 02 74 00 000007d0 ff 00`
+    request(describeTopicPartitions, 0, { topics, cursor: null }, first)
+    const cursor = { topicName: 't', partitionIndex: 2 }
+    const next = `${head(describeTopicPartitions, 0)} 02 02 74 00 000007d0 01 02 74 00000002 00 00`
+    request(describeTopicPartitions, 0, { topics, cursor }, next)
+  })
+
+  test('ListConfigResources response v0 has names alone, v1 types', () => {
+    const message = {
+      throttleTimeMs: 0,
+      errorCode: 0,
+      configResources: [{ resourceName: 'm' }],
+    }
+    response(listConfigResources, 0, message, '00000007 00 00000000 0000 02 02 6d 00 00')
+    response(listConfigResources, 1, message, '00000007 00 00000000 0000 02 02 6d 10 00 00')
+  })
+
+  test('ListOffsets request v11 says how long its answer may take', () => {
+    const topics = [{ name: 't', partitions: [{ partitionIndex: 0, timestamp: -6 }] }]
+    request(
+      listOffsets,
+      11,
+      { topics, timeoutMs: 30_000 },
+      `${head(listOffsets, 11)} ffffffff 00 02 02 74 02 00000000 ffffffff fffffffffffffffa 00 00
+       00007530 00`,
+    )
   })
 })
 

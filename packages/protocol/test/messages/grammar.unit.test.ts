@@ -16,6 +16,7 @@ const TYPES: Readonly<Record<string, string>> = {
   bool: 'boolean',
   i8: 'number',
   i16: 'number',
+  u16: 'number',
   i32: 'number',
   i64: 'number',
   uuid: 'string',

@@ -57,8 +57,20 @@ function dashed(uuid: string): string {
 type Values = Readonly<Record<string, unknown>>
 type Elements = readonly Values[]
 
+/** A filter of access rules by its names. */
+const asFilter = (filter: Values): Values => ({
+  ...filter,
+  resourceType: filter['resourceTypeFilter'],
+  resourceName: filter['resourceNameFilter'],
+  resourcePatternType: filter['patternTypeFilter'],
+  principal: filter['principalFilter'],
+  host: filter['hostFilter'],
+})
+
 /** Its parameters, where they are not simply our fields by the same name. */
 const PARAMETERS: Readonly<Record<string, (message: Values) => Values>> = {
+  DeleteAcls: ({ filters }) => ({ filters: (filters as Elements).map(asFilter) }),
+  DescribeAcls: message => ({ filter: asFilter(message) }),
   DeleteTopics: ({ topics, topicNames }) => ({
     topics:
       topics === undefined

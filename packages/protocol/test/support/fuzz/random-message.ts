@@ -80,6 +80,8 @@ function typeValue(
       return random.pick([0, 1, -1, 127, -128, random.below(256) - 128])
     case 'i16':
       return random.pick([0, 1, -1, 32_767, -32_768, random.below(65_536) - 32_768])
+    case 'u16':
+      return random.pick([0, 1, 32_767, 32_768, 65_535, random.below(65_536)])
     case 'i32':
       return random.pick([0, 1, -1, 0x7fff_ffff, -0x8000_0000, random.bits() | 0])
     case 'i64':
