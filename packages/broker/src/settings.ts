@@ -31,6 +31,7 @@ export const BROKER_SETTINGS: {
   readonly 'connections.max.per.ip': IntegerSetting
   readonly 'connections.stalled.max.ms': IntegerSetting
   readonly 'connections.unsent.max.bytes': IntegerSetting
+  readonly 'frames.kept.max.bytes': IntegerSetting
   readonly 'queued.max.request.bytes': IntegerSetting
   readonly 'request.trace.enable': BooleanSetting
   readonly 'socket.request.max.bytes': IntegerSetting
@@ -82,6 +83,12 @@ export const BROKER_SETTINGS: {
     64 * KIB,
     64 * MIB,
     'Bytes of answers handed to the socket of one connection and not taken by its peer.',
+  ),
+  'frames.kept.max.bytes': integer(
+    8 * MIB,
+    0,
+    1024 * MIB,
+    'Memory of requests that is kept for the next ones, over all connections.',
   ),
   'queued.max.request.bytes': integer(
     64 * MIB,

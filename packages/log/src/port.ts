@@ -237,7 +237,8 @@ export interface Log extends AsyncDisposable {
 
   /**
    * Appends batches. The order of calls is the order in the log, also without awaiting. Resolves
-   * when all entries are as durable as their topics ask for.
+   * when all entries are as durable as their topics ask for. Until it has settled, the batches' bytes
+   * must stay as they are; then they are the caller's again.
    */
   append(entries: readonly AppendEntry[], options?: AppendOptions): Promise<readonly AppendResult[]>
   fetch(request: FetchRequest): Promise<readonly FetchResult[]>

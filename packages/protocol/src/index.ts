@@ -38,7 +38,7 @@ export {
   type RequestHeaderFields,
   type ResponseOf,
 } from './codec/frame.ts'
-export { FrameAssembler } from './codec/frame-assembler.ts'
+export { FrameAssembler, type FrameMemory } from './codec/frame-assembler.ts'
 export {
   type Field,
   type FieldType,

@@ -27,7 +27,9 @@ import type { BytesInFlight, Waiter } from './bytes-in-flight.ts'
 import { ConnectionWatch } from './connection-watch.ts'
 import type { Counters } from './counters.ts'
 import { Exchange, type ExchangePeer } from './exchange.ts'
+import type { FramePool } from './frame-pool.ts'
 import type { Logger } from './logger.ts'
+import { readInto } from './read-into.ts'
 import type { Moments, RequestTrace } from './request-trace.ts'
 
 /** What all connections of a listener share. */
@@ -39,6 +41,10 @@ export type ConnectionNode = HandlerNode &
     readonly counters: Counters
     readonly bytes: BytesInFlight
     readonly advertise: Endpoint | undefined
+    /** Memory for requests. */
+    readonly frames: FramePool
+    /** What sockets are read into, one after another. */
+    readonly readBuffer: Buffer
     /** Absent unless requests are traced. */
     readonly trace?: RequestTrace | undefined
     /** Has the connection flushed at the end of what runs now, with all others in one go. */
@@ -82,7 +88,11 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
   /** Whether it waits for its turn to be flushed; kept by the listener. */
   flushIsDue = false
 
-  constructor(socket: Socket, node: ConnectionNode, nowMs: number) {
+  /** @param accepted paused, and nothing of it is read */
+  constructor(accepted: Socket, node: ConnectionNode, nowMs: number) {
+    const socket = readInto(accepted, node.readBuffer, (bytes, transient) =>
+      this.#receive(bytes, transient),
+    )
     this.#socket = socket
     this.#node = node
     this.#watch = new ConnectionWatch(nowMs)
@@ -94,10 +104,9 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
       host: plainAddress(socket.localAddress ?? ''),
       port: socket.localPort ?? 0,
     }
-    this.#assembler = new FrameAssembler(node.settings['socket.request.max.bytes'])
+    this.#assembler = new FrameAssembler(node.settings['socket.request.max.bytes'], node.frames)
     this.#writer = new AnswerWriter(socket, node, this)
     socket.setNoDelay(true)
-    socket.on('data', chunk => this.#receive(chunk))
     socket.on('end', () => {
       this.#peerEnded = true
       if (this.#reading) this.#endOfRequests()
@@ -105,6 +114,7 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
     // An error is always followed by 'close'; a peer that went away is nothing to report.
     socket.on('error', () => undefined)
     socket.on('close', () => this.#finish())
+    socket.resume()
   }
 
   /** Aborted when the connection is over or the listener stops. */
@@ -114,7 +124,7 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
     return this.#abort.signal
   }
 
-  #receive(chunk: Buffer): void {
+  #receive(chunk: Buffer, transient: boolean): void {
     this.#node.counters.bytesReceived += chunk.length
     // What comes after the last request that is going to be answered is not kept.
     if (this.#draining || this.#over) return
@@ -126,6 +136,7 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
     }
     this.#assembler.push(chunk)
     this.#advance()
+    if (transient) this.#assembler.keepRest()
   }
 
   proceed(): void {
@@ -196,6 +207,9 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
       const request = decodeRequest(handler.api, header.apiVersion, payload, header.bodyAt)
       counters.requests[header.apiKey] = (counters.requests[header.apiKey] ?? 0) + 1
       exchange = new Exchange(handler, header, requestBytes, this)
+      // The engine has copied the batches of a produce request when it answers; what others keep of
+      // theirs is not known here.
+      if (header.apiKey === PRODUCE_KEY) exchange.frame = payload
       if (this.#node.trace !== undefined) this.#traceStart(exchange, this.#node.trace)
       const silent = handler.isSilent?.(request) === true
       this.#inFlight += 1
@@ -261,6 +275,7 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
 
   #settle(exchange: Exchange, request: object, silent: boolean, response: object): void {
     const { handler, version, correlationId } = exchange
+    this.#giveBack(exchange)
     if (this.#over || silent) {
       handler.discard?.(response)
       this.#inFlight -= 1
@@ -281,8 +296,15 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
     this.#node.bytes.release(exchange.requestBytes)
   }
 
+  #giveBack(exchange: Exchange): void {
+    if (exchange.frame === undefined) return
+    this.#node.frames.give(exchange.frame)
+    exchange.frame = undefined
+  }
+
   #fail(exchange: Exchange, request: object, silent: boolean, thrown: unknown): void {
     const { handler, version, correlationId } = exchange
+    this.#giveBack(exchange)
     this.#node.counters.requestsFailed += 1
     if (!(thrown instanceof LogError)) this.#report(exchange, thrown)
     this.#node.bytes.release(exchange.requestBytes)

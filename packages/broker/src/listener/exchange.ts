@@ -22,6 +22,8 @@ export class Exchange implements Call {
   readonly requestBytes: number
   readonly #peer: ExchangePeer
   next: Exchange | undefined
+  /** The request's bytes, where they are to be given back when it is answered. */
+  frame: Buffer | undefined
   /** Absent unless it is traced. */
   moments: Moments | undefined
   /** The answer, once it is there. */

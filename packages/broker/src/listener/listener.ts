@@ -15,8 +15,10 @@ import { BytesInFlight } from './bytes-in-flight.ts'
 import { ChunkPool } from './chunk-pool.ts'
 import { Connection, type ConnectionNode } from './connection.ts'
 import { Counters } from './counters.ts'
+import { FramePool } from './frame-pool.ts'
 import { LimitedLogger } from './limited-logger.ts'
 import type { Logger } from './logger.ts'
+import { READ_BYTES } from './read-into.ts'
 import { RequestTrace } from './request-trace.ts'
 
 /** What a listener is started with. */
@@ -75,6 +77,7 @@ class SocketListener implements Listener {
   readonly #awake: AwakeClock
   readonly #bytes: BytesInFlight
   readonly #chunks: ChunkPool
+  readonly #frames: FramePool
   readonly #connections = new Set<Connection>()
   readonly #perAddress = new Map<string, number>()
   #toFlush: Connection[] = []
@@ -91,6 +94,7 @@ class SocketListener implements Listener {
     this.#awake = new AwakeClock(outside.clock, SWEEP_GAP_MAX_MS)
     this.#bytes = new BytesInFlight(settings['queued.max.request.bytes'], soon)
     this.#chunks = new ChunkPool(settings['chunks.max.bytes'])
+    this.#frames = new FramePool(settings['frames.kept.max.bytes'])
     this.#node = {
       engine,
       settings,
@@ -105,14 +109,17 @@ class SocketListener implements Listener {
       counters: this.#counters,
       bytes: this.#bytes,
       chunks: this.#chunks,
+      frames: this.#frames,
+      readBuffer: Buffer.allocUnsafeSlow(READ_BYTES),
       unsentBytesMax: settings['connections.unsent.max.bytes'],
       soon,
       flushSoon: connection => this.#flushSoon(connection),
       closed: connection => this.#closed(connection),
     }
     // A peer that has sent all its requests may end its side and still wait for the answers.
-    this.#server = createServer({ allowHalfOpen: true, keepAlive: true }, socket =>
-      this.#accept(socket),
+    this.#server = createServer(
+      { allowHalfOpen: true, keepAlive: true, pauseOnConnect: true },
+      socket => this.#accept(socket),
     )
   }
 
@@ -154,6 +161,7 @@ class SocketListener implements Listener {
       connections_waiting_for_memory: this.#bytes.waiting,
       chunk_bytes_used: this.#chunks.used,
       chunk_bytes_free: this.#chunks.free,
+      frame_bytes_kept: this.#frames.keptBytes,
     }
     if (this.#node.trace !== undefined) Object.assign(metrics, this.#node.trace.metrics())
     for (const [key, { name }] of APIS) {
@@ -223,6 +231,7 @@ class SocketListener implements Listener {
     this.#sweepTimer = this.#options.outside.timers.after(SWEEP_MS, () => {
       this.#logger.sweep()
       this.#chunks.trim()
+      this.#frames.trim()
       const nowMs = this.#awake.monotonic()
       for (const connection of this.#connections) connection.sweep(nowMs)
       if (!this.#closing) this.#sweepLater()

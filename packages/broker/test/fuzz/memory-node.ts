@@ -6,6 +6,7 @@ import { BytesInFlight } from '../../src/listener/bytes-in-flight.ts'
 import { ChunkPool } from '../../src/listener/chunk-pool.ts'
 import { Connection, type ConnectionNode } from '../../src/listener/connection.ts'
 import { Counters } from '../../src/listener/counters.ts'
+import { FramePool } from '../../src/listener/frame-pool.ts'
 import type { Logger } from '../../src/listener/logger.ts'
 import type { BrokerSettings } from '../../src/settings.ts'
 import type { MemorySocket } from './memory-socket.ts'
@@ -21,6 +22,8 @@ export class MemoryNode {
     const { soon } = outside.timers
     this.bytes = new BytesInFlight(settings['queued.max.request.bytes'], soon)
     this.#node = {
+      frames: new FramePool(1 << 20),
+      readBuffer: Buffer.alloc(1 << 16),
       engine,
       settings,
       outside,

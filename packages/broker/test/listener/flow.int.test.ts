@@ -3,6 +3,7 @@ import type { Outside } from '@millrace/engine'
 import { systemOutside } from '@millrace/engine'
 import { apiVersions, fetch, metadata, produce } from '@millrace/protocol'
 import { afterEach, expect, test } from 'vitest'
+import { READ_BYTES } from '../../src/listener/read-into.ts'
 import { batchOf } from '../support/batches.ts'
 import { type FakeEngine, fakeSlice, slices } from '../support/fake-engine.ts'
 import { bytesOf, type Harness, startHarness } from '../support/harness.ts'
@@ -160,7 +161,7 @@ test('above the limit of bytes in flight sockets are not read, and are read agai
   await settled(inFlight)
   expect(inFlight()).toBeGreaterThanOrEqual(limit)
   // Beyond it: one read of each connection, one request, one frame that is read to its end.
-  expect(inFlight()).toBeLessThan(limit + 2 * 500_200 + 4 * 65_536)
+  expect(inFlight()).toBeLessThan(limit + 2 * 500_200 + 4 * READ_BYTES)
   expect(waiting.length).toBeLessThan(20)
   const done = peers.map(async peer => {
     for (let index = 1; index <= 20; index += 1) {
@@ -172,7 +173,7 @@ test('above the limit of bytes in flight sockets are not read, and are read agai
     await until(() => waiting.length > released)
     waiting[released]?.()
     released += 1
-    expect(inFlight()).toBeLessThan(limit + 2 * 500_200 + 4 * 65_536)
+    expect(inFlight()).toBeLessThan(limit + 2 * 500_200 + 4 * READ_BYTES)
   }
   await Promise.all(done)
 })

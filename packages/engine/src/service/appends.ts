@@ -175,7 +175,12 @@ export class Appends {
   ): Promise<readonly AppendResult[]> {
     const middle = entries.length >>> 1
     const halves = [entries.slice(0, middle), entries.slice(middle)]
-    return (await Promise.all(halves.map(half => this.append(half, options)))).flat()
+    // Both are done with before this is answered: the batches are the caller's again then.
+    const settled = await Promise.allSettled(halves.map(half => this.append(half, options)))
+    return settled.flatMap(half => {
+      if (half.status === 'rejected') throw half.reason
+      return half.value
+    })
   }
 
   #queue(

@@ -1,7 +1,9 @@
 /**
  * Cuts a byte stream into frames: a 32-bit size, then as many bytes.
  *
- * A frame that lies whole in one chunk of the socket is a view of it, without a copy. Any other is
+ * A frame that lies whole in one chunk of the socket is a view of it, without a copy, unless it is given
+ * memory for frames: then chunks may be written over as soon as `push` and `next` are done with them, and
+ * `keepRest` has been called. Any other is
  * gathered in a buffer that grows with what has arrived, never with what was announced: 64 KiB at
  * first, then up to four times what is there. The size is judged before a byte of the frame is kept.
  */
@@ -21,9 +23,18 @@ const STRANGERS: readonly (readonly [bytes: number, mask: number, name: string])
   [0x48454144, -1, 'HTTP'], // "HEAD"
 ]
 
+/** Where frames lie that outlive the chunk they came in. */
+export interface FrameMemory {
+  /** A buffer of at least so many bytes. */
+  take(bytes: number): Buffer
+  /** The memory of a frame, or of the beginning of one, is not needed any more. */
+  give(frame: Buffer): void
+}
+
 /** The frames of one connection. */
 export class FrameAssembler {
   readonly #frameBytesMax: number
+  readonly #memory: FrameMemory | undefined
   /** The chunk that is being cut, and where the rest of it begins. */
   #chunk: Buffer | undefined
   #at = 0
@@ -35,8 +46,10 @@ export class FrameAssembler {
   #gather: Buffer | undefined
   #gathered = 0
 
-  constructor(frameBytesMax: number) {
+  /** @param memory for frames, where chunks are only lent */
+  constructor(frameBytesMax: number, memory?: FrameMemory) {
     this.#frameBytesMax = frameBytesMax
+    this.#memory = memory
   }
 
   /** Whether a frame has begun that is not whole yet. Meaningful once {@link next} gave undefined. */
@@ -61,7 +74,7 @@ export class FrameAssembler {
         this.#judge(size)
         const end = this.#at + SIZE_BYTES + size
         if (end <= chunk.length) {
-          const frame = chunk.subarray(this.#at + SIZE_BYTES, end)
+          const frame = this.#own(chunk.subarray(this.#at + SIZE_BYTES, end))
           this.#at = end
           if (end === chunk.length) this.#chunk = undefined
           return frame
@@ -71,6 +84,20 @@ export class FrameAssembler {
       } else if (!this.#readTornSize(chunk)) return undefined
     }
     return this.#gatherFrom(chunk)
+  }
+
+  /** Copies what is left of the chunk, which will be written over. */
+  keepRest(): void {
+    if (this.#chunk === undefined || this.#memory === undefined) return
+    this.#chunk = Buffer.from(this.#chunk.subarray(this.#at))
+    this.#at = 0
+  }
+
+  #own(view: Buffer): Buffer {
+    if (this.#memory === undefined) return view
+    const frame = this.#memory.take(view.length).subarray(0, view.length)
+    view.copy(frame)
+    return frame
   }
 
   #readTornSize(chunk: Buffer): boolean {
@@ -121,8 +148,10 @@ export class FrameAssembler {
     const before = this.#gather
     if (before !== undefined && before.length >= bytes) return before
     const wanted = Math.max(GATHER_BYTES_INITIAL, bytes * GATHER_GROWTH)
-    const buffer = Buffer.allocUnsafeSlow(Math.min(this.#frameBytes, wanted))
+    const size = Math.min(this.#frameBytes, wanted)
+    const buffer = this.#memory?.take(size) ?? Buffer.allocUnsafeSlow(size)
     before?.copy(buffer, 0, 0, this.#gathered)
+    if (before !== undefined) this.#memory?.give(before)
     this.#gather = buffer
     return buffer
   }

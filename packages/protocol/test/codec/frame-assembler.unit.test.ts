@@ -68,3 +68,47 @@ test('the largest size is taken, one more and one less than zero are not', () =>
     expect(() => assemble([bytes.subarray(0, 1), bytes.subarray(1)])).toThrow(/larger/)
   }
 })
+
+test('with memory for frames, chunks may be written over at once, however the stream is cut', () => {
+  const frames = [0, 1, 3, 4, 70, 5000, 70_000, 300_000].map((bytes, n) =>
+    Buffer.alloc(bytes, n + 1),
+  )
+  const stream = Buffer.concat(
+    frames.flatMap(frame => {
+      const size = Buffer.alloc(4)
+      size.writeInt32BE(frame.length, 0)
+      return [size, frame]
+    }),
+  )
+  for (const cut of [1, 2, 3, 5, 17, 4096, 65_536, stream.length]) {
+    let lent = 0
+    const assembler = new FrameAssembler(1 << 20, {
+      take: bytes => {
+        lent += 1
+        return Buffer.alloc(bytes + 100)
+      },
+      give: frame => {
+        lent -= 1
+        frame.fill(0xee)
+      },
+    })
+    const chunk = Buffer.alloc(cut)
+    const found: Buffer[] = []
+    for (let at = 0; at < stream.length; at += cut) {
+      const bytes = stream.copy(chunk, 0, at, at + cut)
+      assembler.push(chunk.subarray(0, bytes))
+      // One frame now, the rest after the chunk has been kept and written over.
+      const first = assembler.next()
+      if (first !== undefined) found.push(first)
+      assembler.keepRest()
+      chunk.fill(0xff)
+      for (let next = assembler.next(); next !== undefined; next = assembler.next())
+        found.push(next)
+    }
+    expect(found.map(frame => frame.length)).toEqual(frames.map(frame => frame.length))
+    for (const [i, frame] of found.entries()) {
+      expect(frame.equals(frames[i] ?? Buffer.alloc(0)), `cut ${cut}, frame ${i}`).toBe(true)
+    }
+    expect(lent).toBe(frames.length)
+  }
+})
