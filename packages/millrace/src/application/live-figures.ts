@@ -7,6 +7,7 @@
  * over.
  */
 import type { Output } from '../cli/output.ts'
+import { printable } from '../text/printable.ts'
 import { count, span } from '../text/quantity.ts'
 import { renderTable } from '../text/table.ts'
 import type { Figures } from './define-application.ts'
@@ -88,9 +89,9 @@ export class LiveFigures {
     const lines = text.trimEnd().split('\n').slice(0, ROWS_MAX)
     const width = Math.max(20, output.columns - 1)
     const up = this.#drawn === 0 ? '' : `\r\u001b[${this.#drawn}A`
-    const body = lines.map(line => `${line.slice(0, width)}\u001b[K\n`).join('')
+    const body = lines.map(line => `${printable(line).slice(0, width)}\u001b[K\n`).join('')
     // What is left of a taller screen goes away with the last line.
-    output.write(`${up}${body}\u001b[J`)
+    output.draw(`${up}${body}\u001b[J`)
     this.#drawn = lines.length
   }
 }

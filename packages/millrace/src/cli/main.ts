@@ -6,6 +6,7 @@ import { existsSync, fstatSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Log } from '@millrace/log'
 import { CommandError, EXIT, type ExitCode } from '../exit-codes.ts'
+import { printable } from '../text/printable.ts'
 import type { CommandContext } from './context.ts'
 import { exitCodeOf, failureText } from './failure.ts'
 import type { CommandFlags, LogFlags, Runner } from './flags.ts'
@@ -19,7 +20,7 @@ export async function main(args: readonly string[], version: string): Promise<vo
   try {
     process.exitCode = await run(args, version)
   } catch (error) {
-    process.stderr.write(failureText(error, args.includes('--debug')))
+    process.stderr.write(printable(failureText(error, args.includes('--debug'))))
     process.exitCode = exitCodeOf(error)
   }
   // A pipe that nobody reads to its end would keep the process waiting for its writer.

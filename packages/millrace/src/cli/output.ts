@@ -5,6 +5,7 @@
  * for `ready()`, so that a slow reader slows the command and does not grow it.
  */
 import type { Writable } from 'node:stream'
+import { printable } from '../text/printable.ts'
 
 /** A place to write to. */
 export interface Output {
@@ -12,7 +13,14 @@ export interface Output {
   readonly isTerminal: boolean
   /** Columns of the terminal; 80 where there is none. */
   readonly columns: number
+  /**
+   * Text loses its control characters on the way (see printable), whatever reads it: a pager shows on
+   * a terminal what a pipe has taken. Bytes are somebody's data: a pipe gets them as they are, a
+   * terminal as text is.
+   */
   write(data: string | Uint8Array): void
+  /** Writes text with cursor movements of the command's own, and nothing of others in it. */
+  draw(text: string): void
   /** Resolves when the reader has taken enough to go on. */
   ready(): Promise<void>
 }
@@ -31,13 +39,19 @@ export function streamOutput(
     if (error.code !== 'EPIPE' && error.code !== 'ERR_STREAM_DESTROYED') throw error
     onClosed()
   })
+  const isTerminal = stream.isTTY === true
   return {
-    isTerminal: stream.isTTY === true,
+    isTerminal,
     get columns() {
       return stream.columns ?? COLUMNS_DEFAULT
     },
     write(data) {
-      if (!closed) stream.write(data)
+      if (closed) return
+      if (typeof data === 'string') stream.write(printable(data))
+      else stream.write(isTerminal ? printable(Buffer.from(data).toString()) : data)
+    },
+    draw(text) {
+      if (!closed) stream.write(text)
     },
     ready() {
       if (closed || !stream.writableNeedDrain) return Promise.resolve()

@@ -45,10 +45,10 @@ export async function rewrite(
       if (signal.aborted) {
         throw new CommandError('interrupted', EXIT.interrupted, 'Run it again: it goes on.')
       }
-      if (stderr.isTerminal) stderr.write(`\r\u001b[K${step}: bucket ${done} of ${buckets}`)
+      if (stderr.isTerminal) stderr.draw(`\r\u001b[K${step}: bucket ${done} of ${buckets}`)
     },
   })
-  if (stderr.isTerminal) stderr.write('\r\u001b[K')
+  if (stderr.isTerminal) stderr.draw('\r\u001b[K')
   printAnswer(context, sentenceOf(report, dryRun), { ...report, dryRun })
   return EXIT.ok
 }

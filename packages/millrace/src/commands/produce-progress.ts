@@ -32,7 +32,7 @@ export class ProduceProgress {
 
   end(): void {
     clearInterval(this.#timer)
-    this.#output.write('\r\u001b[K')
+    this.#output.draw('\r\u001b[K')
   }
 
   #draw(): void {
@@ -40,7 +40,7 @@ export class ProduceProgress {
     this.#samples.push(now)
     if (this.#samples.length > WINDOW) this.#samples.shift()
     const text = progressText(this.#samples[0] ?? now, now, this.#totalBytes)
-    this.#output.write(`\r\u001b[K${text.slice(0, this.#output.columns - 1)}`)
+    this.#output.draw(`\r\u001b[K${text.slice(0, this.#output.columns - 1)}`)
   }
 }
 

@@ -194,10 +194,9 @@ class ProduceRun {
     this.#named += 1
     const { stderr } = this.#context
     // On a terminal the line of the progress stands there and is shorter than many messages.
-    const start = stderr.isTerminal ? '\r\u001b[K' : ''
-    if (this.#named <= NAMED_PROBLEMS_MAX) stderr.write(`${start}${text}\n`)
-    else if (this.#named === NAMED_PROBLEMS_MAX + 1)
-      stderr.write(`${start}further ones are only counted\n`)
+    if (stderr.isTerminal && this.#named <= NAMED_PROBLEMS_MAX + 1) stderr.draw('\r\u001b[K')
+    if (this.#named <= NAMED_PROBLEMS_MAX) stderr.write(`${text}\n`)
+    else if (this.#named === NAMED_PROBLEMS_MAX + 1) stderr.write('further ones are only counted\n')
   }
 
   #summary(ms: number): void {

@@ -18,6 +18,7 @@ import {
 import { type CommandContext, type LogContext, printAnswer, printRows } from '../cli/context.ts'
 import { CommandError, EXIT, type ExitCode } from '../exit-codes.ts'
 import type { RebuildState } from '../node/applications-api.ts'
+import { printable } from '../text/printable.ts'
 import { count, counted, span } from '../text/quantity.ts'
 
 /** Flags of all of them. */
@@ -231,12 +232,12 @@ async function settled(
     if (busy.length === 0) break
     if (context.stderr.isTerminal) {
       const text = busy.map(progressOf).join('   ')
-      context.stderr.write(`\r\u001b[K${text.slice(0, context.stderr.columns - 1)}`)
+      context.stderr.draw(`\r\u001b[K${printable(text).slice(0, context.stderr.columns - 1)}`)
       isShown = true
     }
     await new Promise(next => setTimeout(next, POLL_MS))
   }
-  if (isShown) context.stderr.write('\r\u001b[K')
+  if (isShown) context.stderr.draw('\r\u001b[K')
 }
 
 /** `work-list 41,000 handled  12,300/s  3.2 s left` */

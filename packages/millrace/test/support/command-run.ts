@@ -22,6 +22,10 @@ export class KeptOutput implements Output {
     this.#onWrite()
   }
 
+  draw(text: string): void {
+    this.write(text)
+  }
+
   async ready(): Promise<void> {}
 
   get text(): string {
