@@ -12,7 +12,19 @@
  */
 
 /** What a disk call can fail with; anything else the platform reports becomes EIO. */
-export type DiskErrorCode = 'EIO' | 'ENOSPC' | 'EMFILE' | 'ENOENT' | 'EEXIST' | 'EACCES' | 'ELOCKED'
+export type DiskErrorCode =
+  | 'EIO'
+  /** No room, no inode, or the user's quota is used up. */
+  | 'ENOSPC'
+  /** No descriptor, of this process or of the machine. */
+  | 'EMFILE'
+  | 'ENOMEM'
+  | 'ENOENT'
+  | 'EEXIST'
+  | 'EACCES'
+  /** The file system takes no writes. */
+  | 'EROFS'
+  | 'ELOCKED'
 
 /** A failed disk call. */
 export class DiskError extends Error {
@@ -26,6 +38,15 @@ export class DiskError extends Error {
     this.path = path
   }
 }
+
+const SHORTAGES: ReadonlySet<unknown> = new Set<DiskErrorCode>(['ENOSPC', 'EMFILE', 'ENOMEM'])
+
+/**
+ * Whether a call has failed because something ran out. That is no damage, and ends by itself: what
+ * could not be done waits and is tried again. Not so for a sync, which is never repeated.
+ */
+export const isShortage = (cause: unknown): cause is DiskError =>
+  cause instanceof DiskError && SHORTAGES.has(cause.code)
 
 /** An open file. */
 export interface DiskFile {
@@ -84,12 +105,35 @@ export type OpenMode =
   /** Created empty if absent; reading and writing. */
   | 'create'
 
+/** How badly a file is needed. */
+export type OpenOptions = {
+  /** It can wait: the descriptors that are kept in reserve are not for it. Default false. */
+  readonly leavesSpares?: boolean
+}
+
+/** Room of a file system. Bytes; inodes where it counts them. */
+export type DiskSpace = {
+  readonly free: number
+  readonly total: number
+  /** Files that can still be made; Infinity where the file system has no such bound. */
+  readonly freeInodes: number
+}
+
+/** What is around the disk, as found when it was opened. */
+export type Surroundings = {
+  /** Descriptors that the process may have; Infinity if unknown. */
+  readonly descriptorsMax: number
+  /** What an operator should know. */
+  readonly warnings: readonly string[]
+}
+
 /** A folder of files. */
 export interface Disk {
   /** Refuses a second process or engine on the same folder: throws ELOCKED. Released by a crash. */
   lock(): void
   unlock(): void
-  open(path: string, mode: OpenMode): DiskFile
+  /** Throws EMFILE where the process has no descriptor left: then nothing has happened. */
+  open(path: string, mode: OpenMode, options?: OpenOptions): DiskFile
   exists(path: string): boolean
   /** Names in a folder, sorted; [] if the folder is absent. */
   list(folder: string): readonly string[]
@@ -100,10 +144,13 @@ export interface Disk {
   unlink(path: string): void
   /** Removes an empty folder; no error if absent. */
   removeFolder(path: string): void
-  /** Resolves when the names in this folder survive a power cut. */
+  /**
+   * Resolves when the names in this folder survive a power cut. Rejects with EMFILE where it could
+   * not begin for want of a descriptor: that is not a failed sync, and may be tried again.
+   */
   syncFolder(path: string): Promise<void>
-  /** Free and total bytes of the file system. */
-  space(): { readonly free: number; readonly total: number }
+  space(): DiskSpace
+  surroundings(): Surroundings
   /** Starts the journal's writer with `count` staging areas of `bytes` each. */
   openJournalWriter(count: number, bytes: number): JournalWriter
   /** Closes what the disk itself holds; files are closed by whoever opened them. */

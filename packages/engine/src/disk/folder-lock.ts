@@ -2,10 +2,12 @@
  * One engine a data folder: an exclusive transaction on a SQLite file beside the data (engine rule
  * 18). The operating system ends it with the process, however that ends.
  */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type { DatabaseSync } from 'node:sqlite'
 import { DiskError } from './disk.ts'
+import { diskError } from './node-errors.ts'
+import { FILE_MODE } from './surroundings.ts'
 
 const FILE = 'lock.sqlite'
 /** Says who has the lock; only read when it is taken. */
@@ -23,7 +25,9 @@ export class FolderLock {
   /** Throws ELOCKED if another engine, in this process or another, has the folder. */
   take(): void {
     const { DatabaseSync } = loadSqlite()
-    const database = new DatabaseSync(`${this.#root}/${FILE}`)
+    const path = `${this.#root}/${FILE}`
+    makeLockFile(path)
+    const database = new DatabaseSync(path)
     try {
       // No busy timeout: whoever has it keeps it.
       database.exec(
@@ -40,7 +44,7 @@ export class FolderLock {
     }
     this.#database = database
     try {
-      writeFileSync(`${this.#root}/${HOLDER_FILE}`, String(process.pid))
+      writeFileSync(`${this.#root}/${HOLDER_FILE}`, String(process.pid), { mode: FILE_MODE })
     } catch {
       // On a full disk: it is for the other's message only.
     }
@@ -60,6 +64,18 @@ export class FolderLock {
   release(): void {
     this.#database?.close()
     this.#database = undefined
+  }
+}
+
+/**
+ * SQLite would make it readable for all, and could not say clearly why it cannot be made. One that is
+ * there is left alone: closing any descriptor of it would end the lock of an engine in this process.
+ */
+function makeLockFile(path: string): void {
+  try {
+    closeSync(openSync(path, 'wx', FILE_MODE))
+  } catch (cause) {
+    if ((cause as { code?: unknown }).code !== 'EEXIST') throw diskError(FILE, cause)
   }
 }
 

@@ -9,7 +9,6 @@ import {
   close,
   closeSync,
   constants,
-  existsSync,
   fdatasync,
   fstatSync,
   fsync,
@@ -22,6 +21,7 @@ import {
   renameSync,
   rmdirSync,
   statfsSync,
+  statSync,
   unlinkSync,
   writevSync,
 } from 'node:fs'
@@ -30,13 +30,18 @@ import {
   type Disk,
   DiskError,
   type DiskFile,
+  type DiskSpace,
   type JournalWrite,
   type JournalWriter,
   type OpenMode,
+  type OpenOptions,
+  type Surroundings,
 } from './disk.ts'
 import { FolderLock } from './folder-lock.ts'
 import { diskError, orDiskError } from './node-errors.ts'
 import { NodeJournalWriter } from './node-journal-writer.ts'
+import { lacksDescriptor, SpareDescriptors } from './spare-descriptors.ts'
+import { FILE_MODE, FOLDER_MODE, makePrivate, surroundingsOf } from './surroundings.ts'
 
 const FLAGS: Readonly<Record<OpenMode, number>> = {
   read: constants.O_RDONLY,
@@ -49,6 +54,8 @@ const BUFFERS_PER_WRITE = 1024
 const GATHER_BYTES = 256 * 1024
 /** Buffers smaller than this on average are worth gathering. */
 const SMALL_BYTES = 4096
+/** What lies at the top of a data folder: the folder itself may hold files of its owner as well. */
+const OWN_NAMES = ['journal', 'partitions', 'rescue', 'checkpoint-a', 'checkpoint-b', 'lock.sqlite']
 const gathered = Buffer.allocUnsafeSlow(GATHER_BYTES)
 
 /** How to use a folder. */
@@ -60,7 +67,7 @@ export type NodeDiskOptions = {
 /** A folder of the file system as a {@link Disk}; created if absent. Throws DiskError. */
 export function nodeDisk(folder: string, options: NodeDiskOptions = {}): Disk {
   const root = resolve(folder)
-  orDiskError('', () => mkdirSync(root, { recursive: true }))
+  orDiskError('', () => mkdirSync(root, { recursive: true, mode: FOLDER_MODE }))
   return new NodeDisk(root, options.syncDelayMs ?? 0)
 }
 
@@ -68,6 +75,7 @@ class NodeDisk implements Disk {
   readonly #root: string
   readonly #syncDelayMs: number
   readonly #lock: FolderLock
+  #spares: SpareDescriptors | undefined
   #writer: JournalWriter | undefined
 
   constructor(root: string, syncDelayMs: number) {
@@ -78,21 +86,32 @@ class NodeDisk implements Disk {
 
   lock(): void {
     this.#lock.take()
+    for (const name of OWN_NAMES) makePrivate(this.#at(name))
+    this.#spares = new SpareDescriptors(this.#root)
   }
 
   unlock(): void {
+    this.#spares?.close()
     this.#lock.release()
   }
 
-  open(path: string, mode: OpenMode): DiskFile {
-    return orDiskError(
-      path,
-      () => new NodeFile(path, openSync(this.#at(path), FLAGS[mode]), this.#syncDelayMs),
-    )
+  open(path: string, mode: OpenMode, options: OpenOptions = {}): DiskFile {
+    const spares = options.leavesSpares === true ? undefined : this.#spares
+    const descriptor = orDiskError(path, () => {
+      for (;;) {
+        try {
+          return openSync(this.#at(path), FLAGS[mode], FILE_MODE)
+        } catch (cause) {
+          if (!lacksDescriptor(cause) || spares?.giveUpOne() !== true) throw cause
+        }
+      }
+    })
+    return new NodeFile(path, descriptor, this.#syncDelayMs, () => this.#spares?.refill())
   }
 
   exists(path: string): boolean {
-    return existsSync(this.#at(path))
+    const found = orDiskError(path, () => statSync(this.#at(path), { throwIfNoEntry: false }))
+    return found !== undefined
   }
 
   list(folder: string): readonly string[] {
@@ -105,7 +124,7 @@ class NodeDisk implements Disk {
   }
 
   makeFolder(path: string): void {
-    orDiskError(path, () => mkdirSync(this.#at(path), { recursive: true }))
+    orDiskError(path, () => mkdirSync(this.#at(path), { recursive: true, mode: FOLDER_MODE }))
   }
 
   rename(from: string, to: string): void {
@@ -124,18 +143,31 @@ class NodeDisk implements Disk {
     await pause(this.#syncDelayMs)
     await new Promise<void>((resolve, reject) => {
       const fail = (cause: unknown): void => reject(diskError(path, cause))
-      open(this.#at(path), constants.O_RDONLY, (failed, descriptor) => {
-        if (failed !== null) return fail(failed)
-        fsync(descriptor, cause => {
-          close(descriptor, () => (cause === null ? resolve() : fail(cause)))
+      const begin = (): void =>
+        open(this.#at(path), constants.O_RDONLY, (failed, descriptor) => {
+          if (lacksDescriptor(failed) && this.#spares?.giveUpOne() === true) return begin()
+          if (failed !== null) return fail(failed)
+          fsync(descriptor, cause => {
+            close(descriptor, () => {
+              this.#spares?.refill()
+              if (cause === null) resolve()
+              else fail(cause)
+            })
+          })
         })
-      })
+      begin()
     })
   }
 
-  space(): { readonly free: number; readonly total: number } {
-    const { bavail, blocks, bsize } = orDiskError('', () => statfsSync(this.#root))
-    return { free: bavail * bsize, total: blocks * bsize }
+  space(): DiskSpace {
+    const { bavail, blocks, bsize, ffree, files } = orDiskError('', () => statfsSync(this.#root))
+    // Some file systems count no inodes and say 0 of 0.
+    const freeInodes = files === 0 ? Number.POSITIVE_INFINITY : ffree
+    return { free: bavail * bsize, total: blocks * bsize, freeInodes }
+  }
+
+  surroundings(): Surroundings {
+    return surroundingsOf(this.#root)
   }
 
   openJournalWriter(count: number, bytes: number): JournalWriter {
@@ -145,6 +177,7 @@ class NodeDisk implements Disk {
 
   async close(): Promise<void> {
     await this.#writer?.close()
+    this.#spares?.close()
     this.#lock.release()
   }
 
@@ -157,11 +190,13 @@ class NodeFile implements DiskFile {
   readonly path: string
   readonly descriptor: number
   readonly #syncDelayMs: number
+  readonly #onClosed: () => void
 
-  constructor(path: string, descriptor: number, syncDelayMs: number) {
+  constructor(path: string, descriptor: number, syncDelayMs: number, onClosed: () => void) {
     this.path = path
     this.descriptor = descriptor
     this.#syncDelayMs = syncDelayMs
+    this.#onClosed = onClosed
   }
 
   size(): number {
@@ -207,6 +242,7 @@ class NodeFile implements DiskFile {
 
   close(): void {
     orDiskError(this.path, () => closeSync(this.descriptor))
+    this.#onClosed()
   }
 
   /** A write may take fewer bytes than it is given; what is left is given again. */

@@ -10,13 +10,23 @@
  */
 import type { Timers } from '../outside.ts'
 import type { Choose } from '../simulation/choose.ts'
-import { type Disk, DiskError, type DiskFile, type JournalWriter, type OpenMode } from './disk.ts'
+import {
+  type Disk,
+  DiskError,
+  type DiskFile,
+  type DiskSpace,
+  type JournalWriter,
+  type OpenMode,
+  type OpenOptions,
+  type Surroundings,
+} from './disk.ts'
 import type { FaultPlan } from './sim-faults.ts'
 import { SimFile } from './sim-file.ts'
 import { type NameChange, SimFolder } from './sim-folder.ts'
 import { type CutDetail, SimInode } from './sim-inode.ts'
 import { SimJournalWriter } from './sim-journal-writer.ts'
 import { type CrashMoment, never, noSpace, type SimDiskOptions, SimMachine } from './sim-machine.ts'
+import { SPARE_DESCRIPTORS } from './spare-descriptors.ts'
 
 /** What kind of crash, and what the next boot runs on. */
 export type Crash = { readonly timers?: Timers } & (
@@ -75,6 +85,15 @@ export class SimDisk implements Disk {
     return this.#machine.calls
   }
 
+  /** Files that may be open at once, as a limit of the process; SPARE_DESCRIPTORS of them in reserve. */
+  get descriptorsMax(): number {
+    return this.#machine.descriptorsMax
+  }
+
+  set descriptorsMax(count: number) {
+    this.#machine.descriptorsMax = count
+  }
+
   get crashed(): boolean {
     return this.#machine.crashed
   }
@@ -105,6 +124,7 @@ export class SimDisk implements Disk {
     const options = {
       ...rest,
       capacityBytes: this.capacityBytes,
+      descriptorsMax: this.descriptorsMax,
       seed: (this.#machine.options.seed ?? 1) + 1,
     }
     const root =
@@ -129,11 +149,12 @@ export class SimDisk implements Disk {
     this.#locked = false
   }
 
-  open(path: string, mode: OpenMode): DiskFile {
+  open(path: string, mode: OpenMode, options: OpenOptions = {}): DiskFile {
     const found = this.#find(path)
     const creates = mode === 'create' && found === undefined
     const ticket = this.#machine.begin(creates ? 'create' : 'open', path)
     this.#machine.failIf(ticket, path)
+    this.#machine.needDescriptor(path, options.leavesSpares === true ? SPARE_DESCRIPTORS : 0)
     if (found instanceof SimFolder) throw new DiskError('EIO', path, 'it is a folder')
     const inode = found ?? (creates ? this.#create(path) : undefined)
     if (inode === undefined) throw new DiskError('ENOENT', path, 'no such file')
@@ -215,6 +236,7 @@ export class SimDisk implements Disk {
     let folder: SimFolder | undefined
     return this.#machine.later('syncFolder', path, false, {
       begin: () => {
+        this.#machine.needDescriptor(path, 0)
         const found = this.#find(path)
         if (!(found instanceof SimFolder)) throw new DiskError('ENOENT', path, 'no such folder')
         folder = found
@@ -225,9 +247,14 @@ export class SimDisk implements Disk {
     })
   }
 
-  space(): { readonly free: number; readonly total: number } {
+  space(): DiskSpace {
     this.#machine.mustBeAlive()
-    return { free: this.#machine.room, total: this.capacityBytes }
+    const freeInodes = Number.POSITIVE_INFINITY
+    return { free: this.#machine.room, total: this.capacityBytes, freeInodes }
+  }
+
+  surroundings(): Surroundings {
+    return { descriptorsMax: this.descriptorsMax, warnings: [] }
   }
 
   openJournalWriter(count: number, bytes: number): JournalWriter {

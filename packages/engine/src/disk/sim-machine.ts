@@ -26,6 +26,8 @@ export type SimDiskOptions = {
   readonly faults?: FaultPlan
   /** Size of the file system. Default 1 TiB. */
   readonly capacityBytes?: number
+  /** Files that may be open at once. Default: no limit. */
+  readonly descriptorsMax?: number
   /** Of what is left to chance while it runs: how much of a failed write is taken. Default 1. */
   readonly seed?: number
 }
@@ -48,6 +50,7 @@ export class SimMachine {
   /** Decides about each call; may be changed while the disk runs. */
   faults: FaultPlan | undefined
   capacityBytes: number
+  descriptorsMax: number
   usedBytes = 0
   openFiles = 0
   /** What a file that grew may show where its own bytes were lost. */
@@ -64,6 +67,7 @@ export class SimMachine {
     this.options = options
     this.faults = options.faults
     this.capacityBytes = options.capacityBytes ?? 2 ** 40
+    this.descriptorsMax = options.descriptorsMax ?? Number.POSITIVE_INFINITY
     this.#prng = new Prng(options.seed ?? 1)
   }
 
@@ -108,6 +112,12 @@ export class SimMachine {
   failIf(ticket: Ticket, path: string): void {
     const { fault } = ticket
     if (fault !== undefined && 'error' in fault) throw injected(fault.error, path)
+  }
+
+  /** Throws EMFILE unless a file more, and `spares` beside it, can be opened. */
+  needDescriptor(path: string, spares: number): void {
+    if (this.openFiles + spares < this.descriptorsMax) return
+    throw new DiskError('EMFILE', path, `${this.openFiles} simulated files are open`)
   }
 
   /** How many of a write's bytes are taken when it fails or is interrupted. */

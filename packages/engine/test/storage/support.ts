@@ -4,7 +4,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { encodeBatch, type NewBatch } from '@millrace/log'
 import { onTestFinished } from 'vitest'
-import type { Disk, DiskFile, JournalWrite, JournalWriter, OpenMode } from '../../src/disk/disk.ts'
+import type {
+  Disk,
+  DiskFile,
+  DiskSpace,
+  JournalWrite,
+  JournalWriter,
+  OpenMode,
+  OpenOptions,
+  Surroundings,
+} from '../../src/disk/disk.ts'
 import type { Outside, Timer } from '../../src/outside.ts'
 
 /** A folder that is removed when the test is over. */
@@ -58,8 +67,8 @@ export class WrappedDisk implements Disk {
   unlock(): void {
     this.#disk.unlock()
   }
-  open(path: string, mode: OpenMode): DiskFile {
-    return new WrappedFile(this.#disk.open(path, mode), this.#on)
+  open(path: string, mode: OpenMode, options?: OpenOptions): DiskFile {
+    return new WrappedFile(this.#disk.open(path, mode, options), this.#on)
   }
   exists(path: string): boolean {
     return this.#disk.exists(path)
@@ -83,9 +92,12 @@ export class WrappedDisk implements Disk {
   syncFolder(path: string): Promise<void> {
     return this.#disk.syncFolder(path)
   }
-  space(): { readonly free: number; readonly total: number } {
-    const { free, total } = this.#disk.space()
-    return { free: this.#on.free ?? free, total }
+  space(): DiskSpace {
+    const space = this.#disk.space()
+    return { ...space, free: this.#on.free ?? space.free }
+  }
+  surroundings(): Surroundings {
+    return this.#disk.surroundings()
   }
   openJournalWriter(count: number, bytes: number): JournalWriter {
     const writer = this.#disk.openJournalWriter(count, bytes)
