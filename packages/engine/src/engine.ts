@@ -83,6 +83,9 @@ export type TopicView = {
 export interface Engine extends Log {
   readonly nodeId: number
 
+  /** File descriptors that the engine leaves to the rest of the process; Infinity if unknown. */
+  readonly descriptorsLeft: number
+
   health(): EngineHealth
   metrics(): EngineMetrics
 

@@ -30,6 +30,7 @@ import type { Checkpoint } from './storage/checkpoint-file.ts'
 import { Checkpointer } from './storage/checkpointer.ts'
 import { CommitSequence } from './storage/commit-sequence.ts'
 import { Cleaner } from './storage/compaction/cleaner.ts'
+import { planDescriptors } from './storage/descriptor-plan.ts'
 import { beginGeneration, FENCED_MARKER, setAsideFencedJournal } from './storage/generation.ts'
 import { Journal, STAGING_SLOTS } from './storage/journal.ts'
 import { JOURNAL_FOLDER, JournalRing } from './storage/journal-ring.ts'
@@ -143,13 +144,24 @@ class Opening {
   readonly #appends: Appends
   /** What reads may take of each turn, all together. */
   readonly #turns: Turns
+  readonly #descriptorsLeft: number
   #checkpointer: Checkpointer | undefined
   #clockwork: Clockwork | undefined
 
   constructor(options: OpeningOptions) {
     const { disk, outside, settings } = options
     this.#options = options
-    const cache = new FileCache(disk, settings['files.open.max'])
+    const { descriptorsMax, warnings } = disk.surroundings()
+    const { files, left } = planDescriptors(descriptorsMax, settings)
+    this.#descriptorsLeft = left
+    for (const warning of warnings) this.#event('warn', warning)
+    if (files < settings['files.open.max']) {
+      this.#event(
+        'warn',
+        `the process may open ${descriptorsMax} files (ulimit -n): at most ${files} segments are open at once, not files.open.max=${settings['files.open.max']}`,
+      )
+    }
+    const cache = new FileCache(disk, files)
     this.#store = new LogStore({ disk, cache, outside, settings })
     this.#sequence = new CommitSequence({
       apply: group => this.#store.applyGroup(group),
@@ -202,6 +214,7 @@ class Opening {
     internalTopics.push(...this.#registry.partitions.map(({ topic }) => topic))
     this.#topics.addInternal(this.#registry.partitions)
     this.#appends = new Appends(this.#store, this.#topics)
+    this.#store.onRelieved = () => this.#appends.drain()
   }
 
   async run(): Promise<Engine> {
@@ -271,6 +284,7 @@ class Opening {
       id: checkpoint.logId,
       folder: this.#options.folder,
       settings,
+      descriptorsLeft: this.#descriptorsLeft,
       store: this.#store,
       topics: this.#topics,
       admin,

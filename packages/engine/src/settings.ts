@@ -87,7 +87,12 @@ export const ENGINE_SETTINGS: {
   'fetch.max.bytes': integer(55 * MIB, 1024, 1024 * MIB, 'Most bytes of one fetch answer.'),
   'fetch.max.wait.ms': integer(60_000, 0, 600_000, 'Longest wait of a fetch for more bytes.'),
   'fetch.waiting.max': integer(100_000, 1, 10_000_000, 'Fetches that may wait at once.'),
-  'files.open.max': integer(512, 16, 1_000_000, 'Segment files kept open when nobody uses them.'),
+  'files.open.max': integer(
+    4096,
+    16,
+    1_000_000,
+    'Segment files open at once; fewer where the process may not open as many. Unsynced ones, and those being read, take two fifths each at most.',
+  ),
   'flush.interval.ms': integer(
     100,
     1,

@@ -5,17 +5,19 @@
  *       first readable      first not durable        taken by the next append
  *
  * Offsets are given out when a batch enters the open commit group; the batch reaches the segment,
- * and the high watermark passes it, when the group is complete. Damage quarantines the partition: no
+ * and the high watermark passes it, when the group is complete. Where something has run out it waits
+ * in memory for its segment, and is read from there. Damage quarantines the partition: no
  * appends, no reads past it, until an operator decides; a failed sync of a segment fences it.
  */
 import { baseOffsetOf, LogError, lastOffsetOf, type Offset, type Timestamp } from '@millrace/log'
-import type { Disk } from '../disk/disk.ts'
+import { type Disk, type DiskError, isShortage } from '../disk/disk.ts'
 import { DamageError } from '../segments/damage.ts'
 import type { FileCache } from '../segments/file-cache.ts'
 import { isSparse, Segment, type SegmentRecord } from '../segments/segment.ts'
 import { ProducerLedger, type ProducerRecord } from './producer-ledger.ts'
 import { type ReplacedSegment, SegmentList } from './segment-list.ts'
 import type { TopicConfig } from './topic-config.ts'
+import { WaitingBatches } from './waiting-batches.ts'
 
 /** Most offsets of one segment, as in Kafka: its index holds them as 32 bits. */
 const SEGMENT_OFFSETS_MAX = 2 ** 31 - 1
@@ -76,12 +78,18 @@ export type PartitionParts = {
 /** A record as offset queries answer it. */
 export type RecordPlace = { readonly offset: Offset; readonly timestamp: Timestamp }
 
+/** A run of whole batches: in one segment, or waiting in memory for theirs. */
+export type LocatedRange = SegmentRun | MemoryRun
+
 /** A run of whole batches in one segment. */
-export type LocatedRange = {
+export type SegmentRun = {
   readonly segment: Segment
   readonly position: number
   readonly bytes: number
 }
+
+/** A run of whole batches in memory. */
+export type MemoryRun = { readonly batches: readonly Buffer[]; readonly bytes: number }
 
 /** A partition's log. */
 export class PartitionLog {
@@ -97,9 +105,10 @@ export class PartitionLog {
   #logStart: Offset = 0
   #nextOffset: Offset = 0
   #highWatermark: Offset = 0
+  /** Where the segments end. */
+  #writtenEnd: Offset = 0
   #trouble: PartitionTrouble | undefined
-  /** Batches that are durable in the journal but for which the disk had no room yet. */
-  #unwritten: Buffer[] = []
+  readonly #waiting = new WaitingBatches()
   #takenBytes = 0
   /** The last group with an entry of this partition. */
   lastGroup = 0
@@ -164,9 +173,14 @@ export class PartitionLog {
     return this.#segments.bytes
   }
 
-  /** Bytes that wait in memory for room on the disk. */
-  get unwrittenBytes(): number {
-    return this.#unwritten.reduce((sum, batch) => sum + batch.length, 0)
+  /** What durable batches wait for in memory, if any do that can still reach their segment. */
+  get lacks(): DiskError | undefined {
+    return this.#isFenced || this.#waiting.isEmpty ? undefined : this.#waiting.lacks
+  }
+
+  /** Bytes that wait in memory for their segments. */
+  get waitingBytes(): number {
+    return this.#waiting.bytes
   }
 
   /** Bytes that readers were given since the start, whatever has been taken away since. */
@@ -187,40 +201,32 @@ export class PartitionLog {
   }
 
   /**
-   * Writes batches whose group is complete and moves the high watermark. A disk without room keeps
-   * them waiting, readers included; any other failure fences the partition.
+   * Writes batches whose group is complete and moves the high watermark. Where something has run out
+   * they wait in memory; any other failure fences the partition, whose batches stay in the journal,
+   * go from there to its rescue file, and are read from memory until the restart that heals it.
    */
   apply(batches: readonly Buffer[], now: number): void {
-    // What a fenced partition misses stays in the journal and goes to its rescue file.
-    if (this.removed || this.#isFenced) return
-    if (this.#unwritten.length > 0) {
-      this.#unwritten.push(...batches.map(batch => Buffer.from(batch)))
-      return
-    }
-    const written = this.#write(batches, now)
-    if (written < batches.length && !this.#isFenced) {
-      // The staging area is about to be used again: what waits needs memory of its own.
-      this.#unwritten = batches.slice(written).map(batch => Buffer.from(batch))
-    }
-    if (written > 0) this.#wake()
+    const last = batches.at(-1)
+    if (this.removed || last === undefined) return
+    const mayWrite = this.#waiting.isEmpty && !this.#isFenced
+    const written = mayWrite ? this.#write(batches, now) : 0
+    if (written < batches.length) this.#waiting.add(batches.slice(written))
+    this.#highWatermark = lastOffsetOf(last) + 1
+    for (const batch of batches) this.#takenBytes += batch.length
+    this.#wake()
   }
 
-  /** Tries again to write what the disk had no room for; true when nothing waits any more. */
-  retryUnwritten(now: number): boolean {
-    if (this.#unwritten.length === 0) return true
-    const waiting = this.#unwritten
-    this.#unwritten = []
-    const written = this.#write(waiting, now)
-    // A partition that is fenced on the way is not written to again: the journal has its batches.
-    this.#unwritten = this.#isFenced ? [] : waiting.slice(written)
-    if (written > 0) this.#wake()
-    return this.#unwritten.length === 0
+  /** Tries again to write what waits. */
+  retryWaiting(now: number): void {
+    if (this.#waiting.isEmpty || this.#isFenced) return
+    this.#waiting.drop(this.#write(this.#waiting.all, now))
   }
 
   /** Leaves offsets out that are lost: the next batch has `offset`. */
   skipTo(offset: Offset): void {
     this.#nextOffset = offset
     this.#highWatermark = offset
+    this.#writtenEnd = offset
   }
 
   /** Writes batches of recovery: like `apply`, but errors are thrown and offsets are given. */
@@ -228,27 +234,43 @@ export class PartitionLog {
     this.#appendRun([batch], now)
     this.#nextOffset = lastOffsetOf(batch) + 1
     this.#highWatermark = this.#nextOffset
+    this.#writtenEnd = this.#nextOffset
   }
 
   /** The batches from `offset` on; undefined at the end. Throws LogError and DamageError. */
   locate(offset: Offset, maxBytes: number): LocatedRange | undefined {
     if (offset >= this.#highWatermark) return undefined
+    if (offset >= this.#writtenEnd) {
+      const batches = this.#waiting.from(offset, maxBytes)
+      return { batches, bytes: batches.reduce((sum, batch) => sum + batch.length, 0) }
+    }
     return this.#reading(() => this.#segments.locate(offset, maxBytes))
   }
 
   /** Whether a range goes to the very end of what can be read. */
-  reachesEnd({ segment, position, bytes }: LocatedRange): boolean {
+  reachesEnd(range: LocatedRange): boolean {
+    if ('batches' in range) return range.batches.at(-1) === this.#waiting.all.at(-1)
+    const { segment, position, bytes } = range
     return position + bytes >= segment.bytes && segment.nextOffset >= this.#highWatermark
   }
 
   /** The first record at or after `timestamp`, null if there is none. Throws LogError. */
   recordAtTime(timestamp: number): RecordPlace | null {
-    return this.#reading(() => this.#segments.recordAtTime(timestamp, this.#logStart))
+    return this.#reading(
+      () =>
+        this.#segments.recordAtTime(timestamp, this.#logStart) ??
+        this.#waiting.recordAtTime(timestamp, this.#logStart),
+    )
   }
 
   /** The first record that has the largest timestamp, null if there is none. Throws LogError. */
   recordOfMaxTimestamp(): RecordPlace | null {
-    return this.#reading(() => this.#segments.recordOfMaxTimestamp(this.#logStart))
+    return this.#reading(() =>
+      this.#waiting.recordOfMaxTimestamp(
+        this.#logStart,
+        this.#segments.recordOfMaxTimestamp(this.#logStart),
+      ),
+    )
   }
 
   /** Where `epoch` ended: the start of the next larger one, or the end (KIP-320). */
@@ -321,7 +343,7 @@ export class PartitionLog {
   roll(now: number): void {
     const { last } = this.#segments
     if (last === undefined || last.bytes === 0) return
-    this.#addSegment(this.#highWatermark, now)
+    this.#addSegment(this.#writtenEnd, now)
   }
 
   /** Refuses appends from now on, and reads past the damage. */
@@ -333,7 +355,6 @@ export class PartitionLog {
   /** Refuses appends after a failed write or sync; reads go on. */
   fence(reason: string): void {
     this.#trouble ??= { state: 'fenced', reason }
-    this.#unwritten = []
     this.#wake()
   }
 
@@ -354,7 +375,7 @@ export class PartitionLog {
   /** The deletion is durable: answers the segments, whose files the caller takes away. */
   remove(): readonly Segment[] {
     this.removed = true
-    this.#unwritten = []
+    this.#waiting.drop(Number.POSITIVE_INFINITY)
     return this.#segments.takeAll()
   }
 
@@ -362,7 +383,7 @@ export class PartitionLog {
   record(producers: readonly ProducerRecord[]): PartitionRecord {
     return {
       id: this.id,
-      nextOffset: this.#highWatermark,
+      nextOffset: this.#writtenEnd,
       epochs: this.#epochs,
       // A segment without bytes has no file yet.
       segments: this.segments.filter(segment => segment.bytes > 0).map(segment => segment.record()),
@@ -379,6 +400,7 @@ export class PartitionLog {
     this.#epochs = record.epochs.length > 0 ? [...record.epochs] : [[0, 0]]
     this.#nextOffset = record.nextOffset
     this.#highWatermark = record.nextOffset
+    this.#writtenEnd = record.nextOffset
     this.producers.restore(record.producers)
     this.cleaning = record.cleaning ?? NEVER_CLEANED
   }
@@ -394,12 +416,11 @@ export class PartitionLog {
         const run = this.#runThatFits(batches, written)
         this.#appendRun(batches.slice(written, written + run), now)
         written += run
-        this.#highWatermark = this.#segments.last?.nextOffset ?? this.#highWatermark
+        this.#writtenEnd = this.#segments.last?.nextOffset ?? this.#writtenEnd
       }
     } catch (cause) {
-      const code = (cause as { code?: unknown }).code
-      if (code !== 'ENOSPC' && code !== 'EMFILE')
-        this.fence(`a segment write failed: ${String(cause)}`)
+      if (isShortage(cause)) this.#waiting.lacks = cause
+      else this.fence(`a segment write failed: ${String(cause)}`)
     }
     return written
   }
@@ -443,7 +464,6 @@ export class PartitionLog {
     // The file is created now, perhaps long after a retention pass has begun the segment.
     if (segment.bytes === 0) this.namesDirty = true
     segment.append(batches)
-    for (const batch of batches) this.#takenBytes += batch.length
   }
 
   #addSegment(baseOffset: Offset, now: number): Segment {

@@ -120,7 +120,7 @@ export class Segment {
   /** Writes whole batches at the end, to the page cache. Throws DiskError. */
   append(batches: readonly Buffer[]): void {
     if (!this.#dirty) {
-      this.#cache.hold(this.path, 'create')
+      this.#cache.hold(this.path, 'create', 'writer')
       this.#dirty = true
     }
     this.#cache.use(this.path, 'create').write(this.#bytes, batches)
@@ -142,7 +142,7 @@ export class Segment {
     try {
       await file.sync()
     } finally {
-      this.#cache.release(this.path)
+      this.#cache.release(this.path, 'writer')
     }
   }
 
@@ -168,13 +168,16 @@ export class Segment {
     }
   }
 
-  /** Keeps the file open, also when unlinked; as many `letGo` calls must follow. */
+  /**
+   * Keeps the file open, also when unlinked; as many `letGo` calls must follow. Throws EMFILE where
+   * too many are read at once.
+   */
   hold(): void {
-    this.#cache.hold(this.path, 'write')
+    this.#cache.hold(this.path, 'write', 'reader')
   }
 
   letGo(): void {
-    this.#cache.release(this.path)
+    this.#cache.release(this.path, 'reader')
   }
 
   /**
@@ -246,7 +249,7 @@ export class Segment {
   unlink(): void {
     if (this.#dirty) {
       this.#dirty = false
-      this.#cache.release(this.path)
+      this.#cache.release(this.path, 'writer')
     }
     this.#cache.forget(this.path)
     this.#disk.unlink(this.path)

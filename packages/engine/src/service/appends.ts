@@ -52,8 +52,8 @@ export class Appends {
   readonly #lines = new AppendLines()
   readonly #waiting: Waiting[] = []
   #waitingBytes = 0
-  /** Whether free space has fallen below the reserve. */
-  diskFull = false
+  /** Why nothing is taken, where free space has fallen below the reserve. */
+  diskFull: string | undefined
   batches = 0
   bytes = 0
   records = 0
@@ -139,7 +139,8 @@ export class Appends {
     if (bytes > journal.batchBytesMax) return this.#start(entries, options, verdicts)
     // A fenced journal never has room again: the answer says why.
     if (journal.fencedBy !== undefined) return this.#start(entries, options, verdicts)
-    if (this.#waiting.length === 0 && journal.hasRoom(entries.length, bytes)) {
+    const mayGoOn = this.#waiting.length === 0 && !this.#store.relieving
+    if (mayGoOn && journal.hasRoom(entries.length, bytes)) {
       return this.#start(entries, options, verdicts)
     }
     return this.#queue(entries, bytes, options, verdicts)
@@ -149,6 +150,7 @@ export class Appends {
   drain(): void {
     const fencedBy = this.#store.journal.fencedBy
     for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
+      if (fencedBy === undefined && this.#store.relieving) return
       if (fencedBy === undefined && !this.#store.journal.hasRoom(next.entries.length, next.bytes)) {
         return
       }
@@ -312,8 +314,12 @@ export class Appends {
     if (trouble !== undefined) {
       return new LogError('KAFKA_STORAGE_ERROR', `${name} is ${trouble.state}: ${trouble.reason}`)
     }
-    if (this.#store.waitsForRoom || this.diskFull) {
-      return new LogError('KAFKA_STORAGE_ERROR', 'the disk is full: disk.reserve.bytes is not free')
+    const { lacks, relieving } = this.#store
+    if (this.diskFull !== undefined) {
+      return new LogError('KAFKA_STORAGE_ERROR', `the disk is full: ${this.diskFull}`)
+    }
+    if (lacks !== undefined && !relieving) {
+      return new LogError('KAFKA_STORAGE_ERROR', `appends are refused for now: ${lacks.message}`)
     }
     if (this.#topics.get(partition.topic)?.internal === true) {
       return new LogError('INVALID_TOPIC_EXCEPTION', `${partition.topic} is internal`)

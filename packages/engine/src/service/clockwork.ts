@@ -93,7 +93,11 @@ export class Clockwork {
 
   checkSpace(): void {
     const { disk, settings } = this.#store
-    this.#appends.diskFull = disk.space().free < settings['disk.reserve.bytes']
+    const { free, freeInodes } = disk.space()
+    const reserve = settings['disk.reserve.bytes']
+    if (free < reserve) this.#appends.diskFull = `disk.reserve.bytes=${reserve} is not free`
+    else if (freeInodes === 0) this.#appends.diskFull = 'the file system has no inodes left'
+    else this.#appends.diskFull = undefined
   }
 
   /** Stops the timers and writes the last checkpoint. */

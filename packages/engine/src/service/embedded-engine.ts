@@ -55,6 +55,7 @@ export type EngineParts = {
   readonly id: string
   readonly folder: string
   readonly settings: EngineSettings
+  readonly descriptorsLeft: number
   readonly store: LogStore
   readonly topics: TopicTable
   readonly admin: TopicAdmin
@@ -87,6 +88,10 @@ export class EmbeddedEngine implements Engine {
 
   get nodeId(): number {
     return this.#parts.settings['node.id']
+  }
+
+  get descriptorsLeft(): number {
+    return this.#parts.descriptorsLeft
   }
 
   createTopics(
@@ -205,7 +210,7 @@ export class EmbeddedEngine implements Engine {
       trouble === undefined ? [] : [{ topic, partition, ...trouble }],
     )
     const { fencedBy } = store.journal
-    const diskFull = appends.diskFull || store.hasUnwritten
+    const diskFull = appends.diskFull !== undefined || store.lacks?.code === 'ENOSPC'
     if (this.#state !== 'ready') return { state: this.#state, partitions, diskFull }
     if (fencedBy !== undefined) return { state: 'fenced', reason: fencedBy, partitions, diskFull }
     return { state: 'ready', partitions, diskFull }
@@ -234,6 +239,8 @@ export class EmbeddedEngine implements Engine {
       cleaned_bytes_after_total: cleaner.bytesAfter,
       cleaned_records_removed_total: cleaner.recordsRemoved,
       segment_files_open: store.cache.openCount,
+      segment_files_unsynced: store.cache.heldBy('writer'),
+      segment_files_read: store.cache.heldBy('reader'),
       partitions: store.partitions.size,
       recovered_groups: recovery.groups,
       recovered_batches: recovery.batches,

@@ -15,7 +15,12 @@ import {
 import { DiskError } from '../disk/disk.ts'
 import type { RecordSlice, SlicedFetchResult } from '../engine.ts'
 import type { Timer, Timers } from '../outside.ts'
-import type { LocatedRange, PartitionLog, PartitionWaiter } from '../partitions/partition-log.ts'
+import type {
+  LocatedRange,
+  PartitionLog,
+  PartitionWaiter,
+  SegmentRun,
+} from '../partitions/partition-log.ts'
 import { DamageError } from '../segments/damage.ts'
 import type { Segment } from '../segments/segment.ts'
 import type { EngineSettings } from '../settings.ts'
@@ -35,7 +40,7 @@ class SegmentSlice implements RecordSlice {
   readonly #partition: PartitionLog
   #released = false
 
-  constructor(partition: PartitionLog, { segment, position, bytes }: LocatedRange) {
+  constructor(partition: PartitionLog, { segment, position, bytes }: SegmentRun) {
     this.#partition = partition
     this.#segment = segment
     this.#position = position
@@ -56,6 +61,16 @@ class SegmentSlice implements RecordSlice {
     if (this.#released) return
     this.#released = true
     this.#segment.letGo()
+  }
+}
+
+/** Batches that wait in memory for their segment. */
+function memorySlice(batches: readonly Buffer[]): RecordSlice {
+  const bytes = Buffer.concat(batches)
+  return {
+    byteLength: bytes.length,
+    read: (from, target) => void bytes.copy(target, 0, from, from + target.length),
+    release: () => undefined,
   }
 }
 
@@ -148,6 +163,7 @@ class Look {
 
 /** A slice, held; none where there is no descriptor for it but the answer has others. */
 function sliceOf(partition: PartitionLog, range: LocatedRange, first: boolean): RecordSlice {
+  if ('batches' in range) return memorySlice(range.batches)
   try {
     return new SegmentSlice(partition, range)
   } catch (cause) {

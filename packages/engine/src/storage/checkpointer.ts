@@ -10,6 +10,7 @@
  * halves then speak of the same moment. Appends go on all the while.
  */
 
+import { DiskError } from '../disk/disk.ts'
 import type { MachineRecord } from '../machines/machine.ts'
 import { type MachineRegistry, type MachineSnapshots, releaseAll } from '../machines/registry.ts'
 import {
@@ -89,6 +90,7 @@ export class Checkpointer {
   #copied: Copied | undefined
   #parked: Parked | undefined
   #running: Promise<void> | undefined
+  #syncing: Promise<void> = Promise.resolve()
   #waiters: Waiter[] = []
   /** Called after each durable checkpoint. */
   onDone: () => void = () => undefined
@@ -107,6 +109,7 @@ export class Checkpointer {
     this.#logId = parts.last.logId
     this.#number = parts.last.number
     this.#onError = parts.onError
+    this.#store.freeFiles = () => this.#syncInTurn(() => this.#syncFiles()).catch(() => undefined) // tried again
   }
 
   /** Groups up to this one are covered by a durable checkpoint. */
@@ -172,6 +175,7 @@ export class Checkpointer {
   async final(): Promise<void> {
     const { journal } = this.#store
     await this.#running
+    await this.#store.relieve()
     // A group of the flush timer may complete behind the one that a checkpoint covers: once more.
     for (let round = 0; round < FINAL_ROUNDS_MAX; round += 1) {
       await this.now()
@@ -203,10 +207,13 @@ export class Checkpointer {
 
   async #writeParked(): Promise<void> {
     for (let parked = this.#parked; parked !== undefined; parked = this.#parked) {
+      if (this.#store.hasWaiting) await this.#store.relieve()
       parked.partitions ??= this.#ends(parked.copied)
       this.#parked = undefined
       try {
-        if (parked.partitions === undefined) throw new Error('batches wait for room on the disk')
+        if (parked.partitions === undefined) {
+          throw new Error(`batches wait for their segments: ${this.#store.lacks?.message}`)
+        }
         await this.#run(parked, parked.partitions)
       } catch (cause) {
         // The same file is written again next time: the other one holds the last good checkpoint.
@@ -229,7 +236,7 @@ export class Checkpointer {
 
   /** The ends of all partitions; undefined while some of their batches are not in a segment. */
   #ends({ producers }: Copied): readonly PartitionRecord[] | undefined {
-    if (this.#store.hasUnwritten) return undefined
+    if (this.#store.hasWaiting) return undefined
     return [...this.#store.partitions.values()].map(partition =>
       partition.record(producers.get(partition.id) ?? []),
     )
@@ -241,7 +248,7 @@ export class Checkpointer {
       const fenced = this.#fenced()
       ids = new Set(fenced.map(partition => partition.id))
       await this.#rescue(fenced)
-      await this.#syncSegments()
+      await this.#syncInTurn(() => this.#syncSegments())
     } while (this.#fenced().some(partition => !ids.has(partition.id)))
     const next: Checkpoint = {
       number: this.#number + 1,
@@ -299,26 +306,62 @@ export class Checkpointer {
     for (const { resolve } of done) resolve()
   }
 
+  /** One sync of the segments at a time: who comes later must not take a sync under way for done. */
+  #syncInTurn(sync: () => Promise<void>): Promise<void> {
+    const turn = this.#syncing.then(sync)
+    this.#syncing = turn.catch(() => undefined) // told to whoever asked for it
+    return turn
+  }
+
   /** Syncs what has changed; a partition for which that fails, or hangs, is fenced. */
   async #syncSegments(): Promise<void> {
-    const work: (() => Promise<void>)[] = []
-    const named: PartitionLog[] = []
-    for (const partition of this.#store.partitions.values()) {
-      if (partition.trouble?.state === 'fenced') continue
-      for (const segment of partition.segments) {
-        if (segment.dirty) work.push(() => this.#syncOr(partition, () => segment.sync()))
-      }
-      if (!partition.namesDirty) continue
-      partition.namesDirty = false
-      named.push(partition)
-      work.push(() => this.#syncOr(partition, () => this.#store.disk.syncFolder(partition.folder)))
-    }
-    const { usedBytes, maxBytes } = this.#store.journal.fill
-    await inParallel(work, usedBytes > maxBytes / 2 ? SYNCS_AT_ONCE_MAX : 1)
+    await this.#syncFiles()
+    const named = [...this.#store.partitions.values()].filter(
+      partition => partition.namesDirty && partition.trouble?.state !== 'fenced',
+    )
     if (named.length === 0) return
-    const all = this.#store.disk.syncFolder(PARTITIONS_FOLDER)
-    all.catch(() => undefined) // told below, for each partition
-    for (const partition of named) await this.#syncOr(partition, () => all)
+    for (const partition of named) partition.namesDirty = false
+    const { disk } = this.#store
+    try {
+      await inParallel(
+        named.map(partition => () => this.#syncNames(partition, disk.syncFolder(partition.folder))),
+        this.#syncsAtOnce(),
+      )
+      const all = disk.syncFolder(PARTITIONS_FOLDER)
+      all.catch(() => undefined) // told below, for each partition
+      for (const partition of named) await this.#syncNames(partition, all)
+    } catch (cause) {
+      for (const partition of named) partition.namesDirty = true
+      throw cause
+    }
+  }
+
+  /** Syncs the bytes, whoever has the names: afterwards the files can be closed. */
+  async #syncFiles(): Promise<void> {
+    const work = [...this.#store.partitions.values()]
+      .filter(partition => partition.trouble?.state !== 'fenced')
+      .flatMap(partition =>
+        partition.segments
+          .filter(segment => segment.dirty)
+          .map(segment => () => this.#syncOr(partition, () => segment.sync())),
+      )
+    await inParallel(work, this.#syncsAtOnce())
+  }
+
+  #syncsAtOnce(): number {
+    const { usedBytes, maxBytes } = this.#store.journal.fill
+    return usedBytes > maxBytes / 2 ? SYNCS_AT_ONCE_MAX : 1
+  }
+
+  /** Syncs a folder's names. One that could not be opened for it is no failed sync: rejects. */
+  async #syncNames(partition: PartitionLog, sync: Promise<void>): Promise<void> {
+    let lacks: DiskError | undefined
+    const synced = sync.catch((cause: unknown) => {
+      if (!(cause instanceof DiskError) || cause.code !== 'EMFILE') throw cause
+      lacks = cause
+    })
+    await this.#syncOr(partition, () => synced)
+    if (lacks !== undefined) throw lacks
   }
 
   /** A failed sync is never repeated: what it should have covered is lost, names like bytes. */

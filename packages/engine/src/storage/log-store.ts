@@ -2,7 +2,7 @@
  * The store: journal and partitions together. Batches enter here and reach their segments here.
  */
 import { setBatchPosition } from '@millrace/log'
-import type { Disk } from '../disk/disk.ts'
+import type { Disk, DiskError } from '../disk/disk.ts'
 import type { Outside } from '../outside.ts'
 import type { PartitionLog } from '../partitions/partition-log.ts'
 import type { FileCache } from '../segments/file-cache.ts'
@@ -10,8 +10,8 @@ import type { EngineSettings } from '../settings.ts'
 import type { CommitGroup } from './commit-group.ts'
 import type { Journal } from './journal.ts'
 
-/** How often batches that found no room on the disk are tried again, in ms. */
-const RETRY_UNWRITTEN_MS = 1000
+/** How often batches that wait for something that has run out are tried again, in ms. */
+const RETRY_WAITING_MS = 1000
 
 /** A batch that has entered the open group. */
 export type EnteredBatch = {
@@ -30,7 +30,13 @@ export class LogStore {
   readonly settings: EngineSettings
   readonly partitions: Map<number, PartitionLog> = new Map()
   #journal: Journal<PartitionLog> | undefined
+  #relief: Promise<void> | undefined
   #retryArmed = false
+  #lacks: DiskError | undefined
+  /** Syncs segments, so that their files can be closed; never rejects. */
+  freeFiles: () => Promise<void> = () => Promise.resolve()
+  /** Appends that waited for {@link relieving} go on. */
+  onRelieved: () => void = () => undefined
   /** Journal bytes since the store was opened. */
   journalBytes = 0
   groups = 0
@@ -88,33 +94,60 @@ export class LogStore {
     }
     for (const [partition, batches] of runs) {
       partition.apply(batches, now)
-      if (partition.unwrittenBytes > 0) this.#armRetry()
+      this.#lacks ??= partition.lacks
     }
+    if (this.#lacks !== undefined) void this.relieve()
   }
 
-  /** Whether durable batches have found no room in their segments: nothing more is taken then. */
-  get waitsForRoom(): boolean {
-    return this.#retryArmed
+  /** What has run out so that durable batches wait for their segments; nothing more is taken then. */
+  get lacks(): DiskError | undefined {
+    return this.#lacks
   }
 
-  /** Whether batches wait for room on the disk, looked up now. */
-  get hasUnwritten(): boolean {
-    for (const partition of this.partitions.values()) {
-      if (partition.unwrittenBytes > 0) return true
-    }
+  /** Whether what has run out is being made free: who waits for that is not refused. */
+  get relieving(): boolean {
+    return this.#relief !== undefined
+  }
+
+  /** Whether batches wait for their segments, looked up now. */
+  get hasWaiting(): boolean {
+    for (const { lacks } of this.partitions.values()) if (lacks !== undefined) return true
     return false
   }
 
-  #armRetry(): void {
+  /**
+   * Writes what waits, as long as that gets on: files are closed where descriptors have run out. What
+   * is left is tried again after a time. Never rejects.
+   */
+  relieve(): Promise<void> {
+    this.#relief ??= this.#relieve().finally(() => {
+      this.#relief = undefined
+      if (this.#lacks !== undefined) this.#retryLater()
+      this.onRelieved()
+    })
+    return this.#relief
+  }
+
+  async #relieve(): Promise<void> {
+    for (let before = Number.POSITIVE_INFINITY, left = 0; ; before = left) {
+      if (this.#lacks?.code === 'EMFILE') await this.freeFiles()
+      left = 0
+      this.#lacks = undefined
+      for (const partition of this.partitions.values()) {
+        partition.retryWaiting(this.outside.clock.now())
+        this.#lacks ??= partition.lacks
+        if (partition.lacks !== undefined) left += partition.waitingBytes
+      }
+      if (this.#lacks?.code !== 'EMFILE' || left >= before) return
+    }
+  }
+
+  #retryLater(): void {
     if (this.#retryArmed) return
     this.#retryArmed = true
-    this.outside.timers.after(RETRY_UNWRITTEN_MS, () => {
+    this.outside.timers.after(RETRY_WAITING_MS, () => {
       this.#retryArmed = false
-      let left = false
-      for (const partition of this.partitions.values()) {
-        if (!partition.retryUnwritten(this.outside.clock.now())) left = true
-      }
-      if (left) this.#armRetry()
+      if (this.#lacks !== undefined) void this.relieve()
     })
   }
 }

@@ -170,7 +170,7 @@ class Recovery {
       this.#readOnly = damage !== undefined && !this.#acceptLoss
       this.#restorePartitions()
       if (!this.#readOnly) this.#removeUnknown()
-      this.#applyRescued()
+      await this.#applyRescued()
       await this.#replayGroups(scan, lastSeq)
       this.#renewEpochs()
       return {
@@ -328,12 +328,15 @@ class Recovery {
     }
   }
 
-  #applyRescued(): void {
+  async #applyRescued(): Promise<void> {
     const { store } = this.#target
     for (const id of rescued(store.disk)) {
       const partition = store.partitions.get(id)
       if (partition === undefined || partition.trouble !== undefined) continue
-      for (const batch of readRescue(store.disk, id)) this.#applyBatch(partition, batch)
+      for (const batch of readRescue(store.disk, id)) {
+        await this.#freeFiles()
+        this.#applyBatch(partition, batch)
+      }
     }
   }
 
@@ -347,8 +350,10 @@ class Recovery {
         if (partitionId !== registry.first.partition.id) this.#replay(partitionId, batch)
         const partition = store.partitions.get(partitionId)
         if (partition === undefined) continue // its topic has been deleted since
-        if (partition.trouble === undefined) this.#applyBatch(partition, batch)
-        else {
+        if (partition.trouble === undefined) {
+          if (!store.cache.mayHold('writer')) await this.#freeFiles()
+          this.#applyBatch(partition, batch)
+        } else {
           const batches = stranded.get(partitionId) ?? []
           batches.push(Buffer.from(batch))
           stranded.set(partitionId, batches)
@@ -364,6 +369,15 @@ class Recovery {
     if (!registry.has(partitionId)) return
     for (const record of recordsOf(batch)) {
       if (!registry.replay(partitionId, record)) this.#unclaimed += 1
+    }
+  }
+
+  /** Files with unsynced bytes cannot be closed: where there are too many, they are synced. */
+  async #freeFiles(): Promise<void> {
+    const { cache, partitions } = this.#target.store
+    if (cache.mayHold('writer')) return
+    for (const { segments } of partitions.values()) {
+      for (const segment of segments) await segment.sync()
     }
   }
 

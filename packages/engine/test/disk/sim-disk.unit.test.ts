@@ -450,7 +450,7 @@ describe('faults', () => {
     const disk = new SimDisk({ capacityBytes: 1000 })
     const file = disk.open('a', 'create')
     file.write(0, [Buffer.alloc(900)])
-    expect(disk.space()).toEqual({ free: 100, total: 1000 })
+    expect(disk.space()).toMatchObject({ free: 100, total: 1000 })
     expect(() => file.write(900, [Buffer.alloc(200)])).toThrow('ENOSPC')
     expect(file.size()).toBe(1000)
     file.write(0, [Buffer.alloc(1000)])

@@ -1,7 +1,7 @@
 // One partition: rolling, epochs, times, and what it does when something fails.
-import type { LogError } from '@millrace/log'
+import { baseOffsetOf, type LogError, lastOffsetOf } from '@millrace/log'
 import { describe, expect, test } from 'vitest'
-import { DiskError } from '../../src/disk/disk.ts'
+import { DiskError, type DiskErrorCode } from '../../src/disk/disk.ts'
 import { nodeDisk } from '../../src/disk/node-disk.ts'
 import { PartitionLog } from '../../src/partitions/partition-log.ts'
 import { type TopicConfig, topicConfigOf } from '../../src/partitions/topic-config.ts'
@@ -11,7 +11,7 @@ import { batchOf, temporaryFolder, WrappedDisk } from '../storage/support.ts'
 const NOW = 1_700_000_000_000
 
 function partitionOf(overrides: Readonly<Record<string, string>> = {}) {
-  const fault: { code: 'ENOSPC' | 'EMFILE' | 'EIO' | undefined } = { code: undefined }
+  const fault: { code: DiskErrorCode | undefined } = { code: undefined }
   const disk = new WrappedDisk(nodeDisk(temporaryFolder()), {
     onWrite: path => {
       if (fault.code !== undefined) throw new DiskError(fault.code, path, 'as the test asked')
@@ -44,6 +44,16 @@ const codeOf = (work: () => unknown): string => {
   }
 }
 
+/** The batches from `offset` on, wherever they are. */
+function bytesAt(log: PartitionLog, offset: number): Buffer {
+  const range = log.locate(offset, 1)
+  if (range === undefined) throw new Error(`nothing at ${offset}`)
+  if ('batches' in range) return Buffer.concat(range.batches)
+  const bytes = Buffer.alloc(range.bytes)
+  range.segment.read(range.position, bytes)
+  return bytes
+}
+
 describe('a partition', () => {
   test('gives out offsets at once and shows records when they are applied', () => {
     const { log } = partitionOf()
@@ -63,7 +73,8 @@ describe('a partition', () => {
     expect(bases(log)).toEqual([0, 3, 6, 9])
     for (const segment of log.segments) expect(segment.bytes).toBeLessThanOrEqual(4096)
     for (let offset = 0; offset < 10; offset += 1) {
-      expect(log.locate(offset, 1)?.segment.baseOffset).toBe(offset - (offset % 3))
+      const baseOffset = offset - (offset % 3)
+      expect(log.locate(offset, 1)).toMatchObject({ segment: { baseOffset } })
     }
   })
 
@@ -199,8 +210,8 @@ describe('a partition', () => {
     expect(log.highWatermark).toBe(2)
   })
 
-  test.each(['ENOSPC', 'EMFILE'] as const)(
-    'keeps what %s left unwritten, in order, until there is room',
+  test.each(['ENOSPC', 'EMFILE', 'ENOMEM'] as const)(
+    'what %s keeps from its segment is read from memory, in order, until there is room',
     code => {
       const { log, fault } = partitionOf()
       append(log)
@@ -208,17 +219,29 @@ describe('a partition', () => {
       append(log, 2)
       append(log, 3)
       expect(log.trouble).toBeUndefined()
-      expect([log.highWatermark, log.nextOffset]).toEqual([1, 6])
-      expect(log.unwrittenBytes).toBeGreaterThan(5000)
-      expect(log.retryUnwritten(NOW)).toBe(false)
+      expect([log.highWatermark, log.nextOffset]).toEqual([6, 6])
+      expect(log.lacks?.code).toBe(code)
+      const read = [1, 4].map(offset => bytesAt(log, offset))
+      expect(read.map(bytes => [baseOffsetOf(bytes), lastOffsetOf(bytes)])).toEqual([
+        [1, 2],
+        [3, 5],
+      ])
+      expect(log.recordAtTime(0)?.offset).toBe(0)
+      log.moveLogStart(2)
+      expect(log.recordAtTime(0)?.offset).toBe(2)
+      expect(log.recordOfMaxTimestamp()?.offset).toBe(2)
+      expect(log.record([]).nextOffset).toBe(1)
+      log.retryWaiting(NOW)
+      expect(log.lacks?.code).toBe(code)
       fault.code = undefined
-      expect(log.retryUnwritten(NOW)).toBe(true)
-      expect([log.highWatermark, log.unwrittenBytes]).toEqual([6, 0])
-      expect(log.locate(4, 1)?.bytes).toBeGreaterThan(3000)
+      log.retryWaiting(NOW)
+      expect(log.lacks).toBeUndefined()
+      expect([log.highWatermark, log.waitingBytes, log.record([]).nextOffset]).toEqual([6, 0, 6])
+      expect([1, 4].map(offset => bytesAt(log, offset))).toEqual(read)
     },
   )
 
-  test('unwritten batches survive the reuse of the memory that they came in', () => {
+  test('waiting batches survive the reuse of the memory that they came in', () => {
     const { log, fault } = partitionOf()
     const memory = batchOf(1, { baseOffset: log.take(1, 1) })
     const right = Buffer.from(memory)
@@ -226,14 +249,12 @@ describe('a partition', () => {
     log.apply([memory], NOW)
     memory.fill(0)
     fault.code = undefined
-    log.retryUnwritten(NOW)
-    const range = log.locate(0, 1)
-    const read = Buffer.alloc(range?.bytes ?? 0)
-    range?.segment.read(range.position, read)
-    expect(read).toEqual(right)
+    expect(bytesAt(log, 0)).toEqual(right)
+    log.retryWaiting(NOW)
+    expect(bytesAt(log, 0)).toEqual(right)
   })
 
-  test('is fenced by any other failed write: reads go on, nothing more is written', () => {
+  test('is fenced by any other failed write: all that is durable is read, nothing more is written', () => {
     const { log, fault } = partitionOf()
     append(log)
     fault.code = 'EIO'
@@ -241,8 +262,10 @@ describe('a partition', () => {
     expect(log.trouble?.state).toBe('fenced')
     fault.code = undefined
     append(log)
-    expect(log.highWatermark).toBe(1)
-    expect(log.locate(0, 1)?.bytes).toBeGreaterThan(0)
+    log.retryWaiting(NOW)
+    expect([log.highWatermark, log.record([]).nextOffset]).toEqual([3, 1])
+    expect(log.lacks).toBeUndefined()
+    expect([0, 1, 2].map(offset => baseOffsetOf(bytesAt(log, offset)))).toEqual([0, 1, 2])
   })
 
   test('keeps the first reason of its trouble', () => {
@@ -283,6 +306,6 @@ describe('a partition', () => {
     expect([next.logStart, next.nextOffset, next.highWatermark]).toEqual([0, 6, 6])
     expect(next.epochs).toEqual(log.epochs)
     expect(bases(next)).toEqual(bases(log))
-    expect(next.locate(5, 1)?.segment.baseOffset).toBe(3)
+    expect(next.locate(5, 1)).toMatchObject({ segment: { baseOffset: 3 } })
   })
 })

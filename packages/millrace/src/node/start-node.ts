@@ -8,7 +8,12 @@
  * HTTP first, the rest when it is asked for (see metrics-page).
  */
 import { resolve } from 'node:path'
-import { BROKER_SETTINGS, type Listener, startListener } from '@millrace/broker'
+import {
+  BROKER_SETTINGS,
+  type BrokerSettings,
+  type Listener,
+  startListener,
+} from '@millrace/broker'
 import {
   ENGINE_SETTINGS,
   type Engine,
@@ -33,6 +38,10 @@ import { readinessOf } from './readiness.ts'
 
 const DRAIN_MS_MAX = 10_000
 const HTTP_OFF = 'off'
+/** Descriptors of a node beside its log and its connections: listeners, modules that are loaded late. */
+const OTHER_DESCRIPTORS = 32
+/** Below it a node could not be looked at. */
+const CONNECTIONS_MIN = 16
 
 /** A node that listens. */
 export interface RunningNode extends AsyncDisposable {
@@ -93,13 +102,14 @@ class StartingNode {
     const engine = await this.#openEngine(config, data)
     this.#engine = engine
     const { kafka, advertise } = this.#addresses
+    const settings = this.#fitting(settingsOf(config, BROKER_SETTINGS), engine.descriptorsLeft)
     this.#listener = await bound('kafka', kafka, () =>
       startListener({
         engine,
         host: kafka.host,
         port: kafka.port,
         ...(advertise === null ? {} : { advertise }),
-        settings: settingsOf(config, BROKER_SETTINGS),
+        settings,
         outside: systemOutside(),
         logger: this.#logger,
       }),
@@ -172,6 +182,19 @@ class StartingNode {
         applications: this.#applications,
       }),
     )
+  }
+
+  /** Connections within the descriptors that there are: over a limit of ours a client is told. */
+  #fitting(settings: BrokerSettings, descriptors: number): BrokerSettings {
+    const wanted = settings['connections.max']
+    const others = this.#settings['http.connections.max'] + OTHER_DESCRIPTORS
+    const room = Math.max(CONNECTIONS_MIN, descriptors - others)
+    if (room >= wanted) return settings
+    this.#logger.warn(
+      { 'connections.max': wanted, instead: room },
+      'the process may open too few files for as many connections (ulimit -n)',
+    )
+    return { ...settings, 'connections.max': room }
   }
 
   #readiness(): Readiness {

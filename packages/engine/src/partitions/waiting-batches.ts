@@ -1,0 +1,76 @@
+/**
+ * Batches of a partition that are durable in the journal and in no segment yet: the disk, or the
+ * process, has run out of something, or the partition's files have failed. They were acknowledged, so
+ * they are read from here. What may come meanwhile is bounded: appends of clients wait, or are refused.
+ */
+import {
+  findOffsetByTimestamp,
+  lastOffsetOf,
+  maxTimestampRecord,
+  type Offset,
+  RecordBatch,
+} from '@millrace/log'
+import type { DiskError } from '../disk/disk.ts'
+import type { RecordPlace } from './partition-log.ts'
+
+/** Batches in order of their offsets. */
+export class WaitingBatches {
+  #batches: readonly Buffer[] = []
+  /** What ran out; undefined for a partition whose files have failed. */
+  lacks: DiskError | undefined
+
+  get all(): readonly Buffer[] {
+    return this.#batches
+  }
+
+  get isEmpty(): boolean {
+    return this.#batches.length === 0
+  }
+
+  get bytes(): number {
+    return this.#batches.reduce((sum, batch) => sum + batch.length, 0)
+  }
+
+  /** Copies batches: the staging area from which they come is about to be used again. */
+  add(batches: readonly Buffer[]): void {
+    this.#batches = [...this.#batches, ...batches.map(batch => Buffer.from(batch))]
+  }
+
+  /** The first `count` have reached their segment. */
+  drop(count: number): void {
+    this.#batches = this.#batches.slice(count)
+    if (this.isEmpty) this.lacks = undefined
+  }
+
+  /** Whole batches from the one that holds `offset` on, about `maxBytes`, at least one. */
+  from(offset: Offset, maxBytes: number): readonly Buffer[] {
+    const found: Buffer[] = []
+    let bytes = 0
+    for (const batch of this.#batches) {
+      if (lastOffsetOf(batch) < offset) continue
+      if (found.length > 0 && bytes + batch.length > maxBytes) break
+      found.push(batch)
+      bytes += batch.length
+    }
+    return found
+  }
+
+  /** The first record at or after `timestamp`, of those from `fromOffset` on. */
+  recordAtTime(timestamp: number, fromOffset: Offset): RecordPlace | null {
+    for (const batch of this.#batches) {
+      const place = findOffsetByTimestamp(new RecordBatch(batch, 0), timestamp, fromOffset)
+      if (place !== null) return place
+    }
+    return null
+  }
+
+  /** The first record that has the largest timestamp, if that is larger than `than`. */
+  recordOfMaxTimestamp(fromOffset: Offset, than: RecordPlace | null): RecordPlace | null {
+    let latest = than
+    for (const batch of this.#batches) {
+      const place = maxTimestampRecord(new RecordBatch(batch, 0), fromOffset)
+      if (place !== null && place.timestamp > (latest?.timestamp ?? -1)) latest = place
+    }
+    return latest
+  }
+}
