@@ -27,24 +27,39 @@ const log4jVersion = '2.24.3'
 const minJavaMajor = 17
 const startTimeoutMs = 60_000
 const stopTimeoutMs = 30_000
-const folder = join(peersFolder, `apache-kafka-${kafkaVersion}`)
-const jars = join(folder, 'lib')
-const marker = join(folder, 'complete')
-const quietLogging = join(folder, 'log4j2-quiet.properties')
 
-const pom = (): string => {
+/** Jars of the distribution that are fetched together. */
+export interface JarSet {
+  /** Where they lie. */
+  readonly folder: string
+  readonly jars: string
+  /** Properties of log4j that print errors alone. */
+  readonly quietLogging: string
+  readonly pom: string
+}
+
+/** Artifacts of Kafka, with everything that they need. */
+export function jarSet(name: string, artifacts: readonly string[]): JarSet {
   const dependency = (group: string, artifact: string, version: string): string =>
     `<dependency><groupId>${group}</groupId><artifactId>${artifact}</artifactId><version>${version}</version></dependency>`
-  return `<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
-<groupId>peers</groupId><artifactId>apache-kafka</artifactId><version>1</version><packaging>pom</packaging>
+  const folder = join(peersFolder, `${name}-${kafkaVersion}`)
+  return {
+    folder,
+    jars: join(folder, 'lib'),
+    quietLogging: join(folder, 'log4j2-quiet.properties'),
+    pom: `<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
+<groupId>peers</groupId><artifactId>${name}</artifactId><version>1</version><packaging>pom</packaging>
 <dependencies>
-${dependency('org.apache.kafka', 'kafka_2.13', kafkaVersion)}
-${dependency('org.apache.kafka', 'kafka-tools', kafkaVersion)}
+${artifacts.map(artifact => dependency('org.apache.kafka', artifact, kafkaVersion)).join('\n')}
 ${dependency('org.apache.logging.log4j', 'log4j-slf4j-impl', log4jVersion)}
 ${dependency('org.apache.logging.log4j', 'log4j-core', log4jVersion)}
 </dependencies></project>
-`
+`,
+  }
 }
+
+const brokerJars = jarSet('apache-kafka', ['kafka_2.13', 'kafka-tools'])
+const { jars, quietLogging } = brokerJars
 
 const logging = (level: string): string => `rootLogger.level=${level}
 rootLogger.appenderRef.console.ref=console
@@ -62,34 +77,40 @@ const javaMajor = async (): Promise<number> => {
 }
 
 /** Fetches the jars if they are not there. Needs Java 17 and Maven, and installs both on Debian when it may. */
-export const fetchApacheKafka = (): Promise<Peer> =>
-  attempt('Apache Kafka', async () => {
+export const fetchApacheKafka = (): Promise<Peer> => fetchJars('Apache Kafka', brokerJars)
+
+/** Fetches a set of jars if it is not there. */
+export const fetchJars = (name: string, set: JarSet): Promise<Peer> =>
+  attempt(name, async () => {
     if ((await javaMajor()) < minJavaMajor) {
       const reason = await ensureDebian(['openjdk-17-jre-headless'])
       if (reason !== undefined) throw new Error(`no Java ${minJavaMajor}: ${reason}`)
     }
-    if ((await readFile(marker, 'utf8').catch(() => '')) !== pom()) await download()
+    const marker = join(set.folder, 'complete')
+    if ((await readFile(marker, 'utf8').catch(() => '')) !== set.pom) await download(set, marker)
     return `${kafkaVersion} (Java ${await javaMajor()})`
   })
 
-async function download(): Promise<void> {
+async function download(set: JarSet, marker: string): Promise<void> {
   if ((await which('mvn')) === undefined) {
     const reason = await ensureDebian(['maven'])
     if (reason !== undefined) throw new Error(`no Maven: ${reason}`)
   }
-  await rm(folder, { recursive: true, force: true })
-  await mkdir(folder, { recursive: true })
-  await writeFile(join(folder, 'pom.xml'), pom())
-  await runWell('mvn', ['-q', '-B', 'dependency:copy-dependencies', `-DoutputDirectory=${jars}`], {
-    cwd: folder,
-    timeoutMs: 600_000,
-  })
-  await writeFile(quietLogging, logging('error'))
-  await writeFile(marker, pom())
+  await rm(set.folder, { recursive: true, force: true })
+  await mkdir(set.folder, { recursive: true })
+  await writeFile(join(set.folder, 'pom.xml'), set.pom)
+  await runWell(
+    'mvn',
+    ['-q', '-B', 'dependency:copy-dependencies', `-DoutputDirectory=${set.jars}`],
+    { cwd: set.folder, timeoutMs: 600_000 },
+  )
+  await writeFile(set.quietLogging, logging('error'))
+  await writeFile(marker, set.pom)
 }
 
-const quiet = (): readonly string[] => [
-  `-Dlog4j2.configurationFile=${quietLogging}`,
+/** Options of a JVM that is short-lived: it starts fast and prints errors alone. */
+export const quickJvm = (logging: string = quietLogging): readonly string[] => [
+  `-Dlog4j2.configurationFile=${logging}`,
   '-XX:+UseSerialGC',
   '-XX:TieredStopAtLevel=1',
 ]
@@ -131,14 +152,14 @@ export const runTool = (
   tool: Tool,
   args: readonly string[],
   options: JavaOptions = {},
-): Promise<Finished> => run('java', toolArgs(tool, args, options.jvm ?? quiet()), options)
+): Promise<Finished> => run('java', toolArgs(tool, args, options.jvm ?? quickJvm()), options)
 
 /** Starts one of Kafka's own commands and returns its handle. */
 export const startTool = (
   tool: Tool,
   args: readonly string[],
   options: Omit<JavaOptions, 'timeoutMs'> = {},
-): Running => start('java', toolArgs(tool, args, options.jvm ?? quiet()), options)
+): Running => start('java', toolArgs(tool, args, options.jvm ?? quickJvm()), options)
 
 /** How to run a broker. */
 export interface BrokerOptions {
@@ -205,7 +226,7 @@ export async function formatBroker(options: BrokerOptions): Promise<string> {
   )
   if (fresh) {
     const java = (...args: string[]) =>
-      runWell('java', [...quiet(), '-cp', join(jars, '*'), 'kafka.tools.StorageTool', ...args])
+      runWell('java', [...quickJvm(), '-cp', join(jars, '*'), 'kafka.tools.StorageTool', ...args])
     const { stdout } = await java('random-uuid')
     await java('format', '-t', stdout.trim().split('\n').at(-1) ?? '', '-c', file)
   }

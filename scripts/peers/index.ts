@@ -7,6 +7,7 @@ import { fetchApacheKafka } from './apache-kafka.ts'
 import { checkout } from './cache.ts'
 import { fetchConfluent } from './confluent.ts'
 import { fetchEmmett } from './emmett.ts'
+import { fetchKafkaConnect } from './kafka-connect.ts'
 import { fetchKcat } from './kcat.ts'
 import { attempt, type Peer } from './peer.ts'
 import { fetchPostgres } from './postgresql.ts'
@@ -32,6 +33,7 @@ export async function fetchPeers(): Promise<readonly Peer[]> {
     await installed('kafkajs'),
     await installed('@platformatic/kafka'),
     await fetchApacheKafka(),
+    await fetchKafkaConnect(),
     await fetchConfluent(),
     await fetchPostgres(),
     await fetchEmmett(),
