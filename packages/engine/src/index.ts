@@ -30,6 +30,7 @@ export {
   dumpJournal,
   dumpSegment,
 } from './storage/dump.ts'
-export type { Finding, VerifyReport } from './storage/verify.ts'
+export type { Finding } from './storage/finding.ts'
+export type { VerifyReport } from './storage/verify.ts'
 export { TimerWheel } from './timer-wheel.ts'
 export { verifyFolder } from './verify-folder.ts'

@@ -31,13 +31,20 @@ import { Checkpointer } from './storage/checkpointer.ts'
 import { CommitSequence } from './storage/commit-sequence.ts'
 import { Cleaner } from './storage/compaction/cleaner.ts'
 import { planDescriptors } from './storage/descriptor-plan.ts'
-import { beginGeneration, FENCED_MARKER, setAsideFencedJournal } from './storage/generation.ts'
+import { beginGeneration, FENCED_MARKER, leaveOldJournal } from './storage/generation.ts'
 import { Journal, STAGING_SLOTS } from './storage/journal.ts'
-import { JOURNAL_FOLDER, JournalRing } from './storage/journal-ring.ts'
+import { JournalRing } from './storage/journal-ring.ts'
 import { journalFiles } from './storage/journal-scan.ts'
 import { LogStore } from './storage/log-store.ts'
 import { type RecoveryReport, recover } from './storage/recovery.ts'
 import { Retention } from './storage/retention.ts'
+import {
+  JOURNAL_FOLDER,
+  numberOf,
+  RingRegister,
+  readStamp,
+  STAMP_BYTES,
+} from './storage/ring-register.ts'
 import { StoreCommits } from './storage/store-commits.ts'
 import { TimerWheel } from './timer-wheel.ts'
 import { Turns } from './turns.ts'
@@ -229,13 +236,27 @@ class Opening {
     this.#tell(report)
     if (report.damage !== undefined) return this.#serveReadOnly(report, checkpoint, report.damage)
     const salt = this.#options.outside.random.bytes(8)
-    const begun = await beginGeneration(target, checkpoint, salt.toString('hex'))
-    takeAway()
-    setAsideFencedJournal(this.#store)
-    const journal = this.#journal(salt, await this.#ringFiles())
-    await journal.ring.start()
-    await disk.syncFolder('')
-    return this.#serve(report, begun)
+    const register = new RingRegister(disk, {
+      logId: checkpoint.logId,
+      salt: salt.toString('hex'),
+      before: checkpoint.journal.salt,
+      fileBytes: this.#options.settings['journal.file.bytes'],
+    })
+    const { journal, ring } = this.#journal(salt, await this.#ringFiles(register), register)
+    try {
+      await ring.start()
+      // The folder itself may be as new: a checkpoint says that the journal is there.
+      await disk.syncFolder('')
+      const begun = await beginGeneration(target, checkpoint, journal.beginning)
+      await register.begun()
+      takeAway()
+      leaveOldJournal(this.#store, new Set(ring.files))
+      await disk.syncFolder('')
+      return this.#serve(report, begun)
+    } catch (cause) {
+      ring.close()
+      throw cause
+    }
   }
 
   #serve(report: RecoveryReport, checkpoint: Checkpoint): Engine {
@@ -314,12 +335,23 @@ class Opening {
   #journal(
     salt: Buffer,
     files: ReturnType<Disk['open']>[],
+    register?: RingRegister,
   ): { journal: Journal<PartitionLog>; ring: JournalRing } {
     const { disk, outside, settings } = this.#options
     const fileBytes = settings['journal.file.bytes']
     const filesMax = Math.max(1, Math.floor(settings['journal.max.bytes'] / fileBytes))
     const pause = (): Promise<void> => new Promise(resolve => outside.timers.soon(resolve))
-    const ring = new JournalRing(disk, { fileBytes, filesMax, pause }, files)
+    const ring = new JournalRing(
+      disk,
+      {
+        fileBytes,
+        filesMax,
+        pause,
+        enter: async file => register?.enter([file]),
+        firstNumber: Math.max(-1, ...journalFiles(disk).map(numberOf)) + 1,
+      },
+      files,
+    )
     const stagingBytes = Math.min(fileBytes, STAGING_BYTES_MAX)
     const journal = new Journal<PartitionLog>({
       writer: disk.openJournalWriter(STAGING_SLOTS, stagingBytes),
@@ -344,23 +376,24 @@ class Opening {
   }
 
   /**
-   * The files of earlier runs, to be written again; those of another size are taken away. A killed
-   * process may have left them in the page cache alone: they are synced, because a checkpoint says of
-   * the ring's files that each is there and whole.
+   * The files of earlier runs, to be written again, as members of the new generation: not those of
+   * another size or without a stamp, nor what a failed journal has left. A killed process may have
+   * left them in the page cache alone: they are synced, because it is said of them that each is there
+   * and whole.
    */
-  async #ringFiles(): Promise<ReturnType<Disk['open']>[]> {
+  async #ringFiles(register: RingRegister): Promise<ReturnType<Disk['open']>[]> {
     const { disk, settings } = this.#options
+    if (disk.exists(FENCED_MARKER)) return []
     const files = []
     for (const path of journalFiles(disk)) {
       const file = disk.open(path, 'write')
-      if (file.size() === settings['journal.file.bytes']) files.push(file)
-      else {
-        file.close()
-        disk.unlink(path)
-      }
+      const fits = file.size() === settings['journal.file.bytes'] + STAMP_BYTES
+      if (fits && readStamp(file)?.number === numberOf(path)) files.push(file)
+      else file.close()
     }
-    for (const file of files) await file.sync()
-    if (files.length > 0) await disk.syncFolder(JOURNAL_FOLDER)
+    if (files.length === 0) return files
+    await disk.syncFolder(JOURNAL_FOLDER)
+    await register.enter(files)
     return files
   }
 

@@ -7,20 +7,25 @@ import { releaseAll } from '../machines/registry.ts'
 import { PARTITIONS_FOLDER } from '../partitions/partition-log.ts'
 import { type Checkpoint, writeCheckpoint } from './checkpoint-file.ts'
 import { quarantinedOf, toSnapshot } from './checkpointer.ts'
-import { JOURNAL_FOLDER, journalFileName } from './journal-ring.ts'
+import type { JournalPosition } from './journal.ts'
 import { journalFiles } from './journal-scan.ts'
 import type { LogStore } from './log-store.ts'
 import type { RecoveryTarget } from './recovery.ts'
 import { dropRescue, rescued } from './rescue.ts'
+import { JOURNAL_FOLDER } from './ring-register.ts'
 
 /** Marks a run whose journal failed: its files are kept aside for `verify`. */
 export const FENCED_MARKER = 'fenced'
 
-/** The checkpoint with which the engine begins to serve: a new generation of the journal. */
+/**
+ * The checkpoint with which the engine begins to serve: a new generation of the journal.
+ *
+ * @param journal the beginning of the new generation, whose files are known durably
+ */
 export async function beginGeneration(
   target: RecoveryTarget,
   before: Checkpoint,
-  salt: string,
+  journal: JournalPosition,
 ): Promise<Checkpoint> {
   const { store } = target
   for (const partition of store.partitions.values()) {
@@ -35,15 +40,7 @@ export async function beginGeneration(
     ...before,
     number: before.number + 1,
     clean: false,
-    journal: {
-      salt,
-      path: journalFileName(0),
-      position: 0,
-      seq: 0,
-      checksum: 0,
-      files: [],
-      fileBytes: 0,
-    },
+    journal,
     partitions: [...store.partitions.values()].map(p => p.record(p.producers.snapshot())),
     machines: toSnapshot(machines),
     quarantined: quarantinedOf(store),
@@ -61,14 +58,21 @@ export async function beginGeneration(
   return twin
 }
 
-/** After a failed journal the files keep their evidence: they are set aside, not written again. */
-export function setAsideFencedJournal(store: LogStore): void {
-  if (!store.disk.exists(FENCED_MARKER)) return
-  for (const name of store.disk.list(JOURNAL_FOLDER)) {
+/**
+ * Takes away what is left of earlier generations: files that are not in the ring. After a failed
+ * journal they keep their evidence instead: they are set aside.
+ */
+export function leaveOldJournal({ disk }: LogStore, ring: ReadonlySet<string>): void {
+  const old = journalFiles(disk).filter(path => !ring.has(path))
+  if (!disk.exists(FENCED_MARKER)) {
+    for (const path of old) disk.unlink(path)
+    return
+  }
+  for (const name of disk.list(JOURNAL_FOLDER)) {
     const path = `${JOURNAL_FOLDER}/${name}`
     // The evidence of one failed run is kept, not of all.
-    if (name.endsWith('.aside')) store.disk.unlink(path)
+    if (name.endsWith('.aside')) disk.unlink(path)
   }
-  for (const path of journalFiles(store.disk)) store.disk.rename(path, `${path}.aside`)
-  store.disk.unlink(FENCED_MARKER)
+  for (const path of old) disk.rename(path, `${path}.aside`)
+  disk.unlink(FENCED_MARKER)
 }

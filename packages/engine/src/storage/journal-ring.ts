@@ -6,22 +6,19 @@
  * grows in the background up to `journal.max.bytes`; when every file still holds groups that no
  * checkpoint covers, `place` answers null and the journal waits (engine rules 4 and 6).
  *
+ * Before a group lies in a file, the file is known durably: see `ring-register.ts`.
+ *
  * What no recovery needs stays in the files until they are written over. `scrub` writes zeros there
  * at once, for those who must know that a value is gone: over the free files, and in the current one
  * over the groups that a checkpoint covers and over what lies ahead of the next group.
  */
 import type { Disk, DiskFile } from '../disk/disk.ts'
+import { JOURNAL_FOLDER, journalFileName, numberOf } from './ring-register.ts'
 
-/** Folder of the journal's files. */
-export const JOURNAL_FOLDER = 'journal'
 /** Bytes written at once while a file is filled with zeros: other work goes on in between. */
 const FILL_BYTES = 128 * 1024
 /** Zeros that are synced at once: a long sync would hold up those of the groups. */
 const FILL_SYNC_BYTES = 2 << 20
-
-/** Name of the n-th journal file. */
-export const journalFileName = (n: number): string =>
-  `${JOURNAL_FOLDER}/${String(n).padStart(8, '0')}.journal`
 
 /** Where a group goes. */
 export type JournalPlace = { readonly file: DiskFile; readonly position: number }
@@ -52,6 +49,9 @@ export class JournalRing {
   readonly #disk: Disk
   readonly #filesMax: number
   readonly #pause: () => Promise<void>
+  readonly #enter: (file: DiskFile) => Promise<void>
+  /** A new file that could not be made known yet. */
+  #unknown: DiskFile | undefined
   /** In order of use: the first holds the oldest groups, the last is being filled. */
   #used: RingFile[] = []
   #free: DiskFile[] = []
@@ -67,20 +67,32 @@ export class JournalRing {
 
   /**
    * @param options.pause lets other work go on while a file is filled
-   * @param existing files left from earlier runs, all free to be overwritten
+   * @param options.enter makes a new file known durably, before it is used
+   * @param options.firstNumber the number of the first new file at least
+   * @param existing files left from earlier runs, all known and free to be overwritten
    */
   constructor(
     disk: Disk,
-    options: { fileBytes: number; filesMax: number; pause?: () => Promise<void> },
+    options: {
+      fileBytes: number
+      filesMax: number
+      pause?: () => Promise<void>
+      enter?: (file: DiskFile) => Promise<void>
+      firstNumber?: number
+    },
     existing: DiskFile[],
   ) {
     this.#disk = disk
     this.#pause = options.pause ?? (() => Promise.resolve())
+    this.#enter = options.enter ?? (() => Promise.resolve())
     this.fileBytes = options.fileBytes
     this.#filesMax = options.filesMax
     this.#free = existing
     for (const file of existing) this.#stale.set(file, 0)
-    this.#nextName = existing.reduce((next, file) => Math.max(next, numberOf(file.path) + 1), 0)
+    this.#nextName = existing.reduce(
+      (next, file) => Math.max(next, numberOf(file.path) + 1),
+      options.firstNumber ?? 0,
+    )
   }
 
   /** Makes sure that there is one file to write to. */
@@ -218,10 +230,18 @@ export class JournalRing {
     return this.#free.length > 0
   }
 
+  /** Resolves when no file is being added any more; none will be. */
+  async settled(): Promise<void> {
+    this.#closed = true
+    if (this.#growing) await this.#lastSync?.catch(() => undefined) // told to who asked for it
+  }
+
   close(): void {
     this.#closed = true
     for (const { file } of this.#used) file.close()
     for (const file of this.#free) file.close()
+    // One that is being made is closed by whoever makes it: a sync may run on it.
+    if (!this.#growing) this.#unknown?.close()
     this.#used = []
     this.#free = []
     this.#stale.clear()
@@ -249,6 +269,23 @@ export class JournalRing {
 
   /** @param options.gently syncs and pauses on the way, so that groups being written are not held up */
   async #create(options: { readonly gently: boolean }): Promise<DiskFile> {
+    const file = this.#unknown ?? (await this.#newFile(options))
+    // What may be known of it already must not go: a failed attempt is made again with the same file.
+    this.#unknown = file
+    try {
+      await this.#enter(file)
+    } finally {
+      if (this.#closed) {
+        this.#unknown = undefined
+        file.close()
+      }
+    }
+    if (this.#closed) throw new Error('the journal has been closed')
+    this.#unknown = undefined
+    return file
+  }
+
+  async #newFile(options: { readonly gently: boolean }): Promise<DiskFile> {
     const path = journalFileName(this.#nextName)
     this.#nextName += 1
     const file = this.#disk.open(path, 'create')
@@ -276,9 +313,4 @@ export class JournalRing {
     }
     await file.sync()
   }
-}
-
-function numberOf(path: string): number {
-  const digits = /(\d+)\.journal$/.exec(path)?.[1]
-  return digits === undefined ? 0 : Number(digits)
 }

@@ -16,17 +16,21 @@ import {
   payloadIsWhole,
   readGroupHeader,
 } from './journal-format.ts'
-import { JOURNAL_FOLDER } from './journal-ring.ts'
+import { JOURNAL_FOLDER, journalFileName, readStamp } from './ring-register.ts'
 
 const PIECE_BYTES = 1 << 20
 
 /** A whole group; the payload is valid until the next step. */
 export type ScannedGroup = {
+  /** The file as it is called now. */
   readonly path: string
   readonly position: number
   readonly header: GroupHeader
   readonly payload: Buffer
 }
+
+/** A group, and the name of the ring's file that holds it. */
+type Found = readonly [name: string, group: ScannedGroup]
 
 /** Names of the journal's files, in order of their numbers. */
 export const journalFiles = (disk: Disk): readonly string[] =>
@@ -37,6 +41,7 @@ export const journalFiles = (disk: Disk): readonly string[] =>
 
 /** A generation of the journal, opened for reading. */
 export class JournalScan {
+  /** By the name that each must have: where files were swapped their stamps tell. */
   readonly #files = new Map<string, DiskFile>()
   readonly #from: JournalPosition
   readonly #salt: JournalSalt
@@ -44,18 +49,32 @@ export class JournalScan {
   constructor(disk: Disk, from: JournalPosition) {
     this.#from = from
     this.#salt = Buffer.from(from.salt, 'hex')
-    for (const path of journalFiles(disk)) this.#files.set(path, disk.open(path, 'read'))
+    const stamped = new Set<string>()
+    for (const path of journalFiles(disk)) {
+      const file = disk.open(path, 'read')
+      const stamp = readStamp(file)
+      const isOurs = stamp !== null && (stamp.salt === from.salt || stamp.before === from.salt)
+      const name = isOurs ? journalFileName(stamp.number) : path
+      // One that is stamped with the name goes before one that is only called so.
+      if (stamped.has(name) && name !== path) file.close()
+      else {
+        this.#files.get(name)?.close()
+        this.#files.set(name, file)
+      }
+      if (isOurs) stamped.add(name)
+    }
   }
 
   /** The groups behind the checkpoint, in order. */
   *groups(): Generator<ScannedGroup> {
     let { path, position, seq, checksum } = this.#from
     for (;;) {
-      const next =
+      const found =
         this.#groupAt(path, position, seq + 1, checksum) ?? this.#groupAtStart(seq + 1, checksum)
-      if (next === undefined) return
+      if (found === undefined) return
+      const [name, next] = found
       yield next
-      path = next.path
+      path = name
       position = next.position + groupBytes(next.header.payloadBytes)
       seq = next.header.seq
       checksum = next.header.checksum
@@ -68,13 +87,13 @@ export class JournalScan {
    */
   witnessBehind(seq: number): { path: string; position: number; vouchesFor: number } | undefined {
     const piece = Buffer.allocUnsafe(PIECE_BYTES)
-    for (const [path, file] of this.#files) {
+    for (const file of this.#files.values()) {
       for (let at = 0; at < file.size(); at += PIECE_BYTES) {
         const read = file.read(at, piece)
         for (let i = 0; i + GROUP_HEADER_BYTES <= read; i += JOURNAL_ALIGNMENT) {
           const header = readGroupHeader(piece.subarray(i, i + GROUP_HEADER_BYTES), this.#salt)
           if (header !== null && header.seq > seq && header.durableUpTo > seq) {
-            return { path, position: at + i, vouchesFor: header.durableUpTo }
+            return { path: file.path, position: at + i, vouchesFor: header.durableUpTo }
           }
         }
       }
@@ -86,21 +105,16 @@ export class JournalScan {
     for (const file of this.#files.values()) file.close()
   }
 
-  #groupAtStart(seq: number, previous: number): ScannedGroup | undefined {
-    for (const path of this.#files.keys()) {
-      const group = this.#groupAt(path, 0, seq, previous)
-      if (group !== undefined) return group
+  #groupAtStart(seq: number, previous: number): Found | undefined {
+    for (const name of this.#files.keys()) {
+      const found = this.#groupAt(name, 0, seq, previous)
+      if (found !== undefined) return found
     }
     return undefined
   }
 
-  #groupAt(
-    path: string,
-    position: number,
-    seq: number,
-    previous: number,
-  ): ScannedGroup | undefined {
-    const file = this.#files.get(path)
+  #groupAt(name: string, position: number, seq: number, previous: number): Found | undefined {
+    const file = this.#files.get(name)
     if (file === undefined) return undefined
     const head = Buffer.allocUnsafe(GROUP_HEADER_BYTES)
     if (file.read(position, head) < GROUP_HEADER_BYTES) return undefined
@@ -110,6 +124,6 @@ export class JournalScan {
     const payload = Buffer.allocUnsafe(header.payloadBytes)
     const read = file.read(position + GROUP_HEADER_BYTES, payload)
     if (read < payload.length || !payloadIsWhole(header, payload)) return undefined
-    return { path, position, header, payload }
+    return [name, { path: file.path, position, header, payload }]
   }
 }

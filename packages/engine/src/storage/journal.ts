@@ -18,6 +18,7 @@ import { CommitGroup, type GroupWaiter, type JournalTarget } from './commit-grou
 import { inTime, NoAnswer } from './in-time.ts'
 import { ENTRY_HEADER_BYTES, groupBytes, type JournalSalt, sealGroup } from './journal-format.ts'
 import type { JournalPlace, JournalRing } from './journal-ring.ts'
+import { STAMP_BYTES } from './ring-register.ts'
 
 /** Staging areas: one open, one being written, one being handed on. */
 export const STAGING_SLOTS = 3
@@ -59,7 +60,7 @@ export type JournalPosition = {
   readonly position: number
   readonly seq: number
   readonly checksum: number
-  /** The ring's files at that time, and the size that each must have. */
+  /** The ring's files at that time, and the size that each must have, stamp included. */
   readonly files: readonly string[]
   readonly fileBytes: number
 }
@@ -142,6 +143,11 @@ export class Journal<T extends JournalTarget> {
   /** Where the next group will follow; as of the last completed group. */
   get position(): JournalPosition {
     return this.#position
+  }
+
+  /** Where the first group will go, once the ring has been started. */
+  get beginning(): JournalPosition {
+    return this.#here(0)
   }
 
   /** How full the ring is. */
@@ -275,7 +281,11 @@ export class Journal<T extends JournalTarget> {
     this.#stopTimers()
     await this.#writer.close()
     // A write that hangs may still come back: its descriptor must not belong to another file then.
-    if (!this.#hung) this.#ring.close()
+    if (this.#hung) return
+    // Whoever opens the folder next keeps a list of the files of its own.
+    const { timers } = this.#outside
+    await inTime(timers, this.#limits.stallMaxMs, this.#ring.settled()).catch(() => undefined)
+    this.#ring.close()
   }
 
   #newGroup(seq: number): CommitGroup<T> {
@@ -400,7 +410,15 @@ export class Journal<T extends JournalTarget> {
     const { path, position } = this.#ring.head
     const { files, fileBytes } = this.#ring
     const salt = this.#salt.toString('hex')
-    return { salt, path, position, seq, checksum: this.#checksum, files, fileBytes }
+    return {
+      salt,
+      path,
+      position,
+      seq,
+      checksum: this.#checksum,
+      files,
+      fileBytes: fileBytes + STAMP_BYTES,
+    }
   }
 
   #armSweep(): void {

@@ -44,6 +44,7 @@ import { fromSnapshot } from './checkpointer.ts'
 import type { JournalPosition } from './journal.ts'
 import { entriesOf } from './journal-format.ts'
 import { JournalScan } from './journal-scan.ts'
+import { judgeJournal, judgeNoCheckpoint } from './judge-journal.ts'
 import type { LogStore } from './log-store.ts'
 import { readRescue, rescue, rescued } from './rescue.ts'
 
@@ -88,11 +89,9 @@ export async function recover(
   const { disk } = target.store
   const { checkpoint, found } = readCheckpoint(disk)
   if (checkpoint === null) {
-    if (disk.list(PARTITIONS_FOLDER).length > 0) {
-      throw new LogError(
-        'KAFKA_STORAGE_ERROR',
-        `${found === 0 ? 'there is no checkpoint file' : 'no checkpoint file is whole'}, but there are partitions: restore checkpoint-a or checkpoint-b from a copy`,
-      )
+    const missing = judgeNoCheckpoint(disk, found)
+    if (missing.severity === 'damage') {
+      throw new LogError('KAFKA_STORAGE_ERROR', `${missing.what}: ${missing.advice}`)
     }
     return {
       report: FRESH,
@@ -166,7 +165,7 @@ class Recovery {
     const scan = new JournalScan(store.disk, this.#checkpoint.journal)
     try {
       const { lastSeq, end } = this.#replayFirst(scan)
-      const damage = this.#journalLost() ?? this.#damageBehind(scan, lastSeq, end)
+      const damage = this.#journalDamage(scan, lastSeq)
       this.#readOnly = damage !== undefined && !this.#acceptLoss
       this.#restorePartitions()
       if (!this.#readOnly) this.#removeUnknown()
@@ -220,33 +219,12 @@ class Recovery {
     return { lastSeq, end }
   }
 
-  /**
-   * Whether a file of the ring is gone or cut off. They are preallocated, so their size tells; groups
-   * that were synced behind the checkpoint may have lain in any of them.
-   */
-  #journalLost(): string | undefined {
-    const { clean, journal } = this.#checkpoint
-    if (clean) return undefined
-    const { disk } = this.#target.store
-    for (const path of journal.files) {
-      if (!disk.exists(path)) return `the journal is damaged: ${path} is missing`
-      const file = disk.open(path, 'read')
-      try {
-        const size = file.size()
-        if (size >= journal.fileBytes) continue
-        return `the journal is damaged: ${path} ends at byte ${size}, not ${journal.fileBytes}`
-      } finally {
-        file.close()
-      }
-    }
-    return undefined
-  }
-
-  #damageBehind(scan: JournalScan, lastSeq: number, end: string): string | undefined {
-    if (this.#checkpoint.clean) return undefined
-    const witness = scan.witnessBehind(lastSeq)
-    if (witness === undefined) return undefined
-    return `the journal is damaged behind ${end}: group ${lastSeq + 1} is not whole, and the group at ${witness.path}:${witness.position} says that it was durable up to ${witness.vouchesFor}`
+  /** What is wrong with the journal, in the words of verification. */
+  #journalDamage(scan: JournalScan, lastSeq: number): string | undefined {
+    const findings = judgeJournal(this.#target.store.disk, this.#checkpoint, scan, lastSeq)
+    const found = findings.find(({ severity }) => severity === 'damage')
+    if (found === undefined) return undefined
+    return `the journal is damaged: ${found.path} at byte ${found.position}: ${found.what}`
   }
 
   #restorePartitions(): void {

@@ -16,20 +16,11 @@ import { CHECKSUM_BLOCK_BYTES, SegmentIndex } from '../segments/segment-index.ts
 import { scanBatches } from '../segments/segment-scan.ts'
 import { CHECKPOINT_FILES, type Checkpoint, readCheckpoint } from './checkpoint-file.ts'
 import { fromSnapshot } from './checkpointer.ts'
+import type { Finding } from './finding.ts'
 import { entriesOf } from './journal-format.ts'
 import { JournalScan } from './journal-scan.ts'
+import { judgeJournal, judgeNoCheckpoint } from './judge-journal.ts'
 import { readRescue, rescued } from './rescue.ts'
-
-/** Something that is not as it should be. */
-export type Finding = {
-  /** `damage`: acknowledged data is wrong; `derived`: it will be rebuilt; `note`: for information. */
-  readonly severity: 'damage' | 'derived' | 'note'
-  readonly path: string
-  readonly position: number
-  readonly what: string
-  /** What an operator should do. */
-  readonly advice: string
-}
 
 /** What a verification looked at and found. */
 export type VerifyReport = {
@@ -85,14 +76,7 @@ class Verification {
   run(): VerifyReport {
     const { checkpoint, found, broken } = readCheckpoint(this.#disk)
     if (checkpoint === null) {
-      this.#find({
-        severity: found > 0 ? 'damage' : 'note',
-        path: CHECKPOINT_FILES[0] ?? '',
-        position: 0,
-        what:
-          found > 0 ? 'no checkpoint file is whole' : 'no checkpoint: not a data folder, or new',
-        advice: found > 0 ? 'restore checkpoint-a or checkpoint-b from a copy' : 'check the path',
-      })
+      this.#find(judgeNoCheckpoint(this.#disk, found))
       return this.#report(null)
     }
     this.#replayMachines(checkpoint)
@@ -271,16 +255,9 @@ class Verification {
         this.#journalGroups += 1
         for (const { batch } of entriesOf(payload)) this.#bytes += batch.length
       }
-      const witness = checkpoint.clean ? undefined : scan.witnessBehind(lastSeq)
-      if (witness === undefined) return
-      this.#find({
-        severity: 'damage',
-        path: witness.path,
-        position: witness.position,
-        what: `group ${lastSeq + 1} is not whole, but this later group says it was durable`,
-        advice:
-          'restore the journal from a copy; until then the node serves reads only. millrace repair accepts the loss of what lies behind',
-      })
+      for (const finding of judgeJournal(this.#disk, checkpoint, scan, lastSeq)) {
+        this.#find(finding)
+      }
     } finally {
       scan.close()
     }

@@ -87,7 +87,7 @@ describe('a data folder', () => {
     const { disk, count } = countingDisk(folder, /partitions\/|journal\//)
     const after = await open({ folder, disk })
     // The heads of journal files that a group of this generation could begin.
-    expect(count.bytes).toBeLessThan(1000)
+    expect(count.bytes).toBeLessThan(2000)
     await readAll(after, 't', 0)
     const first = count.bytes
     expect(first).toBeLessThan(20 * 20_000 * 4)

@@ -2,8 +2,9 @@
 import { describe, expect, test } from 'vitest'
 import type { Disk, DiskFile } from '../../src/disk/disk.ts'
 import { nodeDisk } from '../../src/disk/node-disk.ts'
-import { JOURNAL_FOLDER, JournalRing, journalFileName } from '../../src/storage/journal-ring.ts'
+import { JournalRing } from '../../src/storage/journal-ring.ts'
 import { journalFiles } from '../../src/storage/journal-scan.ts'
+import { JOURNAL_FOLDER, journalFileName } from '../../src/storage/ring-register.ts'
 import { temporaryFolder } from './support.ts'
 
 const FILE_BYTES = 4096

@@ -5,7 +5,8 @@ import { nodeDisk } from '../../src/disk/node-disk.ts'
 import type { CommitGroup, JournalTarget } from '../../src/storage/commit-group.ts'
 import { Journal, STAGING_SLOTS } from '../../src/storage/journal.ts'
 import { GROUP_HEADER_BYTES, readGroupHeader } from '../../src/storage/journal-format.ts'
-import { JOURNAL_FOLDER, JournalRing } from '../../src/storage/journal-ring.ts'
+import { JournalRing } from '../../src/storage/journal-ring.ts'
+import { JOURNAL_FOLDER } from '../../src/storage/ring-register.ts'
 import { batchOf, HandTime, HandWriter, temporaryFolder } from './support.ts'
 
 const SALT = Buffer.from('a1a2a3a4a5a6a7a8', 'hex')
