@@ -5,7 +5,15 @@
  * The offsets of a segment end where those of the next one begin, also where batches are gone. What
  * was replaced stays on the disk until a durable checkpoint no longer lists it.
  */
-import { findOffsetByTimestamp, maxTimestampRecord, type Offset, RecordBatch } from '@millrace/log'
+import {
+  baseOffsetOf,
+  findOffsetByTimestamp,
+  maxTimestampOf,
+  maxTimestampRecord,
+  type Offset,
+  RecordBatch,
+  recordCountOf,
+} from '@millrace/log'
 import type { Segment } from '../segments/segment.ts'
 import type { LocatedRange, RecordPlace } from './partition-log.ts'
 
@@ -94,13 +102,24 @@ export class SegmentList {
     return null
   }
 
-  /** The first record that has the largest timestamp, of those from `fromOffset` on. */
+  /**
+   * The first record that has the largest timestamp, of those from `fromOffset` on. Headers tell
+   * which batch has it, so one is opened, or two where the log start lies within one.
+   */
   recordOfMaxTimestamp(fromOffset: Offset): RecordPlace | null {
     const live = this.#segments.filter(segment => segment.nextOffset > fromOffset)
     const max = live.reduce((most, segment) => Math.max(most, segment.maxTimestamp), -1)
-    const found = this.#latestReaching(max, fromOffset)
+    const found = this.#firstWith(max, fromOffset)
+    if (found !== null && found.timestamp >= max) return found
     // The largest may lie below that offset, in a segment or batch that reaches above it, or be gone.
-    return found !== null && found.timestamp >= max ? found : this.#latestReaching(0, fromOffset)
+    let most = -1
+    for (const batch of this.#batchesReaching(0, fromOffset)) {
+      if (recordCountOf(batch) > 0 && baseOffsetOf(batch) >= fromOffset) {
+        most = Math.max(most, maxTimestampOf(batch))
+      }
+    }
+    const above = most < 0 ? null : this.#firstWith(most, fromOffset)
+    return above ?? found
   }
 
   #indexOf(offset: Offset): number {
@@ -121,12 +140,16 @@ export class SegmentList {
     }
   }
 
-  #latestReaching(timestamp: number, fromOffset: Offset): RecordPlace | null {
-    let latest: RecordPlace | null = null
+  /** The latest record of the first batch whose header says that it reaches a time. */
+  #firstWith(timestamp: number, fromOffset: Offset): RecordPlace | null {
+    let found: RecordPlace | null = null
     for (const batch of this.#batchesReaching(timestamp, fromOffset)) {
+      if (recordCountOf(batch) === 0) continue
       const place = maxTimestampRecord(new RecordBatch(batch, 0), fromOffset)
-      if (place !== null && place.timestamp > (latest?.timestamp ?? -1)) latest = place
+      if (place !== null && place.timestamp > (found?.timestamp ?? -1)) found = place
+      // Of a batch in which the log begins, the record that reaches it may be gone.
+      if (baseOffsetOf(batch) >= fromOffset || (place?.timestamp ?? -1) >= timestamp) break
     }
-    return latest
+    return found
   }
 }

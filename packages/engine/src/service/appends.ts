@@ -1,7 +1,7 @@
 /**
  * The way of an append: judged, numbered and entered into the open group, answered when the group is
- * complete. From the judgement on that is one synchronous step, except for compressed batches that
- * take long to look at: they wait for their verdict in the lines of their partitions, and what comes
+ * complete. From the judgement on that is one synchronous step, except for batches that take
+ * long to look at, compressed ones above all: they wait for their verdict in the lines of their partitions, and what comes
  * behind them for the same partitions waits with them.
  *
  * What finds no room in the journal waits in a queue, in order; nothing overtakes it. Both ways of
@@ -27,7 +27,7 @@ import type { PartitionLog } from '../partitions/partition-log.ts'
 import { ENTRY_HEADER_BYTES } from '../storage/journal-format.ts'
 import type { LogStore } from '../storage/log-store.ts'
 import { AppendLines } from './append-lines.ts'
-import { BatchDoor, isCompressed, type LateVerdict } from './batch-door.ts'
+import { BatchDoor, type LateVerdict, mayTakeLong } from './batch-door.ts'
 import type { TopicTable } from './topic-table.ts'
 
 type Waiting = {
@@ -64,10 +64,10 @@ export class Appends {
     this.#store = store
     this.#topics = topics
     const { settings, outside } = store
-    this.#door = new BatchDoor(settings, outside.clock, () => store.journal.batchBytesMax)
+    this.#door = new BatchDoor(settings, outside, () => store.journal.batchBytesMax)
   }
 
-  /** Batches that were too large to be decompressed on the main thread. */
+  /** Batches that took more than one turn of the main thread to judge. */
   get slicedBatches(): number {
     return this.#door.slicedBatches
   }
@@ -88,7 +88,7 @@ export class Appends {
     if (entries.length > 1 && withHeaders > journal.batchBytesMax) {
       return this.#split(entries, options)
     }
-    if (this.#lines.isEmpty && !entries.some(({ batch }) => isCompressed(batch))) {
+    if (this.#lines.isEmpty && !entries.some(({ batch }) => mayTakeLong(batch))) {
       return this.#admit(entries, bytes, options, NONE_JUDGED)
     }
     const verdicts = entries.map(entry => this.#open(entry))
@@ -99,9 +99,9 @@ export class Appends {
     return this.#hold(entries, bytes, options, lines, verdicts)
   }
 
-  /** The verdict on a compressed batch; undefined for one that is judged as it enters. */
+  /** The verdict on a batch that may take long; undefined for one that is judged as it enters. */
   #open({ topic, partition, batch }: AppendEntry): Verdict | LateVerdict | undefined {
-    if (!isCompressed(batch)) return undefined
+    if (!mayTakeLong(batch)) return undefined
     const config = this.#topics.partition(topic, partition)?.config
     if (config !== undefined) return this.#door.open(config, batch)
     return { error: unknownPartition(topic, partition), maxTimestamp: -1, decompressedBytes: 0 }

@@ -16,7 +16,7 @@ import {
   LogError,
   type Verdict,
 } from '@millrace/log'
-import type { Clock } from '../outside.ts'
+import type { Clock, Outside, Timers } from '../outside.ts'
 import type { TopicConfig } from '../partitions/topic-config.ts'
 import type { EngineSettings } from '../settings.ts'
 
@@ -26,6 +26,8 @@ const BUDGET_MS = 10
 const BUDGET_SHARE = 4
 /** Batches that are judged at once by the platform's threads, which others use too. */
 const SLICED_MAX = 2
+/** Bytes of a batch without a codec that are looked at in one turn: a few ms of smallest records. */
+const PLAIN_BYTES_MAX = 2 * 1024 * 1024
 
 /** Starts the judgement of a batch; never rejects. */
 export type LateVerdict = () => Promise<Verdict>
@@ -34,30 +36,32 @@ export type LateVerdict = () => Promise<Verdict>
 export class BatchDoor {
   readonly #settings: EngineSettings
   readonly #clock: Clock
+  readonly #soon: Timers['soon']
   readonly #bytesMax: () => number
   readonly #backlog: (() => void)[] = []
   #sliced = 0
   #budgetFrom = Number.NEGATIVE_INFINITY
   #spent = 0
-  /** Batches that took more than the main thread gives. */
+  /** Batches that took more than one turn of the main thread. */
   slicedBatches = 0
 
   /** @param bytesMax bound of a batch, whatever its topic allows */
-  constructor(settings: EngineSettings, clock: Clock, bytesMax: () => number) {
+  constructor(settings: EngineSettings, { clock, timers }: Outside, bytesMax: () => number) {
     this.#settings = settings
     this.#clock = clock
+    this.#soon = callback => timers.soon(callback)
     this.#bytesMax = bytesMax
   }
 
-  /** Judges a batch without a codec, which never takes long. */
+  /** Judges a batch that never takes long. */
   judge(config: TopicConfig, batch: Buffer): Verdict {
-    const verdict = judgeBatch(batch, 0, batch.length, this.#rules(config), 0)
-    if (verdict === 'later') throw new Error('a compressed batch was not judged when it came')
+    const verdict = judgeBatch(batch, 0, batch.length, this.#rules(config), PLAIN_BYTES_MAX)
+    if (verdict === 'later') throw new Error('a batch that takes long was not judged when it came')
     return verdict
   }
 
   /**
-   * Judges a compressed batch: at once where the budget has room for it. Else what comes back starts
+   * Judges a batch that may take long: at once where the budget has room for it. Else what comes back starts
    * the work on other threads.
    */
   open(config: TopicConfig, batch: Buffer): Verdict | LateVerdict {
@@ -86,7 +90,7 @@ export class BatchDoor {
     if (this.#sliced >= SLICED_MAX) await new Promise<void>(go => void this.#backlog.push(go))
     else this.#sliced += 1
     try {
-      return await judgeInSlices(batch, rules)
+      return await judgeInSlices(batch, rules, () => new Promise(go => this.#soon(go)))
     } catch (cause) {
       const error = new LogError('UNKNOWN_SERVER_ERROR', 'the batch could not be looked at', cause)
       return { error, maxTimestamp: -1, decompressedBytes: 0 }
@@ -112,6 +116,7 @@ export class BatchDoor {
   }
 }
 
-/** Whether the records of a batch must be decompressed to be judged. */
-export const isCompressed = (batch: Buffer): boolean =>
-  batch.length >= BATCH_HEADER_BYTES && compressionOf(attributesOf(batch)) !== 0
+/** Whether a batch may take long to judge: it is compressed, or very large. */
+export const mayTakeLong = (batch: Buffer): boolean =>
+  batch.length > PLAIN_BYTES_MAX ||
+  (batch.length >= BATCH_HEADER_BYTES && compressionOf(attributesOf(batch)) !== 0)

@@ -259,6 +259,22 @@ describe('batches that wait for their verdict', () => {
     expect((await readAll(again, 't')).length).toBe(20)
   })
 
+  test('may be plain ones too, if they are very large', async () => {
+    const engine = await open({ settings: { 'journal.file.bytes': 16 * MIB } })
+    await createTopic(engine, 't', { 'max.message.bytes': `${8 * MIB}` })
+    const smallest = Array.from({ length: 300_000 }, (_, offsetDelta) => rawRecord({ offsetDelta }))
+    const large = rawBatch(smallest)
+    const bad = rawBatch([...smallest.slice(0, -1), rawRecord({ offsetDelta: 5 })])
+    const appends = [bad, large, rawBatch([{ offsetDelta: 0 }])]
+    const results = await Promise.all(appends.map(batch => engine.append([entry(batch)])))
+    expect(results.flat()).toMatchObject([
+      { error: { code: 'INVALID_RECORD' }, recordErrors: [{ batchIndex: 299_999 }] },
+      { baseOffset: 0 },
+      { baseOffset: 300_000 },
+    ])
+    expect(engine.metrics()['append_sliced_total']).toBe(2)
+  })
+
   test('are bounded in bytes', async () => {
     const engine = await open({ settings: { ...SLICED, 'append.queue.max.bytes': MIB } })
     await createTopic(engine, 't', { 'max.message.bytes': `${2 * MIB}` })

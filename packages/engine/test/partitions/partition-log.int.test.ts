@@ -1,5 +1,12 @@
 // One partition: rolling, epochs, times, and what it does when something fails.
-import { baseOffsetOf, type LogError, lastOffsetOf } from '@millrace/log'
+import {
+  baseOffsetOf,
+  type LogError,
+  lastOffsetOf,
+  recordCountOf,
+  setBatchPosition,
+} from '@millrace/log'
+import { rawBatch } from '@millrace/log/conformance'
 import { describe, expect, test } from 'vitest'
 import { DiskError, type DiskErrorCode } from '../../src/disk/disk.ts'
 import { nodeDisk } from '../../src/disk/node-disk.ts'
@@ -31,6 +38,16 @@ function append(log: PartitionLog, records = 1, options: { time?: number; now?: 
   const { time = NOW, now = NOW } = options
   log.apply([batchOf(records, { baseOffset, valueBytes: 1000, timestamp: time })], now)
   return baseOffset
+}
+
+/** A batch that says it is gzip and is not. */
+const unreadable = (maxTimestamp: number, count = 1): Buffer =>
+  rawBatch([], { compression: 'gzip', payload: () => Buffer.alloc(20), maxTimestamp, count })
+
+/** Stores a batch as it is, as a log would that looks at no records. */
+function storeRaw(log: PartitionLog, batch: Buffer): void {
+  setBatchPosition(batch, 0, log.take(recordCountOf(batch), 1), 0)
+  log.apply([batch], NOW)
 }
 
 const bases = (log: PartitionLog): number[] => log.segments.map(({ baseOffset }) => baseOffset)
@@ -172,6 +189,53 @@ describe('a partition', () => {
     expect(log.recordOfMaxTimestamp()).toBeNull()
   })
 
+  test('opens one batch to find the largest time, however many have it', () => {
+    const { log } = partitionOf()
+    append(log, 2)
+    // Whoever opened these would throw.
+    for (let i = 0; i < 5; i += 1) storeRaw(log, unreadable(NOW))
+    expect(log.recordOfMaxTimestamp()).toEqual({ offset: 0, timestamp: NOW })
+    log.moveLogStart(1)
+    expect(log.recordOfMaxTimestamp()).toEqual({ offset: 1, timestamp: NOW })
+  })
+
+  test('lives on with what older versions stored unseen: counts and times that lie', async () => {
+    const { log, make } = partitionOf()
+    append(log)
+    // 2^31 - 1 records in 81 bytes, again and again, and a time far ahead.
+    for (let i = 0; i < 6; i += 1) storeRaw(log, unreadable(NOW + 1e12, 2 ** 31 - 1))
+    append(log, 1, { time: NOW + 5 })
+    expect(log.nextOffset).toBe(6 * (2 ** 31 - 1) + 2)
+    // No index holds more offsets, so there are more segments than their bytes ask for.
+    expect(bases(log).length).toBeGreaterThan(2)
+    for (const segment of log.segments) {
+      expect(segment.nextOffset - segment.baseOffset).toBeLessThanOrEqual(2 ** 31)
+      await segment.sync()
+      segment.saveIndex()
+    }
+    const again = make()
+    again.restore(log.record([]))
+    const last = log.nextOffset - 1
+    for (const each of [log, again]) {
+      expect(each.locate(0, 100)?.bytes).toBeGreaterThan(0)
+      expect(each.locate(last, 100)?.bytes).toBeGreaterThan(0)
+      // Queries by time say what is wrong instead of passing over it, until it is deleted.
+      expect(codeOf(() => each.recordAtTime(NOW + 5))).toBe('CORRUPT_MESSAGE')
+      each.moveLogStart(last)
+      expect(each.recordAtTime(NOW + 5)).toEqual({ offset: last, timestamp: NOW + 5 })
+      expect(each.recordOfMaxTimestamp()).toEqual({ offset: last, timestamp: NOW + 5 })
+    }
+  })
+
+  test('gives out no offset beyond 2^53 - 1, and so none twice', () => {
+    const { log } = partitionOf()
+    log.skipTo(Number.MAX_SAFE_INTEGER - 3)
+    expect(log.take(2, 1)).toBe(Number.MAX_SAFE_INTEGER - 3)
+    expect(() => log.take(2, 1)).toThrow(/cannot be taken/)
+    expect(() => log.take(0, 1)).toThrow(/cannot be taken/)
+    expect(log.take(1, 1)).toBe(Number.MAX_SAFE_INTEGER - 1)
+  })
+
   test('moves its log start up and never back, and keeps its last segment', () => {
     const { log } = partitionOf({ 'segment.bytes': '4096' })
     for (let i = 0; i < 10; i += 1) append(log)
@@ -196,6 +260,8 @@ describe('a partition', () => {
     log.quarantine('a test')
     expect(woken).toBe(2)
     log.delete()
+    expect(woken).toBe(2)
+    log.leave()
     expect(woken).toBe(3)
   })
 

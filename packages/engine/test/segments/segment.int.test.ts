@@ -323,6 +323,17 @@ describe('the sparse index', () => {
     }
   })
 
+  test('is saved without the places that its file cannot hold', () => {
+    const index = new SegmentIndex()
+    for (let i = 0; i < 4; i += 1) index.note(BASE + i * 2 ** 31, i * INDEX_INTERVAL_BYTES, 5)
+    const summary = { bytes: 9, nextOffset: BASE + 2 ** 33, maxTimestamp: 5, maxTimestampOffset: 0 }
+    const decoded = SegmentIndex.decode(index.encode(3, BASE, summary, []), 3, BASE)
+    expect([...(decoded?.index.places() ?? [])].map(({ offset }) => offset)).toEqual([
+      BASE,
+      BASE + 2 ** 31,
+    ])
+  })
+
   test('is none with any byte flipped or cut', () => {
     const index = new SegmentIndex()
     index.note(BASE, 0, 5)

@@ -15,9 +15,9 @@ import { lz4, snappy, zlib } from './libraries.ts'
 import { lz4Blocks, lz4Frame, refuseLinked } from './lz4.ts'
 import { snappyBlocks } from './snappy.ts'
 import { XxHash32, xxHash32 } from './xxhash32.ts'
-import { zstdFrames } from './zstd.ts'
+import { zstdBytes, zstdFrames } from './zstd.ts'
 
-const CHUNK_BYTES = 64 * 1024
+const CHUNK_BYTES = 256 * 1024
 const SIZE_BYTES = 4
 
 /**
@@ -53,7 +53,7 @@ function chunksOf(
     case 'gzip':
       return gzipChunks(data)
     case 'zstd':
-      return zstdChunks(data)
+      return zstdChunks(data, bytesMax)
     case 'lz4':
       return lz4Chunks(data, bytesMax)
     case 'snappy':
@@ -71,8 +71,11 @@ async function* gzipChunks(data: Buffer): AsyncGenerator<Buffer, void> {
   }
 }
 
-async function* zstdChunks(data: Buffer): AsyncGenerator<Buffer, void> {
-  for (const frame of zstdFrames(data)) yield* piped(zlib().createZstdDecompress(OPTIONS), frame)
+async function* zstdChunks(data: Buffer, bytesMax: number): AsyncGenerator<Buffer, void> {
+  for (const frame of zstdFrames(data)) {
+    if (zstdBytes(frame) > bytesMax) throw outputBound(bytesMax)
+    yield* piped(zlib().createZstdDecompress(OPTIONS), frame)
+  }
 }
 
 async function* piped(stream: Transform, data: Buffer): AsyncGenerator<Buffer, void> {

@@ -61,6 +61,23 @@ function inflate(frame: Buffer, bytesMax: number): Buffer {
   return part
 }
 
+/** The size that a frame states in its header; 0 where it does not. */
+export function zstdBytes(frame: Buffer): number {
+  const descriptor = frame.readUInt8(4)
+  const single = (descriptor & SINGLE_SEGMENT_BIT) !== 0
+  const at = 4 + frameHeaderBytes(descriptor)
+  switch (descriptor >> 6) {
+    case 0:
+      return single ? frame.readUInt8(at - 1) : 0
+    case 1:
+      return frame.readUInt16LE(at - 2) + 256
+    case 2:
+      return frame.readUInt32LE(at - 4)
+    default:
+      return frame.readUInt32LE(at - 8) + frame.readUInt32LE(at - 4) * 0x1_0000_0000
+  }
+}
+
 const isSkippable = (data: Buffer, at: number): boolean =>
   (data.readUInt32LE(at) & SKIPPABLE_MASK) >>> 0 === SKIPPABLE_MAGIC
 

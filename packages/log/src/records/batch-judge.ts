@@ -4,8 +4,8 @@
  * its own consumers cannot read, stricter.
  *
  * `judgeBatch` answers at once. Records without a codec are looked at where they lie; compressed ones
- * are decompressed whole if that yields few bytes, else the answer is `later` and `judgeInSlices` does
- * it, off the event loop and without holding what it has looked at.
+ * are decompressed whole if that yields few bytes. Where there is more, the answer is `later`, and
+ * `judgeInSlices` does it, a part in each turn and without holding what it has looked at.
  *
  * Header fields that can be computed are not believed: count, offsets and times come from the records.
  * What lies about its count is refused; a wrong largest timestamp is set right by the caller, as Kafka
@@ -55,7 +55,7 @@ export type Verdict = {
 /**
  * Judges one batch of `length` bytes at `at`.
  *
- * @param decompressedNow how many bytes may be decompressed at once
+ * @param bytesNow how many bytes of records may be looked at in this turn
  * @returns `later` where that is not enough
  */
 export function judgeBatch(
@@ -63,16 +63,19 @@ export function judgeBatch(
   at: number,
   length: number,
   rules: JudgeRules,
-  decompressedNow: number,
+  bytesNow: number,
 ): Verdict | 'later' {
   const problem = validateBatch(buffer, at, length, rules)
   if (problem !== null) return refused(problem)
   const payload = buffer.subarray(at + BATCH_HEADER_BYTES, at + length)
   const scanner = scannerOf(buffer, at, rules)
   const codec = codecOf(buffer, at)
-  if (codec === 'none') return verdict(scanner, () => scanner.feed(payload), payload.length)
+  if (codec === 'none') {
+    if (payload.length > bytesNow) return 'later'
+    return verdict(scanner, () => scanner.feed(payload), payload.length)
+  }
   const bytesMax = boundOf(payload, rules)
-  const now = Math.min(decompressedNow, bytesMax)
+  const now = Math.min(bytesNow, bytesMax)
   let records: Buffer
   try {
     records = decompress(codec, payload, now, true)
@@ -85,11 +88,20 @@ export function judgeBatch(
   return verdict(scanner, () => scanner.feed(records), records.length)
 }
 
+/** Bytes that are looked at in one turn. */
+const SLICE_BYTES = 512 * 1024
+
 /**
  * Judges the records of a batch whose header `judgeBatch` has found good, chunk by chunk. Most of the
- * work is done by the platform's threads; a chunk is looked at in one turn and then forgotten.
+ * work is done by the platform's threads; a chunk is looked at in few turns and then forgotten.
+ *
+ * @param pause resolves in a later turn of the event loop
  */
-export async function judgeInSlices(batch: Buffer, rules: JudgeRules): Promise<Verdict> {
+export async function judgeInSlices(
+  batch: Buffer,
+  rules: JudgeRules,
+  pause: () => Promise<void>,
+): Promise<Verdict> {
   const payload = batch.subarray(BATCH_HEADER_BYTES)
   const scanner = scannerOf(batch, 0, rules)
   let bytes = 0
@@ -100,7 +112,10 @@ export async function judgeInSlices(batch: Buffer, rules: JudgeRules): Promise<V
       boundOf(payload, rules),
     )) {
       bytes += chunk.length
-      scanner.feed(chunk)
+      for (let at = 0; at < chunk.length; at += SLICE_BYTES) {
+        if (at > 0) await pause()
+        scanner.feed(chunk.subarray(at, at + SLICE_BYTES))
+      }
     }
   } catch (error) {
     return broken(scanner, error)

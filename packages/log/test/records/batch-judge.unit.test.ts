@@ -38,7 +38,7 @@ async function judge(
   const all = { ...RULES, ...rules }
   const now = way === 'at once' ? 256 * MIB : 0
   const verdict = judgeBatch(batch, 0, batch.length, all, now)
-  return verdict === 'later' ? await judgeInSlices(batch, all) : verdict
+  return verdict === 'later' ? await judgeInSlices(batch, all, () => Promise.resolve()) : verdict
 }
 
 const codeOf = async (
@@ -183,18 +183,20 @@ describe('what a batch decompresses to is bounded', () => {
   it.each(['gzip', 'snappy', 'lz4', 'zstd'] as const)(
     'in %s, by bytes and by ratio',
     async codec => {
-      const batch = rawBatch([zeros(18 * MIB)], { compression: codec })
+      const batch = rawBatch([zeros(17 * MIB)], { compression: codec })
+      expect(await codeOf(batch, 'in slices', { decompressedRatioMax: 100_000 })).toBe('stored')
+      const few = { decompressedBytesMax: 2 * MIB, decompressedRatioMax: 100_000 }
       for (const way of WAYS) {
-        expect(await codeOf(batch, way, { decompressedRatioMax: 100_000 })).toBe('stored')
-        const few = { decompressedBytesMax: 17 * MIB, decompressedRatioMax: 100_000 }
         expect(await codeOf(batch, way, few)).toBe('MESSAGE_TOO_LARGE')
         expect(await codeOf(batch, way, { decompressedRatioMax: 1 })).toBe('MESSAGE_TOO_LARGE')
       }
-      // Below 16 MiB no ratio counts: records that are all alike are legal.
-      const alike = rawBatch([zeros(15 * MIB)], { compression: codec })
-      expect(await codeOf(alike, 'in slices', { decompressedRatioMax: 1 })).toBe('stored')
     },
   )
+
+  it('and up to 16 MiB no ratio counts: records that are all alike are legal', async () => {
+    const alike = rawBatch([zeros(15 * MIB)], { compression: 'zstd' })
+    expect(await codeOf(alike, 'in slices', { decompressedRatioMax: 1 })).toBe('stored')
+  })
 
   it('and what is too much for this turn is put off, not refused', () => {
     const batch = rawBatch([zeros(MIB)], { compression: 'gzip' })
@@ -358,7 +360,7 @@ describe('whatever the records are', () => {
           expect(verdictOf([...bytes].map(byte => Buffer.from([byte])))).toBe(whole)
         },
       ),
-      { numRuns: 500 },
+      { numRuns: 300 },
     )
   })
 
@@ -388,7 +390,7 @@ describe('whatever the records are', () => {
           expect(decoded.records).toHaveLength(found?.count ?? -1)
         },
       ),
-      { numRuns: 1500 },
+      { numRuns: 600 },
     )
   })
 })
