@@ -33,6 +33,7 @@ export {
   decodeResponse,
   encodeRequestFrame,
   encodeResponseFrame,
+  encodeResponseInSteps,
   frameBytes,
   type RequestHeader,
   type RequestHeaderFields,
@@ -47,7 +48,13 @@ export {
   parseGrammar,
   type VersionRange,
 } from './codec/grammar.ts'
-export { ARRAY_ELEMENTS_MAX, UNKNOWN_TAGS_MAX } from './codec/reader.ts'
+export {
+  type MessageLimits,
+  REQUEST_LIMITS,
+  RESPONSE_LIMITS,
+  STRING_BYTES_MAX,
+  UNKNOWN_TAGS_MAX,
+} from './codec/reader.ts'
 export {
   type Decoded,
   type External,

@@ -6,7 +6,7 @@
  */
 import { ProtocolError } from '../errors.ts'
 import { compileDecoder, type Read } from './decoder.ts'
-import { compileEncoder, type Write } from './encoder.ts'
+import { compileEncoder, compileStepwiseEncoder, type Write, type WriteInSteps } from './encoder.ts'
 import { type Field, parseGrammar } from './grammar.ts'
 import type { Reader } from './reader.ts'
 import type { Decoded } from './types.ts'
@@ -16,6 +16,8 @@ import type { Writer } from './writer.ts'
 export type Codec<T> = {
   decode(reader: Reader): Decoded<T>
   encode(writer: Writer, message: T): void
+  /** The same bytes, with a pause behind each element of the outer arrays. */
+  encodeInSteps(writer: Writer, message: T): Generator<void, void>
   /** Bytes that encoding took lately, without what was not copied: where to begin next time. */
   sizeHint: number
 }
@@ -65,10 +67,19 @@ export class Message<T> {
       throw new ProtocolError('UNSUPPORTED_VERSION', `${name} version ${version}`)
     }
     const flexible = flexibleFrom !== undefined && version >= flexibleFrom
+    let inSteps: WriteInSteps<T> | undefined
     const codec: Codec<T> = {
       // The grammar and the interface T are bound by a test, not by the compiler.
       decode: compileDecoder(this.fields, version, flexible) as Read<Decoded<T>>,
       encode: compileEncoder(this.fields, version, flexible) as unknown as Write<T>,
+      encodeInSteps: (writer, message) => {
+        inSteps ??= compileStepwiseEncoder(
+          this.fields,
+          version,
+          flexible,
+        ) as unknown as WriteInSteps<T>
+        return inSteps(writer, message)
+      },
       sizeHint: SIZE_HINT_INITIAL,
     }
     this.#codecs[version] = codec

@@ -14,6 +14,9 @@ import { Writer } from './writer.ts'
 /** Writes one value. */
 export type Write<Value> = (writer: Writer, value: Value) => void
 
+/** Writes one value, with pauses. */
+export type WriteInSteps<Value> = (writer: Writer, value: Value) => Generator<void, void>
+
 const TAG_BYTES_INITIAL = 64
 
 /** Compiles the encoder of a struct (or of a whole message) for one version. */
@@ -45,6 +48,64 @@ export function compileEncoder(
     writeFields(writer, struct)
     if (hasTags(struct, tagged)) writeTags(writer, struct, tagged)
     else writer.uvarint(0)
+  }
+}
+
+/**
+ * {@link compileEncoder} with a pause behind each element of an array of structs, and of the arrays of
+ * structs within those: what is further in is small, or has been bounded before.
+ */
+export function compileStepwiseEncoder(
+  fields: readonly Field[],
+  version: number,
+  flexible: boolean,
+  depth = 0,
+): WriteInSteps<Struct> {
+  const present = fields.filter(
+    ({ versions, tag }) => inRange(versions, version) && tag === undefined,
+  )
+  const steps = present.map(field => {
+    const { name, type, defaultValue, optional } = field
+    const fallback = optional ? defaultValue : undefined
+    if (depth < STEPS_DEPTH && type.kind === 'array' && type.element.kind === 'struct') {
+      const write = compileStepwiseEncoder(type.element.fields, version, flexible, depth + 1)
+      const nullable = inRange(field.nullable, version)
+      return { name, fallback, pieces: arrayInSteps(write, flexible, nullable), write: undefined }
+    }
+    return { name, fallback, pieces: undefined, write: fieldWriter(field, version, flexible) }
+  })
+  // Behind the fields comes the section of tags, which a struct without fields has alone.
+  const tagged = fields.filter(({ tag }) => tag !== undefined)
+  const finish = compileEncoder(tagged, version, flexible)
+  return function* (writer, struct) {
+    for (const { name, fallback, pieces, write } of steps) {
+      const given = struct[name]
+      const value = given === undefined ? fallback : given
+      if (value === undefined) throw new ProtocolError('VALUE_OUT_OF_RANGE', `${name} is missing`)
+      if (pieces !== undefined) yield* pieces(writer, value as readonly Struct[] | null)
+      else write?.(writer, value)
+    }
+    finish(writer, struct)
+  }
+}
+
+/** Messages have topics, and topics partitions. */
+const STEPS_DEPTH = 2
+
+function arrayInSteps(
+  write: WriteInSteps<Struct>,
+  flexible: boolean,
+  nullable: boolean,
+): WriteInSteps<readonly Struct[] | null> {
+  return function* (writer, value) {
+    if (value === null && !nullable) unexpectedNull('array')
+    const count = value === null ? -1 : value.length
+    if (flexible) writer.uvarint(count + 1)
+    else writer.i32(count)
+    for (const element of value ?? []) {
+      yield* write(writer, element)
+      yield
+    }
   }
 }
 

@@ -12,7 +12,7 @@ import { ProtocolError } from '../errors.ts'
 import { type AnyApi, type Api, type Codec, speaks } from './api.ts'
 import { readUnknownTags } from './decoder.ts'
 import { writeUnknownTags } from './encoder.ts'
-import { Reader } from './reader.ts'
+import { type MessageLimits, REQUEST_LIMITS, Reader } from './reader.ts'
 import type { Decoded, Frame, UnknownTag } from './types.ts'
 import { Writer } from './writer.ts'
 
@@ -72,8 +72,9 @@ export function decodeRequest<Request extends object>(
   version: number,
   payload: Buffer,
   bodyAt: number,
+  limits: MessageLimits = REQUEST_LIMITS,
 ): Decoded<Request> {
-  return api.request.codec(version).decode(new Reader(payload, bodyAt))
+  return api.request.codec(version).decode(new Reader(payload, bodyAt, limits))
 }
 
 /** A response and the request that it answers. */
@@ -138,6 +139,24 @@ export function encodeResponseFrame<Response extends object>(
   writer.i32(correlationId)
   if (hasResponseTags(api, version)) writer.uvarint(0)
   return finish(codec, writer, response)
+}
+
+/**
+ * {@link encodeResponseFrame} for a large response: pauses between the elements of its outer arrays, so
+ * that it can be spread over turns of the event loop.
+ */
+export function* encodeResponseInSteps<Response extends object>(
+  api: Api<object, Response>,
+  version: number,
+  correlationId: number,
+  response: Response,
+): Generator<void, Frame> {
+  const codec = api.response.codec(version)
+  const writer = new Writer({ sizePrefix: true, initialBytes: codec.sizeHint })
+  writer.i32(correlationId)
+  if (hasResponseTags(api, version)) writer.uvarint(0)
+  yield* codec.encodeInSteps(writer, response)
+  return writer.finish()
 }
 
 function finish<T>(codec: Codec<T>, writer: Writer, message: T): Frame {

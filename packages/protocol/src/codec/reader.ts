@@ -3,14 +3,35 @@
  *
  * Nothing is read past the end and nothing is allocated on the word of the peer: a count is
  * compared with the bytes that are left before the first element is made, and one message may hold
- * at most {@link ARRAY_ELEMENTS_MAX} elements over all its arrays and {@link UNKNOWN_TAGS_MAX}
- * unknown tagged fields. Every fault is a `ProtocolError`. Bytes are returned as views into the frame.
+ * so many elements over all its arrays, so many bytes of text ({@link MessageLimits}), and
+ * {@link UNKNOWN_TAGS_MAX} unknown tagged fields. Every fault is a `ProtocolError`. Bytes are returned
+ * as views into the frame.
  */
 import { ProtocolError } from '../errors.ts'
 import { ZERO_UUID } from './types.ts'
 
-/** Array elements in one message, over all its arrays. */
-export const ARRAY_ELEMENTS_MAX = 1_000_000
+/** What one message may hold. */
+export type MessageLimits = {
+  /** Array elements, over all its arrays. */
+  readonly elements: number
+  /** Bytes of all its strings together. */
+  readonly textBytes: number
+}
+
+/**
+ * What a request may hold, unless a server says otherwise: so much is read within a turn of the event
+ * loop that nobody notices, and is enough to speak of 20,000 partitions in as many topics.
+ */
+export const REQUEST_LIMITS: MessageLimits = { elements: 50_000, textBytes: 4 * 1024 * 1024 }
+
+/** What a response may hold: a client asks for it, and reads one at a time. */
+export const RESPONSE_LIMITS: MessageLimits = {
+  elements: 1_000_000,
+  textBytes: Number.POSITIVE_INFINITY,
+}
+
+/** Bytes of one string, in every encoding of its length, as in Apache Kafka. */
+export const STRING_BYTES_MAX = 0x7fff
 
 /** Unknown tagged fields in one message; also the most fields in one tag section. */
 export const UNKNOWN_TAGS_MAX = 10_000
@@ -25,11 +46,16 @@ export class Reader {
   readonly #buffer: Buffer
   readonly #end: number
   #at: number
-  #elementsLeft = ARRAY_ELEMENTS_MAX
+  readonly #limits: MessageLimits
+  #elementsLeft: number
+  #textBytesLeft: number
   #unknownTagsLeft = UNKNOWN_TAGS_MAX
 
   /** @param at where in `buffer` to begin */
-  constructor(buffer: Buffer, at = 0) {
+  constructor(buffer: Buffer, at = 0, limits: MessageLimits = RESPONSE_LIMITS) {
+    this.#limits = limits
+    this.#elementsLeft = limits.elements
+    this.#textBytesLeft = limits.textBytes
     this.#buffer = buffer
     this.#end = buffer.length
     this.#at = at
@@ -144,7 +170,15 @@ export class Reader {
   /** UTF-8 text of `length` bytes; ill-formed sequences become U+FFFD. */
   text(length: number): string {
     if (length === 0) return ''
+    if (length > STRING_BYTES_MAX) {
+      throw new ProtocolError('BAD_LENGTH', `a string of ${length} bytes before byte ${this.#at}`)
+    }
     const at = this.#take(length)
+    this.#textBytesLeft -= length
+    if (this.#textBytesLeft < 0) {
+      const { textBytes } = this.#limits
+      throw new ProtocolError('COUNT_EXCEEDS_LIMIT', `more than ${textBytes} bytes of text`)
+    }
     const buffer = this.#buffer
     if (length > SHORT_STRING_BYTES) return buffer.toString('utf8', at, at + length)
     let text = ''
@@ -177,7 +211,7 @@ export class Reader {
     }
     this.#elementsLeft -= count
     if (this.#elementsLeft < 0) {
-      throw new ProtocolError('COUNT_EXCEEDS_LIMIT', `more than ${ARRAY_ELEMENTS_MAX} elements`)
+      throw new ProtocolError('COUNT_EXCEEDS_LIMIT', `more than ${this.#limits.elements} elements`)
     }
   }
 

@@ -3,7 +3,6 @@ import { describe, expect, test } from 'vitest'
 import { Reader } from '../../src/codec/reader.ts'
 import { Writer } from '../../src/codec/writer.ts'
 import {
-  ARRAY_ELEMENTS_MAX,
   apiVersions,
   createTopics,
   decodeRequest,
@@ -13,6 +12,8 @@ import {
   metadata,
   offsetCommit,
   ProtocolError,
+  REQUEST_LIMITS,
+  RESPONSE_LIMITS,
   UNKNOWN_TAGS_MAX,
 } from '../../src/index.ts'
 
@@ -148,17 +149,41 @@ describe('the limits of a message', () => {
   }
 
   test('as many array elements as allowed pass, one more does not', () => {
-    const { groupsNames } = decodeRequest(deleteGroups, 0, groups(ARRAY_ELEMENTS_MAX), 0)
-    expect(groupsNames.length).toBe(ARRAY_ELEMENTS_MAX)
-    assert.throws(() => decodeRequest(deleteGroups, 0, groups(ARRAY_ELEMENTS_MAX + 1), 0), {
+    const { groupsNames } = decodeRequest(deleteGroups, 0, groups(REQUEST_LIMITS.elements), 0)
+    expect(groupsNames.length).toBe(REQUEST_LIMITS.elements)
+    assert.throws(() => decodeRequest(deleteGroups, 0, groups(REQUEST_LIMITS.elements + 1), 0), {
       code: 'COUNT_EXCEEDS_LIMIT',
     })
   })
 
+  test('a response may hold more elements than a request', () => {
+    expect(RESPONSE_LIMITS.elements).toBeGreaterThan(10 * REQUEST_LIMITS.elements)
+  })
+
+  test('a string has at most 32,767 bytes also where its length could be larger', () => {
+    const compact = (length: number): Buffer =>
+      bytes(writer => {
+        writer.uvarint(length + 1)
+        writer.bytes(Buffer.alloc(length, 'x'))
+        for (let field = 0; field < 20; field += 1) writer.uvarint(1)
+      })
+    expect(decodeRequest(apiVersions, 3, compact(0x7fff), 0).clientSoftwareName).toHaveLength(
+      0x7fff,
+    )
+    assert.throws(() => decodeRequest(apiVersions, 3, compact(0x8000), 0), { code: 'BAD_LENGTH' })
+  })
+
+  test('strings count together: so many bytes of text in a request, and not one more', () => {
+    const reader = new Reader(Buffer.alloc(64), 0, { elements: 1, textBytes: 20 })
+    reader.text(12)
+    reader.text(8)
+    assert.throws(() => reader.text(1), { code: 'COUNT_EXCEEDS_LIMIT' })
+  })
+
   test('array elements count over all arrays of a message together', () => {
-    const reader = new Reader(Buffer.alloc(ARRAY_ELEMENTS_MAX))
-    reader.claimElements(ARRAY_ELEMENTS_MAX / 2, 1)
-    reader.claimElements(ARRAY_ELEMENTS_MAX / 2, 1)
+    const reader = new Reader(Buffer.alloc(REQUEST_LIMITS.elements), 0, REQUEST_LIMITS)
+    reader.claimElements(REQUEST_LIMITS.elements / 2, 1)
+    reader.claimElements(REQUEST_LIMITS.elements / 2, 1)
     assert.throws(() => reader.claimElements(1, 1), { code: 'COUNT_EXCEEDS_LIMIT' })
   })
 

@@ -5,6 +5,8 @@ import {
   decodeRequest,
   decodeRequestHeader,
   decodeResponse,
+  encodeResponseFrame,
+  encodeResponseInSteps,
   frameBytes,
   ProtocolError,
 } from '../../src/index.ts'
@@ -70,6 +72,18 @@ describe('every message of every version', () => {
       const bytes = frameBytes(frame)
       expect(bytes.length).toBe(frame.byteLength)
       expect(bytes.readInt32BE(0)).toBe(bytes.length - 4)
+    }
+  })
+
+  test('is the same bytes when it is written in steps', () => {
+    for (const [salt, case_] of everyCase().entries()) {
+      if (case_.direction === 'request') continue
+      const message = messageOf(case_, randomOf(salt))
+      const whole = frameBytes(encodeResponseFrame(case_.api, case_.version, 7, message))
+      const steps = encodeResponseInSteps(case_.api, case_.version, 7, message)
+      let step = steps.next()
+      while (step.done !== true) step = steps.next()
+      assert.ok(frameBytes(step.value).equals(whole), case_.name)
     }
   })
 
