@@ -33,6 +33,8 @@ export const BROKER_SETTINGS: {
   readonly 'connections.unsent.max.bytes': IntegerSetting
   readonly 'frames.kept.max.bytes': IntegerSetting
   readonly 'queued.max.request.bytes': IntegerSetting
+  readonly 'request.elements.max': IntegerSetting
+  readonly 'request.turn.warn.ms': IntegerSetting
   readonly 'request.trace.enable': BooleanSetting
   readonly 'socket.request.max.bytes': IntegerSetting
 } = {
@@ -95,6 +97,18 @@ export const BROKER_SETTINGS: {
     64 * KIB,
     64 * 1024 * MIB,
     'Bytes of requests and answers in memory over all connections. Above it sockets are not read until some are done.',
+  ),
+  'request.elements.max': integer(
+    50_000,
+    1_000,
+    1_000_000,
+    'Array elements of one request, over all its arrays. A connection that sends more is closed. They are read in one turn of the event loop: about 30 ms for 50,000.',
+  ),
+  'request.turn.warn.ms': integer(
+    100,
+    1,
+    60_000,
+    'A request that holds the event loop for this long without a pause is named in a warning.',
   ),
   'request.trace.enable': {
     type: 'boolean',

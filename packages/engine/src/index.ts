@@ -33,4 +33,5 @@ export {
 export type { Finding } from './storage/finding.ts'
 export type { VerifyReport } from './storage/verify.ts'
 export { TimerWheel } from './timer-wheel.ts'
+export { Turns } from './turns.ts'
 export { verifyFolder } from './verify-folder.ts'

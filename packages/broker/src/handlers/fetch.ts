@@ -19,9 +19,11 @@ import {
 } from '@millrace/protocol'
 import { partitionCodeOf } from './error-mapping.ts'
 import type { Handler } from './handler.ts'
+import { mayRepeat } from './nested.ts'
 
 type Request = Decoded<FetchRequest>
-type Partition = Request['topics'][number]['partitions'][number]
+type Topic = Request['topics'][number]
+type Partition = Topic['partitions'][number]
 
 const NO_BYTES = Buffer.alloc(0)
 const NONE: readonly SlicedFetchResult[] = []
@@ -30,7 +32,8 @@ const NONE: readonly SlicedFetchResult[] = []
 export const fetchHandler: Handler<FetchRequest, FetchResponse> = {
   api: fetch,
 
-  handle: (request, call, { engine }) => {
+  handle: (given, call, { engine }) => {
+    const request = withoutRepeats(given)
     if (request.sessionId !== 0 && request.sessionEpoch !== 0) {
       // No session was ever given: the client starts again without one.
       return {
@@ -92,6 +95,26 @@ export const fetchHandler: Handler<FetchRequest, FetchResponse> = {
       for (const { records } of partitions) release(records)
     }
   },
+}
+
+/** Of a partition that is named several times the last position counts, as in Apache Kafka. */
+function withoutRepeats(request: Request): Request {
+  const indexesOf = ({ partitions }: Topic): readonly number[] =>
+    partitions.map(({ partition }) => partition)
+  if (!mayRepeat(request.topics, ({ topic }) => topic, indexesOf)) return request
+  const topics = new Map<string, { topic: Topic; last: Map<number, Partition> }>()
+  for (const topic of request.topics) {
+    const { last } = topics.get(topic.topic) ?? { last: new Map<number, Partition>() }
+    for (const asked of topic.partitions) last.set(asked.partition, asked)
+    topics.set(topic.topic, { topic, last })
+  }
+  return {
+    ...request,
+    topics: [...topics.values()].map(({ topic, last }) => ({
+      ...topic,
+      partitions: [...last.values()],
+    })),
+  }
 }
 
 function answer(

@@ -8,6 +8,7 @@
 import type { Engine, Outside } from '@millrace/engine'
 import type { Api, Decoded } from '@millrace/protocol'
 import type { BrokerSettings } from '../settings.ts'
+import type { Parts } from './parts.ts'
 
 /** An address that clients can connect to. */
 export type Endpoint = { readonly host: string; readonly port: number }
@@ -47,6 +48,8 @@ export interface Handler<Request extends object, Response extends object> {
   failure(request: Decoded<Request>, failure: Failure, call: Call): Response
   /** Whether the client wants no answer; what is thrown then ends the connection. */
   isSilent?(request: Decoded<Request>): boolean
+  /** How a request that lists a great deal is handled; absent where none can. */
+  readonly parts?: Parts<Request, Response>
   /** Releases what a response holds that is not going to be sent. */
   discard?(response: Response): void
 }

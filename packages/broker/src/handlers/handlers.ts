@@ -31,6 +31,7 @@ import { metadataHandler } from './metadata.ts'
 import { offsetCommitHandler } from './offset-commit.ts'
 import { offsetFetchHandler } from './offset-fetch.ts'
 import { offsetForLeaderEpochHandler } from './offset-for-leader-epoch.ts'
+import { eitherParts, inParts, listParts, topicParts } from './parts.ts'
 import { produceHandler } from './produce.ts'
 import {
   alterPartitionReassignmentsHandler,
@@ -42,35 +43,128 @@ import {
   deleteTopicsHandler,
 } from './topic-admin.ts'
 
+type Numbered = { readonly partition: number }
+type ById = { readonly name: string | null; readonly topicId: string }
+type Leaving = { readonly memberId: string; readonly groupInstanceId: string | null }
+type Resource = { readonly resourceType: number; readonly resourceName: string }
+
+/** Elements of a part where each is a look into a map or two. */
+const MANY = 256
+/** Elements of a part where each makes records, or a long answer. */
+const FEW = 16
+
+const itself = (element: never): string | number => element
+const byIndex = ({ index }: { readonly index: number }): number => index
+
+/** The names that most requests about partitions have. */
+const TOPICS = {
+  ...{ list: 'topics', topic: 'name', partitions: 'partitions', answers: 'topics' },
+  partitionAnswers: 'partitions',
+  partitionKey: ({ partitionIndex }: { readonly partitionIndex: number }): number => partitionIndex,
+}
+
+const names = (list: string, answers: string, size: number): ReturnType<typeof listParts> =>
+  listParts({ list, answers, size, repeats: 'last', key: itself })
+
+const topicsByName = (list: string, answers: string, size: number): ReturnType<typeof listParts> =>
+  listParts({
+    ...{ list, answers, size, repeats: 'two' },
+    key: ({ name }: { readonly name: string }) => name,
+  })
+
+const resources = (answers: string): ReturnType<typeof listParts> =>
+  listParts({
+    ...{ list: 'resources', answers, size: FEW, repeats: 'two' },
+    key: ({ resourceType, resourceName }: Resource) => `${resourceType}/${resourceName}`,
+  })
+
 /** The handlers by API key. */
 export const HANDLERS: ReadonlyMap<number, AnyHandler> = new Map(
   [
-    any(produceHandler),
+    any(
+      inParts(
+        produceHandler,
+        topicParts({
+          ...{ list: 'topicData', topic: 'name', partitions: 'partitionData' },
+          ...{ answers: 'responses', partitionAnswers: 'partitionResponses' },
+          ...{ partitionKey: byIndex, size: MANY, repeats: 'two' },
+        }),
+      ),
+    ),
     any(fetchHandler),
-    any(listOffsetsHandler),
-    any(metadataHandler),
-    any(offsetCommitHandler),
-    any(offsetFetchHandler),
-    any(findCoordinatorHandler),
+    any(inParts(listOffsetsHandler, topicParts({ ...TOPICS, size: MANY, repeats: 'two' }))),
+    any(
+      inParts(
+        metadataHandler,
+        listParts({
+          ...{ list: 'topics', answers: 'topics', size: MANY, repeats: 'last' },
+          key: ({ name, topicId }: ById) => name ?? `/${topicId}`,
+        }),
+      ),
+    ),
+    any(inParts(offsetCommitHandler, topicParts({ ...TOPICS, size: MANY, repeats: 'last' }))),
+    any(
+      inParts(
+        offsetFetchHandler,
+        eitherParts(
+          listParts({
+            ...{ list: 'groups', answers: 'groups', size: FEW, repeats: 'last' },
+            key: ({ groupId }: { groupId: string }) => groupId,
+          }),
+          topicParts({
+            ...{ ...TOPICS, partitions: 'partitionIndexes', partitionKey: itself },
+            ...{ size: MANY, repeats: 'last' },
+          }),
+        ),
+      ),
+    ),
+    any(inParts(findCoordinatorHandler, names('coordinatorKeys', 'coordinators', MANY))),
     any(joinGroupHandler),
     any(heartbeatHandler),
-    any(leaveGroupHandler),
+    any(
+      inParts(
+        leaveGroupHandler,
+        listParts({
+          ...{ list: 'members', answers: 'members', size: MANY, repeats: 'last' },
+          key: ({ memberId, groupInstanceId }: Leaving) => `${memberId}/${groupInstanceId}`,
+        }),
+      ),
+    ),
     any(syncGroupHandler),
-    any(describeGroupsHandler),
+    any(inParts(describeGroupsHandler, names('groups', 'groups', FEW))),
     any(listGroupsHandler),
     any(apiVersionsHandler),
-    any(createTopicsHandler),
-    any(deleteTopicsHandler),
-    any(deleteRecordsHandler),
+    any(inParts(createTopicsHandler, topicsByName('topics', 'topics', FEW))),
+    any(
+      inParts(
+        deleteTopicsHandler,
+        eitherParts(
+          listParts({
+            ...{ list: 'topics', answers: 'responses', size: FEW, repeats: 'two' },
+            key: ({ name, topicId }: ById) => name ?? `/${topicId}`,
+          }),
+          names('topicNames', 'responses', FEW),
+        ),
+      ),
+    ),
+    any(inParts(deleteRecordsHandler, topicParts({ ...TOPICS, size: FEW, repeats: 'last' }))),
     any(initProducerIdHandler),
-    any(offsetForLeaderEpochHandler),
-    any(describeConfigsHandler),
-    any(alterConfigsHandler),
+    any(
+      inParts(
+        offsetForLeaderEpochHandler,
+        topicParts({
+          ...{ ...TOPICS, topic: 'topic', partitionKey: ({ partition }: Numbered) => partition },
+          ...{ size: MANY, repeats: 'last' },
+        }),
+      ),
+    ),
+    any(inParts(describeConfigsHandler, resources('results'))),
+    any(inParts(alterConfigsHandler, resources('responses'))),
     any(describeLogDirsHandler),
-    any(createPartitionsHandler),
-    any(deleteGroupsHandler),
-    any(incrementalAlterConfigsHandler),
-    any(offsetDeleteHandler),
+    any(inParts(createPartitionsHandler, topicsByName('topics', 'results', FEW))),
+    any(inParts(deleteGroupsHandler, names('groupsNames', 'results', FEW))),
+    any(inParts(incrementalAlterConfigsHandler, resources('responses'))),
+    any(inParts(offsetDeleteHandler, topicParts({ ...TOPICS, size: MANY, repeats: 'last' }))),
     any(describeClusterHandler),
     any(describeAclsHandler),
     any(createAclsHandler),

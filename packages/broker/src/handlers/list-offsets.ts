@@ -13,7 +13,7 @@ import {
 } from '@millrace/protocol'
 import { partitionCodeOf } from './error-mapping.ts'
 import type { Handler } from './handler.ts'
-import { flatten, nest } from './nested.ts'
+import { flatten, mayRepeat, nest, repeated } from './nested.ts'
 
 type Request = Decoded<ListOffsetsRequest>
 type Topic = Request['topics'][number]
@@ -25,8 +25,14 @@ export const listOffsetsHandler: Handler<ListOffsetsRequest, ListOffsetsResponse
   api: listOffsets,
 
   handle: async (request, { version }, { engine }) => {
-    const places = flatten(request.topics, partitionsOf, (_topic, { timestamp }) =>
-      placeOf(timestamp, version),
+    const twice = repeatedPartitions(request)
+    const places = flatten(
+      request.topics,
+      partitionsOf,
+      ({ name }, partition): Place =>
+        twice?.has(`${name}/${partition.partitionIndex}`) === true
+          ? 'repeated'
+          : placeOf(partition.timestamp, version),
     )
     const queries: OffsetQuery[] = flatten(request.topics, partitionsOf, (topic, partition) => ({
       topic: topic.name,
@@ -38,7 +44,9 @@ export const listOffsetsHandler: Handler<ListOffsetsRequest, ListOffsetsResponse
       request.isolationLevel === ISOLATION_LEVEL.readCommitted
         ? 'read_committed'
         : 'read_uncommitted'
-    const asked = queries.filter((_query, index) => places[index] !== 'unsupported')
+    const isAsked = (index: number): boolean =>
+      places[index] !== 'unsupported' && places[index] !== 'repeated'
+    const asked = queries.filter((_query, index) => isAsked(index))
     const answers = asked.length === 0 ? [] : await engine.listOffsets(asked, isolation)
     let next = 0
     return respond(
@@ -46,6 +54,7 @@ export const listOffsetsHandler: Handler<ListOffsetsRequest, ListOffsetsResponse
       queries.map((query, index) => {
         const place = places[index]
         if (place === 'unsupported') return unsupported(query)
+        if (place === 'repeated') return repeatedly(query)
         const answer = answers[next++]
         if (answer === undefined) throw new Error('the log answered fewer queries than asked')
         return place === 'tiered' && answer.error === undefined ? nowhere(query) : answer
@@ -89,8 +98,11 @@ const VERSION_MIN: Readonly<Record<number, number>> = {
   [LIST_OFFSETS_TIMESTAMP.earliestPendingUpload]: 11,
 }
 
-/** A place in the log; one that only tiered storage has; or one that the version does not know. */
-type Place = OffsetPlace | 'tiered' | 'unsupported'
+/**
+ * A place in the log; one that only tiered storage has; one that the version does not know; or one of a
+ * partition that is asked for more than once.
+ */
+type Place = OffsetPlace | 'tiered' | 'unsupported' | 'repeated'
 
 function placeOf(timestamp: number, version: number): Place {
   if (timestamp >= 0) return timestamp
@@ -110,7 +122,7 @@ function placeOf(timestamp: number, version: number): Place {
 
 /** What the engine is asked: about a place that is nowhere, whether the partition is there. */
 const askedPlace = (place: Place): OffsetPlace =>
-  place === 'tiered' || place === 'unsupported' ? 'latest' : place
+  place === 'tiered' || place === 'unsupported' || place === 'repeated' ? 'latest' : place
 
 const nowhere = ({ topic, partition }: OffsetQuery): OffsetAnswer => ({
   topic,
@@ -124,3 +136,18 @@ const unsupported = (query: OffsetQuery): OffsetAnswer => ({
   ...nowhere(query),
   error: new LogError('UNSUPPORTED_VERSION', 'a place that this version does not know'),
 })
+
+const repeatedly = (query: OffsetQuery): OffsetAnswer => ({
+  ...nowhere(query),
+  error: new LogError('INVALID_REQUEST', `partition ${query.partition} occurs twice`),
+})
+
+/** Partitions that the request names more than once: each is refused, as in Apache Kafka. */
+function repeatedPartitions({ topics }: Request): ReadonlySet<string> | undefined {
+  const indexesOf = (topic: Topic): readonly number[] =>
+    topic.partitions.map(({ partitionIndex }) => partitionIndex)
+  if (!mayRepeat(topics, ({ name }) => name, indexesOf)) return undefined
+  return repeated(
+    flatten(topics, partitionsOf, ({ name }, { partitionIndex }) => `${name}/${partitionIndex}`),
+  )
+}

@@ -76,3 +76,26 @@ export function repeated(values: readonly string[]): ReadonlySet<string> {
   }
   return twice
 }
+
+/**
+ * Whether a partition might be named twice: cheap, and false for what clients send, whose topics are
+ * all different and whose partitions ascend.
+ */
+export function mayRepeat<Topic>(
+  topics: readonly Topic[],
+  nameOf: (topic: Topic) => string,
+  indexesOf: (topic: Topic) => Iterable<number>,
+): boolean {
+  const names = topics.length > 1 ? new Set<string>() : undefined
+  for (const topic of topics) {
+    const name = nameOf(topic)
+    if (names?.has(name) === true) return true
+    names?.add(name)
+    let before = -1
+    for (const index of indexesOf(topic)) {
+      if (index <= before) return true
+      before = index
+    }
+  }
+  return false
+}

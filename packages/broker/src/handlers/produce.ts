@@ -28,6 +28,7 @@ import {
 } from '@millrace/protocol'
 import { messageOf, partitionCodeOf } from './error-mapping.ts'
 import type { Handler } from './handler.ts'
+import { mayRepeat } from './nested.ts'
 
 /** First version with record batches. */
 const BATCH_VERSION_MIN = 3
@@ -36,6 +37,11 @@ const ZSTD_VERSION_MIN = 7
 const ZSTD = 4
 
 type Request = Decoded<ProduceRequest>
+type Topic = Request['topicData'][number]
+
+const nameOf = ({ name }: Topic): string => name
+const indexesOf = ({ partitionData }: Topic): readonly number[] =>
+  partitionData.map(({ index }) => index)
 
 /** The handler of Produce. */
 export const produceHandler: Handler<ProduceRequest, ProduceResponse> = {
@@ -90,7 +96,7 @@ function judge(request: Request, version: number): (LogError | undefined)[] | un
     refusals ??= []
     refusals[index] = error
   }
-  const seen = mayRepeat(request) ? new Set<string>() : undefined
+  const seen = mayRepeat(request.topicData, nameOf, indexesOf) ? new Set<string>() : undefined
   let index = 0
   for (const { name, partitionData } of request.topicData) {
     for (const { index: partition, records } of partitionData) {
@@ -108,21 +114,6 @@ function judge(request: Request, version: number): (LogError | undefined)[] | un
     }
   }
   return refusals
-}
-
-/** Whether a partition might occur twice: cheap, and false for what clients send. */
-function mayRepeat({ topicData }: Request): boolean {
-  const names = topicData.length > 1 ? new Set<string>() : undefined
-  for (const { name, partitionData } of topicData) {
-    if (names?.has(name) === true) return true
-    names?.add(name)
-    let before = -1
-    for (const { index } of partitionData) {
-      if (index <= before) return true
-      before = index
-    }
-  }
-  return false
 }
 
 function batchProblem(records: Buffer | null, version: number): LogError | undefined {

@@ -8,7 +8,16 @@ export function isTopicName(name: string): boolean {
   return TOPIC_NAME.test(name) && name !== '.' && name !== '..'
 }
 
-/** The topic with this id. A walk over all topics: ids are asked for rarely. */
+/** Topics by their ids, for as long as the engine's list of them is the same. */
+const byId = new WeakMap<readonly TopicView[], ReadonlyMap<string, TopicView>>()
+
+/** The topic with this id. */
 export function topicById(engine: Engine, topicId: string): TopicView | undefined {
-  return engine.allTopics().find(topic => topic.topicId === topicId)
+  const topics = engine.allTopics()
+  let ids = byId.get(topics)
+  if (ids === undefined) {
+    ids = new Map(topics.map(topic => [topic.topicId, topic]))
+    byId.set(topics, ids)
+  }
+  return ids.get(topicId)
 }

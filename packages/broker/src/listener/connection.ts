@@ -5,9 +5,12 @@
  *
  * Requests start as they are parsed, many at a time; only answers are ordered. The socket is not
  * read while the connection has `connections.in.flight.max` requests unanswered, or the node's
- * bytes in flight are used up. There are no timers here: the listener calls `sweep` now and then.
+ * bytes in flight are used up. What requests take of a turn of the event loop is bounded: the next one
+ * waits for another turn, and a large one is handled and encoded over several (see `spread.ts`), while
+ * those behind it wait. There are no timers here: the listener calls `sweep` now and then.
  */
 import type { Socket } from 'node:net'
+import type { Turns } from '@millrace/engine'
 import { LogError } from '@millrace/log'
 import {
   type AnyApi,
@@ -16,6 +19,7 @@ import {
   encodeResponseFrame,
   type Frame,
   FrameAssembler,
+  type MessageLimits,
   ProtocolError,
   type RequestHeader,
 } from '@millrace/protocol'
@@ -31,6 +35,8 @@ import type { FramePool } from './frame-pool.ts'
 import type { Logger } from './logger.ts'
 import { readInto } from './read-into.ts'
 import type { Moments, RequestTrace } from './request-trace.ts'
+import { encodeSpread, handleSpread, isLongAnswer, isSpread } from './spread.ts'
+import type { Asking, TurnWatch } from './turn-watch.ts'
 
 /** What all connections of a listener share. */
 export type ConnectionNode = HandlerNode &
@@ -40,6 +46,10 @@ export type ConnectionNode = HandlerNode &
     readonly logger: Logger
     readonly counters: Counters
     readonly bytes: BytesInFlight
+    /** What requests may take of each turn, all together. */
+    readonly turns: Turns
+    readonly watch: TurnWatch
+    readonly requestLimits: MessageLimits
     readonly advertise: Endpoint | undefined
     /** Memory for requests. */
     readonly frames: FramePool
@@ -75,6 +85,10 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
   #receivedBytes = 0
   #reading = true
   #advancing = false
+  /** A frame that waits for the next turn. */
+  #postponed: Buffer | undefined
+  /** Nothing is started: the frame, or the large request before it, has not had its turn yet. */
+  #awaitingTurn = false
   /** No further request is started; the connection ends when all answers are out. */
   #draining = false
   /** The peer sends nothing more; what has arrived is still answered. */
@@ -158,20 +172,27 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
 
   /** Starts what has arrived and may start; then reads on, or not. */
   #advance(): void {
-    if (this.#advancing || this.#over || this.#draining) return
+    if (this.#advancing || this.#awaitingTurn || this.#over || this.#draining) return
     this.#advancing = true
     let starved = false
     try {
       while (this.#inFlight < this.#node.settings['connections.in.flight.max']) {
         if (!this.#node.bytes.mayStart(this)) break
-        const payload = this.#assembler.next()
+        const payload = this.#postponed ?? this.#assembler.next()
+        this.#postponed = undefined
         if (payload === undefined) {
           starved = true
+          break
+        }
+        if (this.#node.turns.spent()) {
+          this.#postponed = payload
+          this.#awaitTurn(this.#node.turns.next())
           break
         }
         this.#watch.frameDone()
         this.#start(payload)
         if (this.#over || this.#draining) return
+        if (this.#awaitingTurn) break
       }
     } catch (error) {
       this.#refuse(error)
@@ -190,8 +211,17 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
     else this.#socket.pause()
   }
 
+  /** Starts nothing until then. */
+  #awaitTurn(turn: Promise<unknown>): void {
+    this.#awaitingTurn = true
+    void turn.then(() => {
+      this.#awaitingTurn = false
+      this.#advance()
+    })
+  }
+
   #start(payload: Buffer): void {
-    const { counters, handlers, apis, bytes } = this.#node
+    const { counters, handlers, apis, bytes, watch } = this.#node
     const requestBytes = payload.length + SIZE_BYTES
     this.#receivedBytes -= requestBytes
     bytes.start(requestBytes, this)
@@ -204,7 +234,8 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
         this.#startUnsupported(header, handler, requestBytes)
         return
       }
-      const request = decodeRequest(handler.api, header.apiVersion, payload, header.bodyAt)
+      const asking = (): Asking => this.#asking(handler, header.apiVersion, header.clientId)
+      const request = watch.run(asking, () => this.#decode(handler, header, payload))
       counters.requests[header.apiKey] = (counters.requests[header.apiKey] ?? 0) + 1
       exchange = new Exchange(handler, header, requestBytes, this)
       // The engine has copied the batches of a produce request when it answers; what others keep of
@@ -214,7 +245,8 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
       const silent = handler.isSilent?.(request) === true
       this.#inFlight += 1
       if (!silent) this.#enqueue(exchange)
-      this.#handle(exchange, request, silent)
+      if (isSpread(handler, request, requestBytes)) this.#handleSpread(exchange, request, silent)
+      else this.#handle(exchange, request, silent)
     } catch (error) {
       if (exchange === undefined) bytes.release(requestBytes)
       throw error
@@ -229,6 +261,18 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
     const lastByte = this.#lastByteAt
     const rest = { sealed: 0, written: 0, applied: 0, answered: 0, drained: 0 }
     exchange.moments = { firstByte, lastByte, parsed: trace.now(), entered: 0, ...rest }
+  }
+
+  #decode(handler: AnyHandler, { apiVersion, bodyAt }: RequestHeader, payload: Buffer): object {
+    return decodeRequest(handler.api, apiVersion, payload, bodyAt, this.#node.requestLimits)
+  }
+
+  #asking({ api }: AnyHandler, version: number, clientId: string): Asking {
+    return { peer: this.#peer, api: api.name, version, clientId }
+  }
+
+  #askingFor({ handler, version, clientId }: Exchange): () => Asking {
+    return () => this.#asking(handler, version, clientId)
   }
 
   #enqueue(exchange: Exchange): void {
@@ -259,7 +303,9 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
   #handle(exchange: Exchange, request: object, silent: boolean): void {
     let response: object | Promise<object>
     try {
-      response = exchange.handler.handle(request, exchange, this.#node)
+      response = this.#node.watch.run(this.#askingFor(exchange), () =>
+        exchange.handler.handle(request, exchange, this.#node),
+      )
     } catch (error) {
       this.#fail(exchange, request, silent, error)
       return
@@ -273,6 +319,21 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
     } else this.#settle(exchange, request, silent, response)
   }
 
+  /** A large request: what comes behind it waits until all of it has begun. */
+  #handleSpread(exchange: Exchange, request: object, silent: boolean): void {
+    const { turns, watch } = this.#node
+    const work = { handler: exchange.handler, request, call: exchange, node: this.#node, turns }
+    const asking = this.#askingFor(exchange)
+    const begun = handleSpread(work, piece => watch.run(asking, piece))
+    begun
+      .then(answer => answer())
+      .then(
+        settled => this.#settle(exchange, request, silent, settled),
+        error => this.#fail(exchange, request, silent, error),
+      )
+    this.#awaitTurn(begun.catch(() => undefined))
+  }
+
   #settle(exchange: Exchange, request: object, silent: boolean, response: object): void {
     const { handler, version, correlationId } = exchange
     this.#giveBack(exchange)
@@ -283,9 +344,15 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
       if (!this.#over) this.#node.flushSoon(this)
       return
     }
+    if (isLongAnswer(response)) {
+      this.#encodeSpread(exchange, request, response)
+      return
+    }
     let frame: Frame
     try {
-      frame = encodeResponseFrame(handler.api, version, correlationId, response)
+      frame = this.#node.watch.run(this.#askingFor(exchange), () =>
+        encodeResponseFrame(handler.api, version, correlationId, response),
+      )
     } catch (error) {
       handler.discard?.(response)
       this.#fail(exchange, request, silent, error)
@@ -300,6 +367,26 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
     if (exchange.frame === undefined) return
     this.#node.frames.give(exchange.frame)
     exchange.frame = undefined
+  }
+
+  #encodeSpread(exchange: Exchange, request: object, response: object): void {
+    const { handler } = exchange
+    encodeSpread(handler.api, exchange, response, this.#node.turns, () => this.#over).then(
+      frame => {
+        if (frame !== undefined) {
+          this.#answer(exchange, frame)
+          this.#node.bytes.release(exchange.requestBytes)
+          return
+        }
+        handler.discard?.(response)
+        this.#inFlight -= 1
+        this.#node.bytes.release(exchange.requestBytes)
+      },
+      error => {
+        handler.discard?.(response)
+        this.#fail(exchange, request, false, error)
+      },
+    )
   }
 
   #fail(exchange: Exchange, request: object, silent: boolean, thrown: unknown): void {
@@ -317,12 +404,25 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
       this.#closeForCause(handler.api.name, thrown instanceof Error ? thrown.message : 'failed')
       return
     }
-    try {
-      const response = handler.failure(request, failureOf(thrown), exchange)
-      this.#answer(exchange, encodeResponseFrame(handler.api, version, correlationId, response))
-    } catch (error) {
+    const noAnswer = (error: unknown): void => {
       this.#report(exchange, error)
       this.#closeForCause(handler.api.name, 'no answer could be made')
+    }
+    try {
+      const response = handler.failure(request, failureOf(thrown), exchange)
+      if (!isLongAnswer(response)) {
+        this.#answer(exchange, encodeResponseFrame(handler.api, version, correlationId, response))
+        return
+      }
+      encodeSpread(handler.api, exchange, response, this.#node.turns, () => this.#over).then(
+        frame => {
+          if (frame === undefined) this.#inFlight -= 1
+          else this.#answer(exchange, frame)
+        },
+        noAnswer,
+      )
+    } catch (error) {
+      noAnswer(error)
     }
   }
 

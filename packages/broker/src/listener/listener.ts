@@ -6,8 +6,8 @@
  * requests that became durable together are answered with one write a connection.
  */
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
-import { AwakeClock, type Engine, type Outside, type Timer } from '@millrace/engine'
-import { APIS } from '@millrace/protocol'
+import { AwakeClock, type Engine, type Outside, type Timer, Turns } from '@millrace/engine'
+import { APIS, REQUEST_LIMITS } from '@millrace/protocol'
 import type { Endpoint } from '../handlers/handler.ts'
 import { HANDLERS } from '../handlers/handlers.ts'
 import type { BrokerSettings } from '../settings.ts'
@@ -20,6 +20,7 @@ import { LimitedLogger } from './limited-logger.ts'
 import type { Logger } from './logger.ts'
 import { READ_BYTES } from './read-into.ts'
 import { RequestTrace } from './request-trace.ts'
+import { TICK_MS, TurnWatch } from './turn-watch.ts'
 
 /** What a listener is started with. */
 export type ListenerOptions = {
@@ -50,6 +51,8 @@ export interface Listener {
   close(options: { readonly drainMs: number }): Promise<void>
 }
 
+/** What requests are parsed, handled in parts and encoded for in one turn, in ms. */
+const TURN_BUDGET_MS = 20
 const SWEEP_MS = 1_000
 /** Most that passes between two sweeps: a peer is not late because this process stood still. */
 const SWEEP_GAP_MAX_MS = 2 * SWEEP_MS
@@ -81,7 +84,9 @@ class SocketListener implements Listener {
   readonly #connections = new Set<Connection>()
   readonly #perAddress = new Map<string, number>()
   #toFlush: Connection[] = []
+  readonly #watch: TurnWatch
   #sweepTimer: Timer | undefined
+  #tickTimer: Timer | undefined
   #closing = false
   #allClosed: (() => void) | undefined
 
@@ -90,6 +95,11 @@ class SocketListener implements Listener {
     const logger = new LimitedLogger(options.logger)
     this.#logger = logger
     const soon = outside.timers.soon
+    this.#watch = new TurnWatch(
+      () => outside.clock.monotonic(),
+      settings['request.turn.warn.ms'],
+      logger,
+    )
     this.#options = options
     this.#awake = new AwakeClock(outside.clock, SWEEP_GAP_MAX_MS)
     this.#bytes = new BytesInFlight(settings['queued.max.request.bytes'], soon)
@@ -111,6 +121,9 @@ class SocketListener implements Listener {
       chunks: this.#chunks,
       frames: this.#frames,
       readBuffer: Buffer.allocUnsafeSlow(READ_BYTES),
+      turns: new Turns(outside, TURN_BUDGET_MS),
+      watch: this.#watch,
+      requestLimits: { ...REQUEST_LIMITS, elements: settings['request.elements.max'] },
       unsentBytesMax: settings['connections.unsent.max.bytes'],
       soon,
       flushSoon: connection => this.#flushSoon(connection),
@@ -132,6 +145,7 @@ class SocketListener implements Listener {
           this.#logger.error({ error: error.stack }, 'the listener failed')
         })
         this.#sweepLater()
+        this.#tickLater()
         resolve()
       })
     })
@@ -162,6 +176,7 @@ class SocketListener implements Listener {
       chunk_bytes_used: this.#chunks.used,
       chunk_bytes_free: this.#chunks.free,
       frame_bytes_kept: this.#frames.keptBytes,
+      ...this.#watch.metrics(),
     }
     if (this.#node.trace !== undefined) Object.assign(metrics, this.#node.trace.metrics())
     for (const [key, { name }] of APIS) {
@@ -238,9 +253,15 @@ class SocketListener implements Listener {
     })
   }
 
+  #tickLater(): void {
+    this.#watch.tick()
+    this.#tickTimer = this.#options.outside.timers.after(TICK_MS, () => this.#tickLater())
+  }
+
   async close({ drainMs }: { readonly drainMs: number }): Promise<void> {
     this.#closing = true
     this.#sweepTimer?.cancel()
+    this.#tickTimer?.cancel()
     const closed = new Promise<void>(resolve => this.#server.close(() => resolve()))
     const drained = new Promise<void>(resolve => {
       this.#allClosed = resolve

@@ -1,6 +1,6 @@
 /** A listener without sockets: connections that a test hands over, and all that they share. */
-import { type Engine, systemOutside } from '@millrace/engine'
-import { APIS } from '@millrace/protocol'
+import { type Engine, systemOutside, Turns } from '@millrace/engine'
+import { APIS, REQUEST_LIMITS } from '@millrace/protocol'
 import { HANDLERS } from '../../src/handlers/handlers.ts'
 import { BytesInFlight } from '../../src/listener/bytes-in-flight.ts'
 import { ChunkPool } from '../../src/listener/chunk-pool.ts'
@@ -8,6 +8,7 @@ import { Connection, type ConnectionNode } from '../../src/listener/connection.t
 import { Counters } from '../../src/listener/counters.ts'
 import { FramePool } from '../../src/listener/frame-pool.ts'
 import type { Logger } from '../../src/listener/logger.ts'
+import { TurnWatch } from '../../src/listener/turn-watch.ts'
 import type { BrokerSettings } from '../../src/settings.ts'
 import type { MemorySocket } from './memory-socket.ts'
 
@@ -34,6 +35,9 @@ export class MemoryNode {
       counters: new Counters(),
       bytes: this.bytes,
       chunks: new ChunkPool(settings['chunks.max.bytes']),
+      turns: new Turns(outside, 20),
+      watch: new TurnWatch(() => performance.now(), settings['request.turn.warn.ms'], logger),
+      requestLimits: REQUEST_LIMITS,
       unsentBytesMax: settings['connections.unsent.max.bytes'],
       soon,
       flushSoon: connection => this.#flushSoon(connection),

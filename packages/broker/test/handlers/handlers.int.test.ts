@@ -515,20 +515,59 @@ test('groups are listed with state and type, and by type', async () => {
 
 test('offsets are listed by place; a place that the version does not know is refused by itself', async () => {
   await produceTo([[0, batchOf(10, 4)]])
+  const listed = async (timestamp: number): Promise<readonly number[]> => {
+    const { topics } = await peer.call(listOffsets, 7, {
+      topics: [{ name: 't', partitions: [{ partitionIndex: 0, timestamp }] }],
+    })
+    return (topics[0]?.partitions ?? []).flatMap(({ errorCode, offset }) => [errorCode, offset])
+  }
+  expect(await listed(-1)).toEqual([0, 4])
+  expect(await listed(-4)).toEqual([ERROR_CODES.UNSUPPORTED_VERSION, -1])
+  expect(await listed(-2)).toEqual([0, 0])
+  expect(await listed(1_000)).toEqual([0, 0])
+})
+
+test('offsets of a partition that is named twice are refused, of the others answered', async () => {
   const { topics } = await peer.call(listOffsets, 7, {
     topics: [
       {
         name: 't',
-        partitions: [-1, -4, -2, 1_000].map(timestamp => ({ partitionIndex: 0, timestamp })),
+        partitions: [0, 1, 0].map(partitionIndex => ({ partitionIndex, timestamp: -1 })),
       },
     ],
   })
-  expect(topics[0]?.partitions.map(({ errorCode, offset }) => [errorCode, offset])).toEqual([
-    [0, 4],
-    [ERROR_CODES.UNSUPPORTED_VERSION, -1],
-    [0, 0],
-    [0, 0],
+  const { INVALID_REQUEST } = ERROR_CODES
+  expect(topics[0]?.partitions.map(({ errorCode }) => errorCode)).toEqual([
+    INVALID_REQUEST,
+    0,
+    INVALID_REQUEST,
   ])
+})
+
+test('of a partition that is fetched twice the last position counts', async () => {
+  await produceTo([[0, batchOf(10)]])
+  await produceTo([[0, batchOf(10)]])
+  const partitionMaxBytes = 1 << 20
+  const { responses } = await peer.call(fetch, 12, {
+    ...{ maxWaitMs: 0, minBytes: 1, isolationLevel: 0 },
+    topics: [
+      { topic: 't', partitions: [{ partition: 0, fetchOffset: 0, partitionMaxBytes }] },
+      { topic: 't', partitions: [{ partition: 0, fetchOffset: 1, partitionMaxBytes }] },
+    ],
+  })
+  expect(responses).toHaveLength(1)
+  expect(responses[0]?.partitions).toHaveLength(1)
+  expect(responses[0]?.partitions[0]?.records?.readBigInt64BE(0)).toBe(1n)
+})
+
+test('a request that lists a great deal is answered as a whole, and in its place', async () => {
+  const many = Array.from({ length: 3_000 }, (_, i) => ({ name: `nothing-${i}` }))
+  const call = peer.call(metadata, 9, { topics: many, allowAutoTopicCreation: false })
+  const next = peer.call(metadata, 9, { topics: [{ name: 't' }], allowAutoTopicCreation: false })
+  const { topics, clusterId } = await call
+  expect(topics.map(({ name }) => name)).toEqual(many.map(({ name }) => name))
+  expect(clusterId).not.toBeNull()
+  expect((await next).topics.map(({ name }) => name)).toEqual(['t'])
 })
 
 test('the data folder is described with its volume and the partitions asked for', async () => {

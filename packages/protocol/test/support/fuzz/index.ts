@@ -16,6 +16,7 @@ import { foreignBytes, MUTATIONS } from './mutations.ts'
 import { Random } from './random.ts'
 import { randomMessage } from './random-message.ts'
 
+export { type LargeOptions, type LargeRequest, largeRequests } from './large-requests.ts'
 export { Random } from './random.ts'
 export { type RandomMessageOptions, randomMessage } from './random-message.ts'
 
