@@ -220,7 +220,7 @@ class Opening {
     this.#registry = new MachineRegistry(this.#catalogue, others)
     internalTopics.push(...this.#registry.partitions.map(({ topic }) => topic))
     this.#topics.addInternal(this.#registry.partitions)
-    this.#appends = new Appends(this.#store, this.#topics)
+    this.#appends = new Appends(this.#store, this.#topics, () => this.#runtime.lastGroup)
     this.#store.onRelieved = () => this.#appends.drain()
   }
 
@@ -273,8 +273,8 @@ class Opening {
       commits: this.#runtime,
       random: outside.random,
       settings,
-      // A journal that fails meanwhile fences the engine, which says so itself.
-      onDeleted: topic => void this.#groups.onTopicDeleted(topic).catch(() => undefined),
+      onDeleted: topic => this.#groups.onTopicDeleted(topic),
+      purged: topic => this.#groups.purged(topic),
     })
     const internal = (partition: PartitionLog): boolean =>
       partition.deleted || this.#topics.get(partition.topic)?.internal === true

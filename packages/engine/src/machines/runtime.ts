@@ -32,6 +32,8 @@ export interface CommitPort {
   readonly openGroup: number
   /** Ms since the epoch, for the records' timestamps. */
   now(): number
+  /** Size of the largest group, batches and headers. Bytes. */
+  readonly groupBytesMax: number
   /** Whether batches of so many bytes fit into one group at all. */
   fitsGroup(batches: number, bytes: number): boolean
   /** Whether they fit into the open one. */
@@ -73,7 +75,15 @@ export interface Commits {
   settled(): Promise<void>
   /** Resolves when there is room behind the group that is open now. */
   room(): Promise<void>
+  /**
+   * What work that can be split commits at once: so little of a group that others have room. Bytes of
+   * keys and values.
+   */
+  readonly sliceBytes: number
 }
+
+/** Largest slice of work that can be split: it is decided, entered and replayed in one step. */
+const SLICE_BYTES_MAX = 256 << 10
 
 /** Machines over the journal. */
 export class MachineRuntime implements Commits {
@@ -105,6 +115,15 @@ export class MachineRuntime implements Commits {
     for (const { machine, records } of parts) for (const record of records) machine.replay(record)
     this.#lastGroup = port.openGroup
     return port.wait(port.openGroup)
+  }
+
+  get sliceBytes(): number {
+    return Math.min(SLICE_BYTES_MAX, this.#port.groupBytesMax / 4)
+  }
+
+  /** The last group with a record of any machine: what was computed from their state rests on it. */
+  get lastGroup(): number {
+    return this.#lastGroup
   }
 
   settled(): Promise<void> {

@@ -47,6 +47,7 @@ type Entered = { readonly results: readonly AppendResult[]; readonly group: numb
 /** Appends of clients. */
 export class Appends {
   readonly #store: LogStore
+  readonly #machinesGroup: () => number
   readonly #topics: TopicTable
   readonly #door: BatchDoor
   readonly #lines = new AppendLines()
@@ -60,7 +61,9 @@ export class Appends {
   duplicates = 0
   refused = 0
 
-  constructor(store: LogStore, topics: TopicTable) {
+  /** @param machinesGroup the last group that changed a machine: refusals may rest on it */
+  constructor(store: LogStore, topics: TopicTable, machinesGroup: () => number) {
+    this.#machinesGroup = machinesGroup
     this.#store = store
     this.#topics = topics
     const { settings, outside } = store
@@ -239,9 +242,10 @@ export class Appends {
       const partition = this.#topics.partition(entry.topic, entry.partition)
       const result = this.#enterOne(partition, entry, verdicts[results.length])
       results.push(result)
-      if (result.error === undefined && partition !== undefined) {
-        group = Math.max(group, partition.lastGroup)
-      } else this.refused += 1
+      if (result.error !== undefined) this.refused += 1
+      // Refusals and repetitions rest on what is there already: on batches before, on topics.
+      const rests = result.error === undefined ? 0 : this.#machinesGroup()
+      group = Math.max(group, partition?.lastGroup ?? 0, rests)
     }
     return { results, group }
   }

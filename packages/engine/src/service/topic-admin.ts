@@ -30,7 +30,8 @@ export class TopicAdmin {
   readonly #commits: Commits
   readonly #random: Random
   readonly #settings: EngineSettings
-  readonly #onDeleted: (topic: string) => void
+  readonly #onDeleted: (topic: string) => Promise<void>
+  readonly #purged: (topic: string) => Promise<void> | undefined
 
   constructor(parts: {
     catalogue: Catalogue
@@ -38,10 +39,16 @@ export class TopicAdmin {
     commits: Commits
     random: Random
     settings: EngineSettings
-    /** A topic's deletion is in the open group: whatever is kept about it elsewhere goes with it. */
-    onDeleted: (topic: string) => void
+    /**
+     * A topic's deletion is in the open group: whatever is kept about it elsewhere goes with it.
+     * Resolves when that is durable; what is left where it rejects is found again at the next start.
+     */
+    onDeleted: (topic: string) => Promise<void>
+    /** Whether something is still kept about an earlier topic of this name, and when it is not. */
+    purged: (topic: string) => Promise<void> | undefined
   }) {
     this.#onDeleted = parts.onDeleted
+    this.#purged = parts.purged
     this.#catalogue = parts.catalogue
     this.#topics = parts.topics
     this.#commits = parts.commits
@@ -64,12 +71,14 @@ export class TopicAdmin {
         this.#outcome(name, async () => {
           this.#refuseInternal(name)
           const topicId = this.#topics.get(name)?.topicId ?? ''
-          const durable = this.#write(this.#catalogue.decideDelete(name))
-          // In the same commit group: a topic of this name never meets what was kept about this one.
-          // Where the deletion itself was refused, everything stays.
-          if (this.#topics.get(name)?.topicId !== topicId) this.#onDeleted(name)
+          const records = this.#catalogue.decideDelete(name)
+          // Where this throws, everything stays.
+          const durable = this.#commits.commit([{ machine: this.#catalogue, records }])
+          // A topic of this name never meets what was kept about this one: it is not created before.
+          const purged = this.#onDeleted(name).catch(() => undefined)
           await durable
           this.#topics.removeFiles(topicId)
+          await purged
           return { name }
         }),
       ),
@@ -142,6 +151,8 @@ export class TopicAdmin {
     const asked = topic.partitions ?? -1
     const partitions = asked === -1 ? this.#settings['num.partitions'] : asked
     const configs = canonicalTopicConfig(topic.configs ?? {})
+    const purged = this.#purged(topic.name)
+    if (purged !== undefined) await purged.catch(() => undefined)
     const topicId = this.#newTopicId()
     const { name } = topic
     const records = this.#catalogue.decideCreate({ name, topicId, partitions, configs })

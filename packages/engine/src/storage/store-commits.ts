@@ -26,6 +26,10 @@ export class StoreCommits implements CommitPort {
     return this.#store.outside.clock.now()
   }
 
+  get groupBytesMax(): number {
+    return this.#store.journal.batchBytesMax
+  }
+
   fitsGroup(batches: number, bytes: number): boolean {
     return this.#store.journal.fitsGroup(batches, bytes)
   }

@@ -76,8 +76,20 @@ describe('committing', () => {
       undefined,
       'THROTTLING_QUOTA_EXCEEDED',
     ])
-    expect(codeOf((await bench.commit({ groupId: '' }))[0])).toBe('INVALID_GROUP_ID')
-    await expect(bench.groups.fetchOffsets('')).rejects.toMatchObject({ code: 'INVALID_GROUP_ID' })
+  })
+
+  it('is taken for the empty group id, which is a group to all but members, as in Kafka', async () => {
+    const bench = new Bench()
+    expect(codeOf((await bench.commit({ groupId: '' }))[0])).toBeUndefined()
+    expect(await bench.groups.fetchOffsets('', [T0])).toMatchObject([{ offset: 5 }])
+    expect(await bench.groups.describe([''])).toMatchObject([{ state: 'Empty' }])
+    await expect(bench.groups.deleteOffsets('', [T0])).rejects.toMatchObject({
+      code: 'INVALID_GROUP_ID',
+    })
+    expect((await bench.groups.delete([''])).map(codeOf)).toEqual([undefined])
+    expect(await bench.groups.fetchOffsets('', [T0])).toMatchObject([{ offset: -1 }])
+    const long = 'x'.repeat(32_768)
+    expect(codeOf((await bench.commit({ groupId: long }))[0])).toBe('INVALID_GROUP_ID')
   })
 
   it('is refused, retriably, when the disk takes nothing, and changes nothing', async () => {
@@ -158,7 +170,62 @@ describe('deleting', () => {
     await bench.groups.onTopicDeleted('t')
     bench.restart()
     expect(await bench.groups.fetchOffsets('g')).toEqual([])
-    expect(bench.groups.size).toBe(0)
+  })
+
+  it('keeps a group whose last offset went until the next look for expired ones, over restarts', async () => {
+    const ways: ((bench: Bench) => Promise<unknown>)[] = [
+      bench => bench.groups.onTopicDeleted('t'),
+      bench => bench.groups.deleteOffsets('g', [T0]),
+    ]
+    for (const empty of ways) {
+      const bench = new Bench({ 'offsets.retention.check.interval.ms': MINUTE })
+      await bench.commit()
+      await empty(bench)
+      expect(await bench.groups.list()).toEqual([
+        { groupId: 'g', protocolType: '', state: 'Empty' },
+      ])
+      bench.restart()
+      expect(await bench.state()).toBe('Empty')
+      await bench.time.run(MINUTE + 10)
+      expect(await bench.groups.list()).toEqual([])
+      expect(snapshotOf(bench.groups.machines)).toEqual([])
+    }
+  })
+
+  it('finds offsets of a topic whose deletion was cut off by a crash, at the next start', async () => {
+    const bench = new Bench()
+    await bench.commit()
+    bench.topics.delete('t')
+    bench.restart()
+    await bench.groups.purged('t')
+    expect(await bench.groups.fetchOffsets('g')).toEqual([])
+  })
+
+  it('takes as many commit groups as a large group needs, and others have room in between', async () => {
+    const bench = new Bench()
+    const groupId = `large-${'x'.repeat(400)}`
+    for (const topic of ['t', 'u']) {
+      const offsets = [0, 1, 2, 3, 4, 5, 6, 7].map(partition => ({
+        topic,
+        partition,
+        offset: 1,
+        leaderEpoch: -1,
+        metadata: null,
+      }))
+      await bench.commit({ groupId, offsets })
+    }
+    bench.sink.largest = 0
+    bench.sink.latency = 5
+    const deleting = bench.groups.delete([groupId])
+    const joined = await bench.join({ groupId })
+    expect(codeOf(joined)).toBe('COORDINATOR_NOT_AVAILABLE')
+    expect(codeOf((await bench.commit({ groupId }))[0])).toBe('COORDINATOR_NOT_AVAILABLE')
+    await bench.time.run(1000)
+    expect((await deleting).map(codeOf)).toEqual([undefined])
+    expect(bench.sink.largest).toBeLessThanOrEqual(bench.sink.sliceBytes)
+    bench.restart()
+    expect(await bench.groups.describe([groupId])).toMatchObject([{ state: 'Dead' }])
+    expect(await bench.groups.fetchOffsets(groupId)).toEqual([])
   })
 })
 
@@ -179,6 +246,37 @@ describe('expiry', () => {
     await bench.time.run(3 * MINUTE)
     expect(await bench.groups.fetchOffsets('g')).toEqual([])
     expect(bench.groups.size).toBe(0)
+  })
+
+  it('removes offsets of topics that a live group no longer reads, and of no others', async () => {
+    const bench = new Bench(short)
+    const [one] = await bench.stable(1, [{ sessionTimeoutMs: 30 * MINUTE }])
+    const offsets = ['t', 'u'].map(topic => ({
+      topic,
+      partition: 0,
+      offset: 1,
+      leaderEpoch: -1,
+      metadata: null,
+    }))
+    await bench.commit({ ...one, offsets })
+    await bench.time.run(9 * MINUTE)
+    expect(await bench.groups.fetchOffsets('g')).toHaveLength(2)
+    await bench.time.run(3 * MINUTE)
+    expect((await bench.groups.fetchOffsets('g')).map(({ topic }) => topic)).toEqual(['t'])
+  })
+
+  it('goes on behind a group that is too large for one commit group', async () => {
+    const bench = new Bench(short)
+    const groupId = `a-${'x'.repeat(700)}`
+    for (const partition of [0, 1, 2, 3]) {
+      await bench.commit({
+        groupId,
+        offsets: [{ topic: 't', partition, offset: 1, leaderEpoch: -1, metadata: null }],
+      })
+    }
+    await bench.commit({ groupId: 'behind' })
+    await bench.time.run(12 * MINUTE)
+    expect(await bench.groups.list()).toEqual([])
   })
 
   it('removes standalone offsets so long after their commit', async () => {

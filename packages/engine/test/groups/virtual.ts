@@ -144,6 +144,8 @@ export class VirtualSink implements Commits {
   latency = 0
   /** Throws at once, nothing entered. */
   refuse = false
+  /** Bytes of keys of the largest commit. */
+  largest = 0
   /** Rejects for ever. */
   fenced = false
   readonly #time: VirtualTime
@@ -158,6 +160,10 @@ export class VirtualSink implements Commits {
 
   commit(parts: readonly MachineCommit[]): Promise<void> {
     if (this.refuse && parts.length > 0) throw new Error('no room')
+    const bytes = parts
+      .flatMap(({ records }) => records)
+      .reduce((sum, { key }) => sum + key.length, 0)
+    this.largest = Math.max(this.largest, bytes)
     if (this.fenced) return Promise.reject(new Error('fenced'))
     for (const { machine, records } of parts) {
       this.entered.push(...records)
@@ -165,6 +171,8 @@ export class VirtualSink implements Commits {
     }
     return this.settled()
   }
+
+  readonly sliceBytes = 1000
 
   room(): Promise<void> {
     return this.settled()

@@ -87,4 +87,5 @@ const NOWHERE = {
   commit: () => Promise.resolve(),
   settled: () => Promise.resolve(),
   room: () => Promise.resolve(),
+  sliceBytes: 1,
 }

@@ -50,6 +50,7 @@ class Port implements CommitPort {
   completedGroup = 0
   openGroup = 1
   groupBytes = 1000
+  groupBytesMax = 1000
   openBytes = 0
   readonly entered: { group: number; partitionId: number; records: number; bytes: number }[] = []
   #waiting: { group: number; resolve: () => void }[] = []

@@ -234,7 +234,7 @@ export class ClassicGroup {
 
   /** Whether consumers of this group read the topic; unreadable metadata counts as yes. */
   isSubscribedTo(topic: string): boolean {
-    if (this.#protocolType !== CONSUMER_PROTOCOL) return false
+    if (!this.isOfConsumers) return false
     for (const member of this.members.values()) {
       const protocols =
         this.#protocolName === null
@@ -248,10 +248,19 @@ export class ClassicGroup {
     return false
   }
 
-  /** As offsets ask: of an empty group from when it became so, of a simple one from each commit. */
+  /** Whether its members are consumers, whose subscriptions can be read. */
+  get isOfConsumers(): boolean {
+    return this.#protocolType === CONSUMER_PROTOCOL
+  }
+
+  /**
+   * As offsets ask (KIP-211): those of an empty group age from when it became so; those of a simple one,
+   * and those of topics that a stable one does not read, from each commit.
+   */
   get offsetsAgeSince(): number | null {
-    if (this.#state !== 'Empty' || this.pendingJoins.size > 0) return null
-    return this.#protocolType === null ? -1 : this.#stateTimestamp
+    if (this.#protocolType === null) return this.pendingJoins.size > 0 ? null : -1
+    if (this.#state === 'Empty') return this.pendingJoins.size > 0 ? null : this.#stateTimestamp
+    return this.#state === 'Stable' && this.isOfConsumers ? -1 : null
   }
 
   /** What is stored of it, with these assignments in place of the members' own where given. */

@@ -48,6 +48,20 @@ export class GroupLedger {
     durable.catch(() => undefined)
   }
 
+  /** See {@link Commits.sliceBytes}. */
+  get sliceBytes(): number {
+    return this.#commits.sliceBytes
+  }
+
+  /** See {@link Commits.room}; rejects with COORDINATOR_NOT_AVAILABLE. */
+  async room(): Promise<void> {
+    try {
+      await this.#commits.room()
+    } catch (cause) {
+      throw unavailable(cause)
+    }
+  }
+
   /** Resolves when all that has entered is durable; rejects with COORDINATOR_NOT_AVAILABLE. */
   async settled(): Promise<void> {
     try {

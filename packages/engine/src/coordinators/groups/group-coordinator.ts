@@ -31,6 +31,7 @@ import type { Machine, MachineRecord } from '../../machines/machine.ts'
 import type { Commits } from '../../machines/runtime.ts'
 import type { Outside, Timer } from '../../outside.ts'
 import type { TimerWheel } from '../../timer-wheel.ts'
+import { Turns } from '../../turns.ts'
 import { refusedJoin, refusedSync } from '../classic-groups/answers.ts'
 import { ClassicGroup } from '../classic-groups/classic-group.ts'
 import type { ClassicGroupsMachine } from '../classic-groups/classic-groups-machine.ts'
@@ -39,18 +40,16 @@ import { Joins } from '../classic-groups/joins.ts'
 import { GroupLedger } from '../classic-groups/ledger.ts'
 import { Memberships } from '../classic-groups/memberships.ts'
 import { type GroupContext, Rebalancer } from '../classic-groups/rebalancer.ts'
-import { groupRecord } from '../classic-groups/records.ts'
-import { CONSUMER_PROTOCOL } from '../classic-groups/subscription.ts'
 import {
   decideCommit,
   decideOffsetDeletion,
-  expiredOffsets,
+  expiry,
   fetchedOffset,
   fetchedOffsets,
   type OffsetRules,
-  tombstones,
 } from '../offsets/decisions.ts'
 import type { OffsetsMachine } from '../offsets/offsets-machine.ts'
+import { Removals } from './removals.ts'
 
 const GROUP_ID_MAX_BYTES = 32_767
 
@@ -80,6 +79,12 @@ export class GroupCoordinator implements Groups, Coordinator {
   readonly #rebalancer: Rebalancer
   readonly #joins: Joins
   readonly #memberships: Memberships
+  readonly #removals: Removals
+  readonly #turns: Turns
+  /** Groups whose deletion takes several commit groups: nobody joins or commits meanwhile. */
+  readonly #closing = new Set<string>()
+  /** Deleted topics of which offsets are still being removed. */
+  readonly #purges = new Map<string, Promise<void>>()
   #phase: 'loading' | 'ready' | 'closed' = 'loading'
   #expiry: Timer | null = null
 
@@ -101,6 +106,8 @@ export class GroupCoordinator implements Groups, Coordinator {
     this.#rebalancer = new Rebalancer(this.#context)
     this.#joins = new Joins(this.#context, this.#rebalancer, outside.random)
     this.#memberships = new Memberships(this.#context, this.#rebalancer)
+    this.#removals = new Removals(this.#ledger, this.#offsets)
+    this.#turns = new Turns(outside)
   }
 
   /** Ends recovery: groups live again, each member with a whole session before it. Once. */
@@ -117,6 +124,10 @@ export class GroupCoordinator implements Groups, Coordinator {
       if (group.members.size > most) this.#rebalancer.prepare(group)
     }
     this.#scheduleExpiry()
+    // A crash may have come between a topic's deletion and that of its last offsets.
+    for (const topic of this.#offsets.topics()) {
+      if (!this.#rules.partitionExists(topic, 0)) this.#purge(topic).catch(() => undefined)
+    }
   }
 
   /** Answers all that wait with COORDINATOR_NOT_AVAILABLE and cancels all timers. */
@@ -130,7 +141,8 @@ export class GroupCoordinator implements Groups, Coordinator {
   }
 
   join(request: JoinRequest): Promise<JoinResponse> {
-    const problem = this.#phaseProblem() ?? this.#joinProblem(request)
+    const problem =
+      this.#phaseProblem() ?? this.#joinProblem(request) ?? this.#closingProblem(request.groupId)
     if (problem !== null) return Promise.resolve(refusedJoin(request.memberId, problem))
     let group = this.#groups.get(request.groupId)
     if (group === undefined) {
@@ -185,7 +197,9 @@ export class GroupCoordinator implements Groups, Coordinator {
   commit(request: CommitRequest): Promise<readonly PartitionOutcome[]> {
     const failed = (error: LogError): readonly PartitionOutcome[] =>
       request.offsets.map(({ topic, partition }) => ({ topic, partition, error }))
-    const problem = this.#phaseProblem() ?? this.#groupIdProblem(request.groupId)
+    const { groupId } = request
+    const problem =
+      this.#phaseProblem() ?? this.#lengthProblem(groupId) ?? this.#closingProblem(groupId)
     if (problem !== null) return Promise.resolve(failed(problem))
     const group = this.#groups.get(request.groupId)
     const refused =
@@ -204,15 +218,15 @@ export class GroupCoordinator implements Groups, Coordinator {
   }
 
   /**
-   * `requireStable` changes nothing while there are no transactions. Throws INVALID_GROUP_ID and
-   * the coordinator's own conditions.
+   * `requireStable` changes nothing while there are no transactions. Throws the coordinator's own
+   * conditions.
    */
   async fetchOffsets(
     groupId: string,
     partitions?: readonly TopicPartition[],
     _options?: { readonly requireStable?: boolean },
   ): Promise<readonly FetchedOffset[]> {
-    throwIf(this.#phaseProblem() ?? this.#groupIdProblem(groupId))
+    throwIf(this.#phaseProblem() ?? this.#lengthProblem(groupId))
     const found =
       partitions === undefined
         ? fetchedOffsets(this.#offsets, groupId)
@@ -245,11 +259,14 @@ export class GroupCoordinator implements Groups, Coordinator {
   }
 
   /** Deletes empty groups with all they have committed. */
-  delete(
+  async delete(
     groupIds: readonly string[],
   ): Promise<readonly { readonly groupId: string; readonly error?: LogError }[]> {
-    const outcomes = groupIds.map(groupId => {
-      const error = this.#phaseProblem() ?? this.#deleteGroup(groupId)
+    const errors = await Promise.all(
+      groupIds.map(async groupId => this.#phaseProblem() ?? (await this.#deleteGroup(groupId))),
+    )
+    const outcomes = groupIds.map((groupId, at) => {
+      const error = errors[at] ?? null
       return error === null ? { groupId } : { groupId, error }
     })
     return this.#settled<readonly { groupId: string; error?: LogError }[]>(outcomes, error =>
@@ -261,17 +278,17 @@ export class GroupCoordinator implements Groups, Coordinator {
     groupId: string,
     partitions: readonly TopicPartition[],
   ): Promise<readonly PartitionOutcome[]> {
-    throwIf(this.#phaseProblem() ?? this.#groupIdProblem(groupId))
+    throwIf(this.#phaseProblem() ?? this.#groupIdProblem(groupId) ?? this.#closingProblem(groupId))
     const group = this.#groups.get(groupId)
-    if (group === undefined) throw new LogError('GROUP_ID_NOT_FOUND', groupId)
-    if (group.state !== 'Empty' && group.protocolType !== CONSUMER_PROTOCOL) {
-      throw new LogError('NON_EMPTY_GROUP', groupId)
+    if (group === undefined || (group.state !== 'Empty' && !group.isOfConsumers)) {
+      await this.#ledger.settled()
+      throw new LogError(group === undefined ? 'GROUP_ID_NOT_FOUND' : 'NON_EMPTY_GROUP', groupId)
     }
-    const decision = decideOffsetDeletion(this.#rules, group, partitions)
-    this.#writeOffsets(decision.records)
-    this.#forgetIfNothingLeft(group)
+    const { records, outcomes } = decideOffsetDeletion(this.#rules, group, partitions)
+    const last = records.length === this.#offsets.count(groupId)
+    this.#ledger.commit(this.#removals.withoutOffsets(group, { records, last }))
     await this.#ledger.settled()
-    return decision.outcomes
+    return outcomes
   }
 
   /**
@@ -279,12 +296,16 @@ export class GroupCoordinator implements Groups, Coordinator {
    * more. Resolves when that is durable.
    */
   async onTopicDeleted(topic: string): Promise<void> {
-    for (const groupId of this.#groupIds()) {
-      this.#writeOffsets(tombstones(this.#offsets, groupId, name => name === topic))
-      const group = this.#groups.get(groupId)
-      if (group !== undefined) this.#forgetIfNothingLeft(group)
-    }
+    await this.#purge(topic)
     await this.#ledger.settled()
+  }
+
+  /**
+   * Resolves when no offsets of an earlier topic of this name are left: until then another one must not
+   * be created. Undefined where there are none.
+   */
+  purged(topic: string): Promise<void> | undefined {
+    return this.#purges.get(topic)
   }
 
   /** Number of groups, for the metrics page. */
@@ -298,15 +319,6 @@ export class GroupCoordinator implements Groups, Coordinator {
 
   #writeOffsets(records: readonly MachineRecord[]): void {
     this.#ledger.commit([{ machine: this.#offsets, records }])
-  }
-
-  /** A group ends with its last offsets, in one commit group. */
-  #writeEnd(groupId: string, offsets: readonly MachineRecord[]): void {
-    const stored = this.#stored.stored(groupId) !== undefined
-    this.#ledger.commit([
-      { machine: this.#offsets, records: offsets },
-      { machine: this.#stored, records: stored ? [groupRecord(groupId, null)] : [] },
-    ])
   }
 
   #create(groupId: string): ClassicGroup {
@@ -334,10 +346,20 @@ export class GroupCoordinator implements Groups, Coordinator {
       : new LogError('COORDINATOR_NOT_AVAILABLE', 'it has been closed')
   }
 
+  /**
+   * The empty id names a group as well where no membership is asked for, as in Apache Kafka: offsets
+   * are committed to it and fetched, it is described and deleted.
+   */
   #groupIdProblem(groupId: string): LogError | null {
-    return groupId !== '' && Buffer.byteLength(groupId) <= GROUP_ID_MAX_BYTES
+    return groupId === ''
+      ? new LogError('INVALID_GROUP_ID', 'it is empty')
+      : this.#lengthProblem(groupId)
+  }
+
+  #lengthProblem(groupId: string): LogError | null {
+    return Buffer.byteLength(groupId) <= GROUP_ID_MAX_BYTES
       ? null
-      : new LogError('INVALID_GROUP_ID', `a group id has 1 to ${GROUP_ID_MAX_BYTES} bytes`)
+      : new LogError('INVALID_GROUP_ID', `a group id has at most ${GROUP_ID_MAX_BYTES} bytes`)
   }
 
   #joinProblem(request: JoinRequest): LogError | null {
@@ -357,6 +379,12 @@ export class GroupCoordinator implements Groups, Coordinator {
     return this.#groupIdProblem(request.groupId)
   }
 
+  #closingProblem(groupId: string): LogError | null {
+    return this.#closing.has(groupId)
+      ? new LogError('COORDINATOR_NOT_AVAILABLE', `${groupId.slice(0, 100)} is being deleted`)
+      : null
+  }
+
   #fullProblem(): LogError | null {
     const most = this.#context.settings['groups.max']
     return this.#groups.size < most
@@ -369,20 +397,41 @@ export class GroupCoordinator implements Groups, Coordinator {
     return request.generationId >= 0 ? new LogError('ILLEGAL_GENERATION') : this.#fullProblem()
   }
 
-  #deleteGroup(groupId: string): LogError | null {
+  async #deleteGroup(groupId: string): Promise<LogError | null> {
+    const closing = this.#closingProblem(groupId)
+    if (closing !== null) return closing
     const group = this.#groups.get(groupId)
     if (group === undefined) return new LogError('GROUP_ID_NOT_FOUND', groupId)
     if (group.state !== 'Empty') return new LogError('NON_EMPTY_GROUP', groupId)
+    this.#closing.add(groupId)
     try {
-      this.#writeEnd(
-        groupId,
-        tombstones(this.#offsets, groupId, () => true),
-      )
+      await this.#removals.offsets(group, () => () => true, {
+        when: () => true,
+        ended: () => {
+          this.#closing.delete(groupId)
+          this.#bury(group)
+        },
+      })
+      return null
     } catch (error) {
+      this.#closing.delete(groupId)
       return error as LogError
     }
-    this.#bury(group)
-    return null
+  }
+
+  #purge(topic: string): Promise<void> {
+    const running = this.#purges.get(topic)
+    if (running !== undefined) return running
+    const purge = this.#removeTopic(topic).finally(() => this.#purges.delete(topic))
+    this.#purges.set(topic, purge)
+    return purge
+  }
+
+  async #removeTopic(topic: string): Promise<void> {
+    for (const groupId of this.#offsets.groupIdsOf(topic)) {
+      const group = this.#groups.get(groupId)
+      if (group !== undefined) await this.#removals.offsets(group, () => name => name === topic)
+    }
   }
 
   #bury(group: ClassicGroup): void {
@@ -405,26 +454,29 @@ export class GroupCoordinator implements Groups, Coordinator {
     const interval = this.#context.settings['offsets.retention.check.interval.ms']
     this.#expiry = this.#context.wheel.after(interval, () => {
       this.#expire()
-      this.#scheduleExpiry()
+        .catch(() => undefined) // nothing is taken now; the next look will find them again
+        .finally(() => {
+          if (this.#phase === 'ready') this.#scheduleExpiry()
+        })
     })
   }
 
-  /** Removes expired offsets, and empty groups that hold none. */
-  #expire(): void {
+  /** Removes expired offsets, and empty groups that hold none; one group after the other. */
+  async #expire(): Promise<void> {
     const now = this.#context.clock.now()
     for (const group of [...this.#groups.values()]) {
-      if (group.state !== 'Empty' || group.pendingJoins.size > 0) continue
       const { groupId } = group
-      const expired = expiredOffsets(this.#rules, group, now)
-      const last = expired.length === this.#offsets.count(groupId)
-      try {
-        if (last) this.#writeEnd(groupId, expired)
-        else this.#writeOffsets(expired)
-      } catch {
-        // The sink takes nothing now; the next look will find them again.
-        return
-      }
-      if (last) this.#bury(group)
+      const lives = (): boolean =>
+        this.#groups.get(groupId) === group && !this.#closing.has(groupId)
+      await this.#removals.offsets(
+        group,
+        () => (lives() ? expiry(this.#rules, group, now) : null),
+        {
+          when: () => group.state === 'Empty' && group.pendingJoins.size === 0,
+          ended: () => this.#bury(group),
+        },
+      )
+      if (this.#turns.spent()) await this.#turns.next()
     }
   }
 }

@@ -140,35 +140,48 @@ export function decideOffsetDeletion(
   return { records, outcomes }
 }
 
-/** Deletes what has expired: of each topic that nobody reads, so long after its owner says (KIP-211). */
-export function expiredOffsets(
-  rules: OffsetRules,
-  group: OffsetOwner,
-  now: number,
-): readonly MachineRecord[] {
+/**
+ * Which offsets of a group have expired: of topics that nobody reads, each so long after what its owner
+ * says (KIP-211). Null where none of them ages now.
+ */
+export function expiry(rules: OffsetRules, group: OffsetOwner, now: number): OffsetChoice | null {
   const since = group.offsetsAgeSince
-  if (since === null) return []
+  if (since === null) return null
   const retention = rules.settings['offsets.retention.minutes'] * MINUTE_MS
   // A commit into an empty group (a reset by an operator) must not expire before its own time.
-  return tombstones(
-    rules.machine,
-    group.groupId,
-    (topic, _partition, value) =>
-      now - Math.max(since, value.commitTimestamp) >= retention && !group.isSubscribedTo(topic),
-  )
+  return (topic, value) =>
+    now - Math.max(since, value.commitTimestamp) >= retention && !group.isSubscribedTo(topic)
 }
 
-/** Records that delete the group's offsets which `gone` picks. */
+/** Picks offsets. */
+export type OffsetChoice = (topic: string, value: StoredOffset) => boolean
+
+/** Records that delete offsets of a group. */
+export type Tombstones = {
+  readonly records: readonly MachineRecord[]
+  /** Whether these are all that were chosen. */
+  readonly complete: boolean
+  /** Whether the group holds none behind them. */
+  readonly last: boolean
+}
+
+/** Deletes what `gone` picks, up to `bytesMax` of keys but at least one. */
 export function tombstones(
   machine: OffsetsMachine,
   groupId: string,
-  gone: (topic: string, partition: number, value: StoredOffset) => boolean,
-): MachineRecord[] {
+  gone: OffsetChoice,
+  bytesMax: number,
+): Tombstones {
   const records: MachineRecord[] = []
+  let bytes = 0
   for (const [topic, partitions] of machine.offsets(groupId)) {
     for (const [partition, value] of partitions) {
-      if (gone(topic, partition, value)) records.push(offsetRecord(groupId, topic, partition, null))
+      if (!gone(topic, value)) continue
+      const record = offsetRecord(groupId, topic, partition, null)
+      bytes += record.key.length
+      if (records.length > 0 && bytes > bytesMax) return { records, complete: false, last: false }
+      records.push(record)
     }
   }
-  return records
+  return { records, complete: true, last: records.length === machine.count(groupId) }
 }

@@ -63,6 +63,20 @@ export class OffsetsMachine implements Machine {
     }
   }
 
+  /** All topics of which there are offsets. */
+  topics(): ReadonlySet<string> {
+    const topics = new Set<string>()
+    for (const { topic } of this.#places.keys()) topics.add(topic)
+    return topics
+  }
+
+  /** Ids of groups with offsets in the topic. */
+  groupIdsOf(topic: string): readonly string[] {
+    return [...this.#groups].flatMap(([groupId, { topics }]) =>
+      topics.has(topic) ? [groupId] : [],
+    )
+  }
+
   /** How many partitions the group holds offsets for. */
   count(groupId: string): number {
     return this.#groups.get(groupId)?.count ?? 0
