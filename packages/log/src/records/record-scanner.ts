@@ -104,14 +104,14 @@ export class RecordScanner {
     const end = chunk.length
     this.#at = 0
     while (this.#at < end) {
-      if (this.#state !== IN_LENGTH || this.#numberBytes > 0) {
-        this.#piece(chunk, end)
-        continue
+      if (this.#state === IN_LENGTH && this.#numberBytes === 0) {
+        this.#wholeRecords(chunk, end)
+        if (this.#at === end) return
+        if (this.#index === this.#count) {
+          throw invalid(`bytes follow the last of the ${this.#count} records of the header`)
+        }
       }
-      if (this.#index === this.#count) {
-        throw invalid(`bytes follow the last of the ${this.#count} records that the header counts`)
-      }
-      if (!this.#whole(chunk, end)) this.#piece(chunk, end)
+      this.#piece(chunk, end)
     }
   }
 
@@ -131,47 +131,91 @@ export class RecordScanner {
     return new LogError(this.timestampRefused ? 'INVALID_TIMESTAMP' : 'INVALID_RECORD', detail)
   }
 
-  /** Reads the record that begins here, if it lies whole in the chunk. */
-  #whole(b: Buffer, end: number): boolean {
-    const start = this.#at
-    if (end - start <= RECORD_BODY_BYTES_MIN) return false
-    const length = this.#varint(b)
-    if (length < RECORD_BODY_BYTES_MIN) throw this.#broken(`it claims ${length} bytes`)
-    const recordEnd = this.#at + length
-    if (recordEnd > end) {
-      this.#at = start
-      return false
+  /**
+   * Reads the records that lie whole in the chunk, up to the first that does not. Numbers of one byte,
+   * which most are, are decoded in place: a call for each takes twice the time of all the rest.
+   */
+  #wholeRecords(b: Buffer, end: number): void {
+    let at = this.#at
+    while (this.#index < this.#count && end - at > RECORD_BODY_BYTES_MIN) {
+      const start = at
+      let length = b[at++] ?? 0
+      if (length < 0x80) length = (length >>> 1) ^ -(length & 1)
+      else {
+        length = this.#longVarint(b, at - 1)
+        at = this.#at
+      }
+      if (length < RECORD_BODY_BYTES_MIN) throw this.#broken(`it claims ${length} bytes`)
+      const recordEnd = at + length
+      if (recordEnd > end) {
+        this.#at = start
+        return
+      }
+      at += 1
+      let timestampDelta = b[at++] ?? 0
+      if (timestampDelta < 0x80) timestampDelta = (timestampDelta >>> 1) ^ -(timestampDelta & 1)
+      else {
+        timestampDelta = this.#longVarlong(b, at - 1)
+        at = this.#at
+      }
+      let offsetDelta = b[at++] ?? 0
+      if (offsetDelta < 0x80) offsetDelta = (offsetDelta >>> 1) ^ -(offsetDelta & 1)
+      else {
+        offsetDelta = this.#longVarint(b, at - 1)
+        at = this.#at
+      }
+      let keyLength = b[at++] ?? 0
+      if (keyLength < 0x80) keyLength = (keyLength >>> 1) ^ -(keyLength & 1)
+      else {
+        keyLength = this.#longVarint(b, at - 1)
+        at = this.#at
+      }
+      if (keyLength > 0) at += keyLength
+      else if (keyLength < -1) throw this.#broken(`its key has a length of ${keyLength}`)
+      let valueLength = b[at++] ?? 0
+      if (valueLength < 0x80) valueLength = (valueLength >>> 1) ^ -(valueLength & 1)
+      else {
+        valueLength = this.#longVarint(b, at - 1)
+        at = this.#at
+      }
+      if (valueLength > 0) at += valueLength
+      else if (valueLength < -1) throw this.#broken(`its value has a length of ${valueLength}`)
+      if (b[at] === 0) at += 1
+      else at = this.#headers(b, at, recordEnd)
+      // Reading only ever goes forward, so a field that reaches past the record shows here.
+      if (at !== recordEnd) {
+        throw this.#broken(`its fields end ${at - recordEnd} bytes after its length does`)
+      }
+      this.#record(offsetDelta, timestampDelta, keyLength)
     }
-    this.#at += 1
-    const timestampDelta = this.#varlong(b)
-    const offsetDelta = this.#varint(b)
-    const keyLength = this.#varint(b)
-    if (keyLength > 0) this.#at += keyLength
-    else if (keyLength < -1) throw this.#broken(`its key has a length of ${keyLength}`)
-    const valueLength = this.#varint(b)
-    if (valueLength > 0) this.#at += valueLength
-    else if (valueLength < -1) throw this.#broken(`its value has a length of ${valueLength}`)
-    const headers = this.#varint(b)
-    if (headers !== 0) this.#wholeHeaders(b, headers, recordEnd)
-    // Reading only ever goes forward, so a field that reaches past the record shows here.
-    if (this.#at !== recordEnd) {
-      throw this.#broken(`its fields end ${this.#at - recordEnd} bytes after its length does`)
-    }
-    this.#record(offsetDelta, timestampDelta, keyLength)
-    return true
+    this.#at = at
   }
 
-  #wholeHeaders(b: Buffer, count: number, recordEnd: number): void {
-    this.#checkHeaderCount(count, recordEnd - this.#at)
+  /** Reads the headers that begin at `from`; answers where they end. */
+  #headers(b: Buffer, from: number, recordEnd: number): number {
+    const count = this.#longVarint(b, from)
+    let at = this.#at
+    this.#checkHeaderCount(count, recordEnd - at)
     for (let i = 0; i < count; i++) {
-      if (this.#at >= recordEnd) throw this.#broken(`it ends before header ${i} of ${count}`)
-      const keyLength = this.#varint(b)
+      if (at >= recordEnd) throw this.#broken(`it ends before header ${i} of ${count}`)
+      let keyLength = b[at++] ?? 0
+      if (keyLength < 0x80) keyLength = (keyLength >>> 1) ^ -(keyLength & 1)
+      else {
+        keyLength = this.#longVarint(b, at - 1)
+        at = this.#at
+      }
       if (keyLength < 0) throw this.#broken(`header ${i} has no key`)
-      this.#at += keyLength
-      const valueLength = this.#varint(b)
-      if (valueLength > 0) this.#at += valueLength
+      at += keyLength
+      let valueLength = b[at++] ?? 0
+      if (valueLength < 0x80) valueLength = (valueLength >>> 1) ^ -(valueLength & 1)
+      else {
+        valueLength = this.#longVarint(b, at - 1)
+        at = this.#at
+      }
+      if (valueLength > 0) at += valueLength
       else if (valueLength < -1) throw this.#broken(`header ${i} has a length of ${valueLength}`)
     }
+    return at
   }
 
   #checkHeaderCount(count: number, bytes: number): void {
@@ -215,47 +259,37 @@ export class RecordScanner {
     }
   }
 
-  #varint(b: Buffer): number {
-    const first = b[this.#at] ?? 0
-    if (first < 0x80) {
-      this.#at += 1
-      return (first >>> 1) ^ -(first & 1)
-    }
-    const second = b[this.#at + 1] ?? 0
-    if (second < 0x80) {
-      this.#at += 2
-      const zigzag = (first & 0x7f) | (second << 7)
-      return (zigzag >>> 1) ^ -(zigzag & 1)
-    }
-    return this.#longVarint(b)
-  }
-
-  #longVarint(b: Buffer): number {
+  /** A number of any length; leaves where it ends in `#at`. */
+  #longVarint(b: Buffer, from: number): number {
+    let at = from
     let zigzag = 0
     for (let i = 0; i < VARINT_BYTES_MAX; i++) {
-      const byte = b[this.#at++] ?? 0
+      const byte = b[at++] ?? 0
       if (i === VARINT_BYTES_MAX - 1 && byte > 0x0f) break
       zigzag |= (byte & 0x7f) << (7 * i)
-      if (byte < 0x80) return (zigzag >>> 1) ^ -(zigzag & 1)
+      if (byte < 0x80) {
+        this.#at = at
+        return (zigzag >>> 1) ^ -(zigzag & 1)
+      }
     }
     throw this.#broken('a number has more than 32 bits')
   }
 
-  #varlong(b: Buffer): number {
-    const first = b[this.#at] ?? 0
-    if (first < 0x80) {
-      this.#at += 1
-      return (first >>> 1) ^ -(first & 1)
-    }
+  /** A timestamp delta of any length; leaves where it ends in `#at`. */
+  #longVarlong(b: Buffer, from: number): number {
+    let at = from
     // 28 bits at a time: shifts would cut, and numbers hold 53.
     let low = 0
     let middle = 0
     for (let i = 0; i < VARLONG_BYTES_MAX; i++) {
-      const byte = b[this.#at++] ?? 0
+      const byte = b[at++] ?? 0
       if (i < 4) low |= (byte & 0x7f) << (7 * i)
       else if (i < 8) middle |= (byte & 0x7f) << (7 * (i - 4))
       else if ((byte & 0x7f) !== 0) break
-      if (byte < 0x80) return this.#unzigzag(middle * TWO_28 + low)
+      if (byte < 0x80) {
+        this.#at = at
+        return this.#unzigzag(middle * TWO_28 + low)
+      }
     }
     throw this.#broken('its timestamp delta is not one that can be read')
   }
