@@ -17,6 +17,7 @@ import { backoffMs } from '../backoff.ts'
 import { LogError, type LogErrorCode } from '../errors.ts'
 import type { ClientTimer } from '../outside.ts'
 import type { AppendResult, Log } from '../port.ts'
+import type { RecordError } from '../records/record-scanner.ts'
 import { asLogError } from '../thrown.ts'
 import type { ProducerIdentity } from '../vocabulary.ts'
 import type { Lane, PendingBatch } from './lane.ts'
@@ -216,7 +217,7 @@ export class Sender {
       return
     }
     if (!error.retriable) {
-      this.#giveUp(batch, error)
+      this.#giveUp(batch, error, answer instanceof LogError ? undefined : answer.recordErrors)
       return
     }
     if (!isQuiet(error.code)) this.#events.stale(lane.topic)
@@ -238,19 +239,27 @@ export class Sender {
     }
   }
 
-  #giveUp(batch: PendingBatch, error: LogError): void {
+  #giveUp(batch: PendingBatch, error: LogError, recordErrors?: readonly RecordError[]): void {
     // Its numbers are given away: what follows in this lane would be refused as out of order.
     if (this.#identity !== null) batch.lane.mustReset = true
-    this.#settle(batch, error)
+    const named = new Map(recordErrors?.map(({ batchIndex, message }) => [batchIndex, message]))
+    this.#settle(batch, error, undefined, named)
   }
 
-  #settle(batch: PendingBatch, error: LogError | null, result?: AppendResult): void {
+  #settle(
+    batch: PendingBatch,
+    error: LogError | null,
+    result?: AppendResult,
+    named: ReadonlyMap<number, string> = new Map(),
+  ): void {
     batch.lane.remove(batch)
     this.#events.settled(batch, error)
     const base = result?.baseOffset ?? -1
     const time = result?.logAppendTime ?? -1
-    for (const { index, delivery } of batch.deliveries)
-      delivery(error, base < 0 ? -1 : base + index, time, batch.lane.partition)
+    for (const { index, delivery } of batch.deliveries) {
+      const own = error === null ? null : errorOfRecord(error, index, named)
+      delivery(own, base < 0 ? -1 : base + index, time, batch.lane.partition)
+    }
   }
 
   /** Gives up the batches whose time is over; the oldest of a lane stands first. */
@@ -354,6 +363,17 @@ export class Sender {
 }
 
 const noAnswer = (): LogError => new LogError('UNKNOWN_SERVER_ERROR', 'no answer for this batch')
+
+/** What the sender of one record hears: whether that record is to blame (KIP-467). */
+function errorOfRecord(
+  error: LogError,
+  index: number,
+  named: ReadonlyMap<number, string>,
+): LogError {
+  if (named.size === 0) return error
+  const detail = named.get(index) ?? 'nothing is wrong with it, but with others of its batch'
+  return new LogError(error.code, detail, error)
+}
 
 /** Retriable errors that say nothing about where the topic is. */
 const isQuiet = (code: LogErrorCode): boolean =>

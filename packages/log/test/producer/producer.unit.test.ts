@@ -161,6 +161,20 @@ describe('retries', () => {
     expect(values(log).map(Number)).toEqual(numbers(20).map(Number).slice(1))
   })
 
+  test('tell each record of a refused batch whether it is to blame', async () => {
+    const { outside, log, producer } = await setUp()
+    log.codeOf = () => 'INVALID_RECORD'
+    log.recordErrors = [{ batchIndex: 4, message: 'it has no key' }]
+    const sent = numbers(6).map(value => producer.send('t', { value }))
+    const results = await outside.until(Promise.allSettled(sent))
+    const reasons = results.map(each => (each.status === 'rejected' ? each.reason : null))
+    expect(reasons.map(reason => (reason as LogError | null)?.code)).toEqual(
+      results.map(() => 'INVALID_RECORD'),
+    )
+    const blamed = reasons.map(reason => /no key/.test((reason as LogError).message))
+    expect(blamed).toEqual([false, false, false, false, true, false])
+  })
+
   test('go on under a new epoch when the log has forgotten the producer', async () => {
     const { outside, log, producer } = await setUp()
     await outside.until(producer.send('t', { value: '1' }))

@@ -33,6 +33,7 @@ import {
 } from '../../src/records/batch-header.ts'
 import type { LogRecord } from '../../src/records/record.ts'
 import { decodeBatches } from '../../src/records/record-batch.ts'
+import type { RecordError } from '../../src/records/record-scanner.ts'
 import type { ProducerIdentity, TopicPartition } from '../../src/vocabulary.ts'
 import { MemoryGroups } from './memory-groups.ts'
 import type { SimOutside } from './sim-outside.ts'
@@ -65,6 +66,8 @@ export class MemoryLog implements Log {
   /** Called per append: what happens to it as a whole, or per entry by code. */
   faultOf: (entries: readonly AppendEntry[]) => AppendFault = () => 'none'
   codeOf: (entry: AppendEntry) => LogErrorCode | null = () => null
+  /** The records that a refusal by `codeOf` names. */
+  recordErrors: readonly RecordError[] = []
   fetchFault: (request: FetchRequest) => LogError | null = () => null
   latencyMs: () => number = () => 1
   appends = 0
@@ -250,7 +253,10 @@ export class MemoryLog implements Log {
 
   #append(entry: AppendEntry): AppendResult {
     const code = this.codeOf(entry)
-    if (code !== null) return failedAppend(new LogError(code, 'injected'))
+    if (code !== null) {
+      const refused = failedAppend(new LogError(code, 'injected'))
+      return { ...refused, recordErrors: this.recordErrors }
+    }
     const partition = this.topics.get(entry.topic)?.[entry.partition]
     if (partition === undefined) return failedAppend(new LogError('UNKNOWN_TOPIC_OR_PARTITION'))
     const { batch } = entry
