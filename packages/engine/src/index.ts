@@ -31,6 +31,7 @@ export {
   dumpSegment,
 } from './storage/dump.ts'
 export type { Finding } from './storage/finding.ts'
+export type { GivenUp } from './storage/salvage.ts'
 export type { VerifyReport } from './storage/verify.ts'
 export { TimerWheel } from './timer-wheel.ts'
 export { Turns } from './turns.ts'

@@ -17,7 +17,6 @@ import { MachineRegistry } from './machines/registry.ts'
 import { MachineRuntime } from './machines/runtime.ts'
 import { type Outside, systemOutside } from './outside.ts'
 import { PARTITIONS_FOLDER, type PartitionLog } from './partitions/partition-log.ts'
-import { TimeSearch } from './partitions/time-search.ts'
 import { canonicalTopicConfig } from './partitions/topic-config.ts'
 import { FileCache } from './segments/file-cache.ts'
 import { Appends } from './service/appends.ts'
@@ -46,6 +45,7 @@ import {
   readStamp,
   STAMP_BYTES,
 } from './storage/ring-register.ts'
+import type { GivenUp } from './storage/salvage.ts'
 import { StoreCommits } from './storage/store-commits.ts'
 import { TimerWheel } from './timer-wheel.ts'
 import { Turns } from './turns.ts'
@@ -71,6 +71,8 @@ export type EngineOptions = {
    * damage is quarantined and nothing is thrown away.
    */
   readonly acceptLoss?: boolean
+  /** With `acceptLoss`: told which offsets are given up, once that is durable. */
+  readonly onGivenUp?: (offsets: readonly GivenUp[]) => void
   /** Told what an operator should read: recovery, damage, fences. */
   readonly onEvent?: (event: EngineEvent) => void
 }
@@ -253,6 +255,7 @@ class Opening {
       takeAway()
       leaveOldJournal(this.#store, new Set(ring.files))
       await disk.syncFolder('')
+      this.#options.onGivenUp?.(report.givenUp)
       return this.#serve(report, begun)
     } catch (cause) {
       ring.close()
@@ -312,7 +315,6 @@ class Opening {
       admin,
       appends: this.#appends,
       fetches: new Fetches(this.#topics, this.#readWheel, settings, this.#turns),
-      search: new TimeSearch(this.#turns),
       groups: this.#groups,
       coordinators: this.#coordinators,
       clockwork,

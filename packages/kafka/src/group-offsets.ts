@@ -1,6 +1,3 @@
-/** Last version of OffsetCommit and OffsetFetch that names topics by their names. */
-const BY_NAME_MAX = 9
-
 /**
  * Committed offsets: OffsetCommit, OffsetFetch, OffsetDelete at the coordinator of the group.
  *
@@ -61,7 +58,6 @@ export function askToCommit(
         },
         {
           versions: {
-            max: BY_NAME_MAX,
             min:
               groupInstanceId === null || generationId === NO_GENERATION
                 ? 0
@@ -102,7 +98,7 @@ export async function askToFetchOffsets(
         .call(
           offsetFetch,
           { groupId, topics, groups: [{ groupId, topics }], requireStable },
-          { versions: { min, max: BY_NAME_MAX } },
+          { versions: { min } },
         ),
     answer => errorOf((answer.groups[0] ?? answer).errorCode),
     { repeat: true },

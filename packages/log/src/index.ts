@@ -140,8 +140,6 @@ export {
 export {
   findOffsetByTimestamp,
   maxTimestampRecord,
-  type PlaceQuestion,
-  placeInSlices,
   type RecordPlace,
 } from './records/batch-search.ts'
 export { type BatchRules, validateBatch } from './records/batch-validation.ts'

@@ -5,12 +5,14 @@
  *
  *     file   magic u32 | version u16 | 0 u16 | partition id u32 | base offset u64 | bytes u64
  *            next offset u64 | max timestamp f64 | its offset f64 | entries u32 | blocks u32
+ *            checksum of all batch headers u32, 0 where it is not known
  *            { offset delta u32 | position u32 | max timestamp before f64 } ... | block crc u32 ... | crc u32
  *
  * Derived data: a file that is missing or wrong is built again from the segment. The block checksums
  * also name partition and base offset, so that a swapped file is noticed (engine rule 12).
  */
 import { crc32c } from '@node-rs/crc32'
+import type { HeaderSumsRecord } from './header-sums.ts'
 
 /** Distance between two index entries in bytes of the segment. */
 export const INDEX_INTERVAL_BYTES: number = 32 * 1024
@@ -113,7 +115,7 @@ export class SegmentIndex {
   encode(
     partitionId: number,
     baseOffset: number,
-    summary: SegmentSummary,
+    summary: SegmentSummary & { readonly headers?: HeaderSumsRecord },
     blocks: readonly number[],
   ): Buffer {
     // What no field holds is left out: batches of older versions could claim any number of offsets.
@@ -129,6 +131,7 @@ export class SegmentIndex {
     out.writeDoubleBE(summary.maxTimestampOffset, 44)
     out.writeUInt32BE(count, 52)
     out.writeUInt32BE(blocks.length, 56)
+    out.writeUInt32BE(summary.headers?.[0] ?? 0, 60)
     let at = HEADER_BYTES
     for (let i = 0; i < count; i += 1) {
       out.writeUInt32BE((this.#offsets[i] ?? 0) - baseOffset, at)
@@ -152,7 +155,12 @@ export class SegmentIndex {
     file: Buffer,
     partitionId: number,
     baseOffset: number,
-  ): { index: SegmentIndex; summary: SegmentSummary; blocks: readonly number[] } | null {
+  ): {
+    index: SegmentIndex
+    summary: SegmentSummary
+    blocks: readonly number[]
+    headers: number
+  } | null {
     if (file.length < HEADER_BYTES + 4 || file.readUInt32BE(0) !== MAGIC) return null
     if (crc32c(file.subarray(0, file.length - 4)) !== file.readUInt32BE(file.length - 4))
       return null
@@ -178,7 +186,7 @@ export class SegmentIndex {
     index.assumeTimestamps(summary.maxTimestamp, summary.maxTimestampOffset)
     const blocks: number[] = []
     for (let i = 0; i < blockCount; i += 1) blocks.push(file.readUInt32BE(at + i * 4))
-    return { index, summary, blocks }
+    return { index, summary, blocks, headers: file.readUInt32BE(60) }
   }
 }
 

@@ -46,7 +46,7 @@ export type ScanRules = {
 
 /** Yields the batches in [from, to). */
 export function* scanBatches(
-  file: DiskFile,
+  file: Pick<DiskFile, 'read'>,
   from: number,
   to: number,
   rules: ScanRules,

@@ -13,6 +13,8 @@ import type { Disk, DiskFile } from '../disk/disk.ts'
 import { BlockChecksums } from './block-checksums.ts'
 import { DamageError } from './damage.ts'
 import type { FileCache } from './file-cache.ts'
+import { HeaderSums, type HeaderSumsRecord, NO_HEADERS } from './header-sums.ts'
+import { checkedBatches } from './segment-check.ts'
 import { CHECKSUM_BLOCK_BYTES, SegmentIndex, type SegmentSummary } from './segment-index.ts'
 import { type ScannedBatch, scanBatches } from './segment-scan.ts'
 
@@ -26,6 +28,8 @@ export type SegmentRecord = SegmentSummary & {
   readonly createdAt: number
   /** How often compaction has written it anew. Default 0. */
   readonly revision?: number
+  /** Absent where an earlier version began the segment. */
+  readonly headers?: HeaderSumsRecord
 }
 
 /** A run of whole batches: where they lie and which offset follows. */
@@ -51,6 +55,10 @@ export class Segment {
   readonly #partitionId: number
   readonly #disk: Disk
   readonly #cache: FileCache
+  readonly #knowsEpoch: (epoch: number) => boolean
+  /** What a checkpoint knows the bytes by that were there when the engine opened. */
+  readonly #expected: HeaderSumsRecord | undefined
+  readonly #headers: HeaderSums
   /** Bytes from here on were written by this run. */
   readonly #trustedFrom: number
   #bytes: number
@@ -67,12 +75,22 @@ export class Segment {
   #indexedBytes: number
 
   constructor(
-    place: { disk: Disk; cache: FileCache; folder: string; partitionId: number },
+    place: {
+      disk: Disk
+      cache: FileCache
+      folder: string
+      partitionId: number
+      /** Whether the partition has had this leader epoch. Default: any. */
+      knowsEpoch?: (epoch: number) => boolean
+    },
     record: SegmentRecord,
   ) {
     this.#disk = place.disk
     this.#cache = place.cache
     this.#partitionId = place.partitionId
+    this.#knowsEpoch = place.knowsEpoch ?? (() => true)
+    this.#expected = record.headers
+    this.#headers = new HeaderSums(record.bytes === 0 ? NO_HEADERS : record.headers)
     this.baseOffset = record.baseOffset
     this.createdAt = record.createdAt
     this.revision = record.revision ?? 0
@@ -99,11 +117,6 @@ export class Segment {
     return this.#index.maxTimestamp
   }
 
-  /** Base offset of the first batch that has the largest timestamp. */
-  get maxTimestampOffset(): number {
-    return this.#index.maxTimestampOffset
-  }
-
   /** Whether bytes were written that no sync has covered. */
   get dirty(): boolean {
     return this.#dirty
@@ -119,6 +132,7 @@ export class Segment {
       maxTimestamp: this.#index.maxTimestamp,
       maxTimestampOffset: this.#index.maxTimestampOffset,
       ...(this.revision === 0 ? {} : { revision: this.revision }),
+      ...(this.#headers.record === undefined ? {} : { headers: this.#headers.record }),
     }
   }
 
@@ -133,6 +147,7 @@ export class Segment {
       const lastOffset = lastOffsetOf(batch)
       this.#index.note(this.#nextOffset, this.#bytes, maxTimestampOf(batch))
       this.#blocks?.extend(batch)
+      this.#headers.add(batch)
       this.#bytes += batch.length
       this.#nextOffset = lastOffset + 1
     }
@@ -187,10 +202,9 @@ export class Segment {
 
   /**
    * The batches, from `fromOffset` on, whose largest timestamp reaches `timestamp`. Each is valid
-   * until the next step. For those between it yields undefined, so that whoever goes on in a later turn
-   * can; he holds the segment meanwhile. Throws DamageError.
+   * until the next step. Throws DamageError.
    */
-  *batchesReaching(timestamp: number, fromOffset: number): Generator<Buffer | undefined> {
+  *batchesReaching(timestamp: number, fromOffset: number): Generator<Buffer> {
     this.#load()
     const start = this.#index.placeBefore(timestamp) ?? { position: 0, offset: this.baseOffset }
     const file = this.#cache.use(this.path, 'write')
@@ -201,7 +215,7 @@ export class Segment {
       const { buffer, at, bytes, lastOffset } = step.value
       if (lastOffset >= fromOffset && maxTimestampOf(buffer, at) >= timestamp) {
         yield buffer.subarray(at, at + bytes)
-      } else yield undefined
+      }
       step = scan.next()
     }
     const { position, damage } = step.value
@@ -285,6 +299,8 @@ export class Segment {
       file.read(0, bytes)
       const known = SegmentIndex.decode(bytes, this.#partitionId, this.baseOffset)
       if (known === null || known.summary.bytes !== this.#trustedFrom) return undefined
+      // An index of other batches, as of another log, tells nothing about these.
+      if (this.#expected !== undefined && known.headers !== this.#expected[0]) return undefined
       if (known.blocks.length !== Math.ceil(this.#trustedFrom / CHECKSUM_BLOCK_BYTES))
         return undefined
       return { index: known.index, blocks: known.blocks, bytes: known.summary.bytes }
@@ -297,17 +313,12 @@ export class Segment {
     const index = new SegmentIndex()
     const blocks = new BlockChecksums()
     const file = this.#cache.use(this.path, 'write')
-    const rules = { nextOffset: this.baseOffset, gaps: isSparse(this), checksums: true }
-    const scan = scanBatches(file, 0, this.#trustedFrom, rules)
-    let step = scan.next()
-    while (step.done !== true) {
-      const { buffer, at, bytes, baseOffset, position } = step.value
-      index.note(baseOffset, position, maxTimestampOf(buffer, at))
+    const { path, baseOffset, revision } = this
+    const expected = { path, baseOffset, revision, bytes: this.#trustedFrom }
+    const known = { ...expected, headers: this.#expected, knowsEpoch: this.#knowsEpoch }
+    for (const { buffer, at, bytes, baseOffset: offset, position } of checkedBatches(file, known)) {
+      index.note(offset, position, maxTimestampOf(buffer, at))
       blocks.extend(buffer.subarray(at, at + bytes))
-      step = scan.next()
-    }
-    if (step.value.damage !== null) {
-      throw new DamageError(this.path, step.value.position, step.value.damage)
     }
     return { index, blocks: blocks.sums }
   }

@@ -86,19 +86,43 @@ export class JournalScan {
    * it stands, or undefined: then the tail was never synced.
    */
   witnessBehind(seq: number): { path: string; position: number; vouchesFor: number } | undefined {
+    for (const [, { path, position, header }] of this.#headers()) {
+      if (header.seq > seq && header.durableUpTo > seq) {
+        return { path, position, vouchesFor: header.durableUpTo }
+      }
+    }
+    return undefined
+  }
+
+  /** All headers of this generation, wherever they stand. */
+  *#headers(): Generator<readonly [name: string, found: Omit<ScannedGroup, 'payload'>]> {
     const piece = Buffer.allocUnsafe(PIECE_BYTES)
-    for (const file of this.#files.values()) {
+    for (const [name, file] of this.#files) {
       for (let at = 0; at < file.size(); at += PIECE_BYTES) {
         const read = file.read(at, piece)
         for (let i = 0; i + GROUP_HEADER_BYTES <= read; i += JOURNAL_ALIGNMENT) {
           const header = readGroupHeader(piece.subarray(i, i + GROUP_HEADER_BYTES), this.#salt)
-          if (header !== null && header.seq > seq && header.durableUpTo > seq) {
-            return { path: file.path, position: at + i, vouchesFor: header.durableUpTo }
-          }
+          if (header !== null) yield [name, { path: file.path, position: at + i, header }]
         }
       }
     }
-    return undefined
+  }
+
+  /**
+   * The whole groups behind `seq` that do not follow it: what is left behind a hole, in order. For
+   * an operator who has decided to go on without the rest.
+   */
+  *behind(seq: number): Generator<ScannedGroup> {
+    const places: { seq: number; name: string; position: number; previous: number }[] = []
+    for (const [name, { position, header }] of this.#headers()) {
+      if (header.seq <= seq) continue
+      places.push({ seq: header.seq, name, position, previous: header.previous })
+    }
+    places.sort((a, b) => a.seq - b.seq)
+    for (const { name, position, seq: next, previous } of places) {
+      const found = this.#groupAt(name, position, next, previous)
+      if (found !== undefined) yield found[1]
+    }
   }
 
   close(): void {

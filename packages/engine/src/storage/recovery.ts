@@ -21,6 +21,7 @@ import {
   baseOffsetOf,
   baseSequenceOf,
   LogError,
+  lastOffsetOf,
   maxTimestampOf,
   NO_PRODUCER_ID,
   producerEpochOf,
@@ -30,7 +31,6 @@ import {
 import { DiskError } from '../disk/disk.ts'
 import { recordsOf } from '../machines/batch-records.ts'
 import type { MachineRegistry } from '../machines/registry.ts'
-import { cutToIntact } from '../partitions/intact-part.ts'
 import {
   PARTITIONS_FOLDER,
   type PartitionLog,
@@ -43,10 +43,11 @@ import { type Checkpoint, confirmCheckpoint, readCheckpoint } from './checkpoint
 import { fromSnapshot } from './checkpointer.ts'
 import type { JournalPosition } from './journal.ts'
 import { entriesOf } from './journal-format.ts'
-import { JournalScan } from './journal-scan.ts'
+import { JournalScan, type ScannedGroup } from './journal-scan.ts'
 import { judgeJournal, judgeNoCheckpoint } from './judge-journal.ts'
 import type { LogStore } from './log-store.ts'
 import { readRescue, rescue, rescued } from './rescue.ts'
+import { type GivenUp, Salvage, tailOf } from './salvage.ts'
 
 /** What recovery found, for the log and the metrics. */
 export type RecoveryReport = {
@@ -60,6 +61,8 @@ export type RecoveryReport = {
   readonly journalEnd: string
   /** Set when the journal is damaged in the middle: the engine must not write. */
   readonly damage: string | undefined
+  /** What a repair by decision has given up. */
+  readonly givenUp: readonly GivenUp[]
 }
 
 /** Everything that recovery restores. */
@@ -123,6 +126,7 @@ const FRESH: RecoveryReport = {
   unclaimed: 0,
   journalEnd: '',
   damage: undefined,
+  givenUp: [],
 }
 
 const emptyCheckpoint = (logId: string): Checkpoint => ({
@@ -142,12 +146,20 @@ class Recovery {
   #groups = 0
   #batches = 0
   #unclaimed = 0
+  /** The offset behind the last record of the first machine that the journal gave. */
+  #firstNext = 0
   /** The journal is damaged: every byte stays, so that a restored file brings everything back. */
   #readOnly = false
   readonly #doomedFiles: string[] = []
   readonly #doomedFolders: string[] = []
+  readonly #salvage: Salvage
+  /** The operator goes on without what a damaged journal has lost. */
+  #salvagesJournal = false
+  /** Batches behind the checkpoint that were found in the segments of partitions. */
+  readonly #tails = new Map<number, readonly Buffer[]>()
 
   constructor(target: RecoveryTarget, checkpoint: Checkpoint, acceptLoss: boolean) {
+    this.#salvage = new Salvage(target.store.disk)
     this.#target = target
     this.#checkpoint = checkpoint
     this.#acceptLoss = acceptLoss
@@ -167,7 +179,10 @@ class Recovery {
       const { lastSeq, end } = this.#replayFirst(scan)
       const damage = this.#journalDamage(scan, lastSeq)
       this.#readOnly = damage !== undefined && !this.#acceptLoss
+      this.#salvagesJournal = damage !== undefined && this.#acceptLoss
+      if (this.#salvagesJournal) this.#salvageFirst(scan, lastSeq)
       this.#restorePartitions()
+      await this.#applySalvaged()
       if (!this.#readOnly) this.#removeUnknown()
       await this.#applyRescued()
       await this.#replayGroups(scan, lastSeq)
@@ -180,6 +195,7 @@ class Recovery {
         unclaimed: this.#unclaimed,
         journalEnd: end,
         damage: this.#acceptLoss ? undefined : damage,
+        givenUp: this.#salvage.givenUp,
       }
     } finally {
       scan.close()
@@ -195,7 +211,7 @@ class Recovery {
   takeAway(): void {
     const { disk } = this.#target.store
     try {
-      for (const path of this.#doomedFiles) disk.unlink(path)
+      for (const path of [...this.#doomedFiles, ...this.#salvage.obsolete]) disk.unlink(path)
       for (const folder of this.#doomedFolders) {
         for (const name of disk.list(folder)) disk.unlink(`${folder}/${name}`)
         disk.removeFolder(folder)
@@ -211,7 +227,9 @@ class Recovery {
     let end = `${this.#checkpoint.journal.path}:${this.#checkpoint.journal.position}`
     for (const { header, payload, path, position } of scan.groups()) {
       for (const { partitionId, batch } of entriesOf(payload)) {
-        if (partitionId === first.partition.id) this.#replay(partitionId, batch)
+        if (partitionId !== first.partition.id) continue
+        this.#replay(partitionId, batch)
+        this.#firstNext = lastOffsetOf(batch) + 1
       }
       lastSeq = header.seq
       end = `${path}:${position}`
@@ -288,10 +306,63 @@ class Recovery {
 
   /** The operator accepts the loss: what is whole is kept. */
   #restoreIntact(partition: PartitionLog, record: PartitionRecord): void {
-    const { segments, lost } = cutToIntact(this.#target.store.disk, partition, record)
-    partition.restore({ ...record, segments })
-    // Offsets of what is lost are not given out again; the epoch tells readers that something is.
-    if (lost) partition.startEpoch()
+    const { disk } = this.#target.store
+    if (this.#salvagesJournal) {
+      this.#tails.set(record.id, tailOf(disk, partition.folder, record))
+    }
+    const mended = this.#salvage.mend(partition, record)
+    for (const segment of mended.segments) {
+      const path = `${partition.folder}/${segmentName(segment)}.log`
+      if (!disk.exists(path)) continue
+      const file = disk.open(path, 'write')
+      try {
+        if (file.size() > segment.bytes) file.truncate(segment.bytes)
+      } finally {
+        file.close()
+      }
+    }
+    partition.restore(mended)
+  }
+
+  /** What the catalogue's own segments, and groups behind a hole, say of topics. */
+  #salvageFirst(scan: JournalScan, lastSeq: number): void {
+    const { store, registry } = this.#target
+    const { id } = registry.first.partition
+    const record = this.#checkpoint.partitions.find(known => known.id === id)
+    const empty = { id, nextOffset: 0, segments: [] }
+    let next = this.#firstNext
+    for (const batch of tailOf(store.disk, partitionFolder(id), record ?? empty)) {
+      if (baseOffsetOf(batch) < next) continue
+      this.#replay(id, batch)
+      next = lastOffsetOf(batch) + 1
+    }
+    for (const { payload } of scan.behind(lastSeq)) {
+      for (const { partitionId, batch } of entriesOf(payload)) {
+        if (partitionId === id && baseOffsetOf(batch) >= next) this.#replay(id, batch)
+      }
+    }
+  }
+
+  /** Carries out what was planned, and writes again what only segments still hold. */
+  async #applySalvaged(): Promise<void> {
+    await this.#salvage.carryOut()
+    if (!this.#salvagesJournal) return
+    const { store, registry } = this.#target
+    for (const partition of store.partitions.values()) {
+      const { id, folder } = partition
+      const empty = { id, nextOffset: 0, segments: [] }
+      const isNew = partition.segments.length === 0 && partition.nextOffset === 0
+      const tail = this.#tails.get(id) ?? (isNew ? tailOf(store.disk, folder, empty) : [])
+      for (const batch of tail) {
+        if (baseOffsetOf(batch) < partition.nextOffset) continue
+        if (id !== registry.first.partition.id) this.#replay(id, batch)
+        this.#applyBatch(partition, batch)
+      }
+    }
+    for (const name of store.disk.list(PARTITIONS_FOLDER)) {
+      if (store.partitions.has(Number(name))) continue
+      this.#salvage.giveUpUnknown(Number(name), partitionFolder(Number(name)))
+    }
   }
 
   #removeUnknown(): void {
@@ -321,12 +392,15 @@ class Recovery {
   async #replayGroups(scan: JournalScan, lastSeq: number): Promise<void> {
     const { store, registry } = this.#target
     const stranded = new Map<number, Buffer[]>()
-    for (const { header, payload } of scan.groups()) {
-      if (header.seq > lastSeq) break
+    for (const { payload } of this.#groupsOf(scan, lastSeq)) {
       this.#groups += 1
       for (const { partitionId, batch } of entriesOf(payload)) {
-        if (partitionId !== registry.first.partition.id) this.#replay(partitionId, batch)
         const partition = store.partitions.get(partitionId)
+        // Those that were salvaged from a segment have been replayed.
+        const isKnown = this.#salvagesJournal && baseOffsetOf(batch) < (partition?.nextOffset ?? 0)
+        if (partitionId !== registry.first.partition.id && !isKnown) {
+          this.#replay(partitionId, batch)
+        }
         if (partition === undefined) continue // its topic has been deleted since
         if (partition.trouble === undefined) {
           if (!store.cache.mayHold('writer')) await this.#freeFiles()
@@ -338,7 +412,16 @@ class Recovery {
         }
       }
     }
+    if (this.#readOnly) return
     for (const [id, batches] of stranded) await rescue(store.disk, id, batches)
+  }
+
+  *#groupsOf(scan: JournalScan, lastSeq: number): Generator<ScannedGroup> {
+    for (const group of scan.groups()) {
+      if (group.header.seq > lastSeq) break
+      yield group
+    }
+    if (this.#salvagesJournal) yield* scan.behind(lastSeq)
   }
 
   /** Gives the records of an internal partition to their machines. */
@@ -365,7 +448,10 @@ class Recovery {
       this.#noteProducer(partition, batch) // the checkpoint has it, perhaps without its producer
       return
     }
-    if (baseOffset > partition.nextOffset && this.#acceptLoss) partition.skipTo(baseOffset)
+    if (baseOffset > partition.nextOffset && this.#acceptLoss) {
+      this.#salvage.giveUp(partition, partition.nextOffset, baseOffset - 1)
+      partition.skipTo(baseOffset)
+    }
     if (baseOffset > partition.nextOffset) {
       partition.quarantine(
         `offset ${partition.nextOffset} is missing: the journal goes on with ${baseOffset}`,
@@ -395,9 +481,15 @@ class Recovery {
 
   /** Where acknowledged records may be lost, offsets may be given out twice: a new epoch says so. */
   #renewEpochs(): void {
+    const { partitions } = this.#target.store
+    // How much a damaged journal has lost at its end nobody knows.
+    const lost = this.#salvagesJournal ? partitions.values() : this.#salvage.touched
+    const renewed = new Set(lost)
+    for (const partition of renewed) partition.startEpoch()
     if (this.#checkpoint.clean) return
     for (const partition of this.#target.store.partitions.values()) {
-      if (partition.config.durability !== 'sync') partition.startEpoch()
+      const isRenewed = renewed.has(partition)
+      if (partition.config.durability !== 'sync' && !isRenewed) partition.startEpoch()
     }
   }
 }

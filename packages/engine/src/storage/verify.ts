@@ -9,11 +9,16 @@
 import type { Disk } from '../disk/disk.ts'
 import { recordsOf } from '../machines/batch-records.ts'
 import type { MachineRegistry } from '../machines/registry.ts'
-import { type PartitionRecord, partitionFolder } from '../partitions/partition-log.ts'
+import {
+  type EpochStart,
+  type PartitionRecord,
+  partitionFolder,
+} from '../partitions/partition-log.ts'
 import { BlockChecksums } from '../segments/block-checksums.ts'
-import { isSparse, type SegmentRecord, segmentName } from '../segments/segment.ts'
+import { DamageError } from '../segments/damage.ts'
+import { type SegmentRecord, segmentName } from '../segments/segment.ts'
+import { checkedBatches } from '../segments/segment-check.ts'
 import { CHECKSUM_BLOCK_BYTES, SegmentIndex } from '../segments/segment-index.ts'
-import { scanBatches } from '../segments/segment-scan.ts'
 import { CHECKPOINT_FILES, type Checkpoint, readCheckpoint } from './checkpoint-file.ts'
 import { fromSnapshot } from './checkpointer.ts'
 import type { Finding } from './finding.ts'
@@ -175,11 +180,16 @@ class Verification {
         })
       }
       next = segment.nextOffset
-      this.#segment(record.id, segment, path)
+      this.#segment(record.id, segment, path, record.epochs)
     })
   }
 
-  #segment(partitionId: number, segment: SegmentRecord, path: string): void {
+  #segment(
+    partitionId: number,
+    segment: SegmentRecord,
+    path: string,
+    epochs: readonly EpochStart[],
+  ): void {
     this.#segments += 1
     if (!this.#disk.exists(path)) {
       this.#damage(path, 0, 'the segment is missing')
@@ -191,18 +201,23 @@ class Verification {
         this.#damage(path, file.size(), `the file ends before byte ${segment.bytes}`)
       }
       const end = Math.min(file.size(), segment.bytes)
-      const rules = { nextOffset: segment.baseOffset, gaps: isSparse(segment), checksums: true }
       const positions = new Map<number, number>()
-      const scan = scanBatches(file, 0, end, rules)
-      let step = scan.next()
-      while (step.done !== true) {
-        this.#batches += 1
-        this.#bytes += step.value.bytes
-        positions.set(step.value.position, step.value.baseOffset)
-        step = scan.next()
+      const expected = {
+        ...segment,
+        // What is missing has been told.
+        ...(end < segment.bytes ? { bytes: end, headers: undefined } : {}),
+        path,
+        knowsEpoch: (epoch: number) => epochs.some(([known]) => known === epoch),
       }
-      if (step.value.damage !== null) this.#damage(path, step.value.position, step.value.damage)
-      else this.#index(partitionId, segment, path, positions, BlockChecksums.of(file, end))
+      for (const { bytes, position, baseOffset } of checkedBatches(file, expected)) {
+        this.#batches += 1
+        this.#bytes += bytes
+        positions.set(position, baseOffset)
+      }
+      this.#index(partitionId, segment, path, positions, BlockChecksums.of(file, end))
+    } catch (cause) {
+      if (!(cause instanceof DamageError)) throw cause
+      this.#damage(path, cause.position, cause.reason)
     } finally {
       file.close()
     }

@@ -325,7 +325,7 @@ describe('a cleaned segment', () => {
     expect(await codeOf(engine.compactNow('t'))).toBe('KAFKA_STORAGE_ERROR')
   })
 
-  test('that is damaged costs a repair what is damaged, and nothing before it', async () => {
+  test('that is damaged costs a repair what is damaged, and nothing else', async () => {
     const { folder, last, path } = await cleaned()
     flip(join(folder, path), 900) // within the fourth of five batches
     const repaired = await open({ folder, acceptLoss: true })
@@ -333,6 +333,7 @@ describe('a cleaned segment', () => {
     expect(query?.offset).toBe(50)
     expect(await put(repaired, 't', [{ key: 'new', value: 'v' }])).toBe(50)
     const kept = (await read(repaired, 't')).map(({ offset }) => offset)
-    expect(kept).toEqual([...last.slice(0, 3).map(({ offset }) => offset), 50])
+    const whole = last.filter((_, i) => i !== 3)
+    expect(kept).toEqual([...whole.map(({ offset }) => offset), 50])
   })
 })

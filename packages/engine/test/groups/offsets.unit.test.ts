@@ -74,7 +74,7 @@ describe('committing', () => {
       'UNKNOWN_TOPIC_OR_PARTITION',
       'INVALID_REQUEST',
       undefined,
-      'INVALID_COMMIT_OFFSET_SIZE',
+      'THROTTLING_QUOTA_EXCEEDED',
     ])
   })
 

@@ -1,14 +1,16 @@
 /**
  * `millrace repair DIR --accept-loss`: the operator's decision to go on without what is damaged.
  *
- * Each damaged segment keeps what is whole in front of its damage, later segments stay, a damaged
- * journal ends at its damage. Offsets that are lost are not given out again. Without the flag
- * nothing is changed: the command shows what `verify` finds.
+ * Nothing is given up that intact bytes still prove: of a damaged segment every whole batch stays, one
+ * wrong bit beside a batch's content is put right, files that were swapped are found again, and what a
+ * journal has lost is looked for in the segments. What is given up is listed, by topic, partition and
+ * offsets, and those are not given out again. Without the flag nothing is changed: the command shows
+ * what `verify` finds.
  */
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { openEngine } from '@millrace/engine'
-import type { CommandContext } from '../cli/context.ts'
+import { type GivenUp, openEngine } from '@millrace/engine'
+import { type CommandContext, printRows } from '../cli/context.ts'
 import { CommandError, EXIT, type ExitCode } from '../exit-codes.ts'
 import { verify } from './verify.ts'
 
@@ -32,7 +34,32 @@ export async function repair(
       'Restore the files from a copy if there is one. To go on without what is damaged: --accept-loss',
     )
   }
-  const engine = await openEngine({ folder: path, acceptLoss: true })
+  const givenUp: GivenUp[] = []
+  const engine = await openEngine({
+    folder: path,
+    acceptLoss: true,
+    onGivenUp: offsets => givenUp.push(...offsets),
+  })
   await engine.close()
+  tellGivenUp(context, givenUp)
   return await verify(context, path)
+}
+
+function tellGivenUp(context: CommandContext, givenUp: readonly GivenUp[]): void {
+  if (context.json) {
+    context.stdout.write(`${JSON.stringify({ givenUp })}\n`)
+    return
+  }
+  if (givenUp.length === 0) {
+    context.stdout.write('\nRepaired. No offset that is known of was given up.\n\n')
+    return
+  }
+  context.stdout.write('\nRepaired. These offsets were given up:\n\n')
+  printRows(context, givenUp, {
+    topic: ({ topic }) => topic ?? '(its creation is lost)',
+    partition: ({ partition }) => partition,
+    from: ({ from }) => from,
+    to: ({ to }) => to,
+  })
+  context.stdout.write('\n')
 }

@@ -8,6 +8,7 @@ import { baseOffsetOf, maxTimestampOf, recordCountOf } from '@millrace/log'
 import { type Disk, DiskError, type DiskFile } from '../../disk/disk.ts'
 import type { Outside } from '../../outside.ts'
 import { BlockChecksums } from '../../segments/block-checksums.ts'
+import { HeaderSums, NO_HEADERS } from '../../segments/header-sums.ts'
 import { type SegmentRecord, segmentName } from '../../segments/segment.ts'
 import { SegmentIndex } from '../../segments/segment-index.ts'
 import { inTime, NoAnswer } from '../in-time.ts'
@@ -35,6 +36,7 @@ export class SegmentWriter {
   readonly #file: DiskFile
   readonly #index = new SegmentIndex()
   readonly #blocks = new BlockChecksums()
+  readonly #headers = new HeaderSums(NO_HEADERS)
   #bytes = 0
   #unsynced = 0
   #hung = false
@@ -68,6 +70,7 @@ export class SegmentWriter {
     const empty = recordCountOf(batch) === 0
     this.#index.note(baseOffsetOf(batch), this.#bytes, empty ? -1 : maxTimestampOf(batch))
     this.#blocks.extend(batch)
+    this.#headers.add(batch)
     this.#bytes += batch.length
     this.#unsynced += batch.length
     if (this.#unsynced >= SYNC_BYTES) await this.#sync(this.#file)
@@ -89,6 +92,7 @@ export class SegmentWriter {
       bytes: this.#bytes,
       maxTimestamp: this.#index.maxTimestamp,
       maxTimestampOffset: this.#index.maxTimestampOffset,
+      headers: this.#headers.record ?? NO_HEADERS,
     }
     const index = disk.open(this.#indexPath, 'create')
     try {
