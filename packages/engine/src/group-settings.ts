@@ -24,9 +24,11 @@ export const GROUP_SETTINGS: {
   readonly 'group.new.member.join.timeout.ms': IntegerSetting
   readonly 'group.offsets.max': IntegerSetting
   readonly 'groups.max': IntegerSetting
+  readonly 'groups.total.max.bytes': IntegerSetting
   readonly 'offset.metadata.max.bytes': IntegerSetting
   readonly 'offsets.retention.check.interval.ms': IntegerSetting
   readonly 'offsets.retention.minutes': IntegerSetting
+  readonly 'offsets.total.max.bytes': IntegerSetting
 } = {
   // Kafka waits 3 s. 150 ms lets members that start together meet in the first generation (each one
   // that misses it costs a rebalance and up to a heartbeat interval of 3 s), and a single consumer
@@ -75,6 +77,12 @@ export const GROUP_SETTINGS: {
     'Partitions for which one group may hold committed offsets.',
   ),
   'groups.max': integer(10_000, 1, 1_000_000, 'Groups of the node.'),
+  'groups.total.max.bytes': integer(
+    64 << 20,
+    1 << 20,
+    2 ** 36,
+    'Bytes of memory for the members of all groups: ids, metadata and assignments, twice, because they are stored as well.',
+  ),
   'offset.metadata.max.bytes': integer(
     4096,
     0,
@@ -92,6 +100,12 @@ export const GROUP_SETTINGS: {
     1,
     5_256_000,
     'How long the offsets of an empty group are kept; 7 days by default.',
+  ),
+  'offsets.total.max.bytes': integer(
+    128 << 20,
+    1 << 16,
+    2 ** 36,
+    'Bytes of memory for all committed offsets: 128 each and their metadata strings, 256 and the names for each topic of a group.',
   ),
 }
 

@@ -17,6 +17,7 @@ import { MachineRegistry } from './machines/registry.ts'
 import { MachineRuntime } from './machines/runtime.ts'
 import { type Outside, systemOutside } from './outside.ts'
 import { PARTITIONS_FOLDER, type PartitionLog } from './partitions/partition-log.ts'
+import { TimeSearch } from './partitions/time-search.ts'
 import { canonicalTopicConfig } from './partitions/topic-config.ts'
 import { FileCache } from './segments/file-cache.ts'
 import { Appends } from './service/appends.ts'
@@ -315,6 +316,7 @@ class Opening {
       admin,
       appends: this.#appends,
       fetches: new Fetches(this.#topics, this.#readWheel, settings, this.#turns),
+      search: new TimeSearch(this.#turns),
       groups: this.#groups,
       coordinators: this.#coordinators,
       clockwork,

@@ -25,6 +25,8 @@ import { backoff } from './retry.ts'
 
 /** First version of Produce that carries record batches of version 2. */
 const PRODUCE_MIN = 3
+/** Last version of Produce that names topics by their names. */
+const PRODUCE_MAX = 12
 const ACKS_ALL = -1
 const NOTHING = -1
 
@@ -171,7 +173,7 @@ export class Appends {
         partitionData: list.map(each => ({ index: each.partition, records: each.batch })),
       })),
     }
-    const options = { waitMs: timeoutMs, versions: { min: PRODUCE_MIN } }
+    const options = { waitMs: timeoutMs, versions: { min: PRODUCE_MIN, max: PRODUCE_MAX } }
     let resultOf: (sending: Sending) => AppendResult
     try {
       const connection = broker.lane('produce')

@@ -13,7 +13,6 @@ const NONE = 0
 const STANDS_FOR: Readonly<Record<string, LogErrorCode>> = {
   BROKER_NOT_AVAILABLE: 'NOT_LEADER_OR_FOLLOWER',
   FENCED_MEMBER_EPOCH: 'UNKNOWN_MEMBER_ID',
-  INVALID_COMMIT_OFFSET_SIZE: 'OFFSET_METADATA_TOO_LARGE',
   LEADER_NOT_AVAILABLE: 'NOT_LEADER_OR_FOLLOWER',
   LISTENER_NOT_FOUND: 'NOT_LEADER_OR_FOLLOWER',
   // Refused before it was stored, but an operator has to look at the replicas.

@@ -28,6 +28,8 @@ const BATCH_OVERHEAD = 12
 const BATCH_LENGTH_AT = 8
 /** First version of Fetch with batches of version 2 and isolation. */
 const FETCH_MIN = 4
+/** Last version of Fetch that names topics by their names. */
+const FETCH_MAX = 12
 /** First version of Fetch that carries the reader's leader epoch. */
 const FETCH_EPOCH_MIN = 9
 
@@ -123,7 +125,10 @@ export class Fetches {
             })),
           })),
         },
-        { waitMs: turn.waitMs, versions: { min: checksEpoch ? FETCH_EPOCH_MIN : FETCH_MIN } },
+        {
+          waitMs: turn.waitMs,
+          versions: { min: checksEpoch ? FETCH_EPOCH_MIN : FETCH_MIN, max: FETCH_MAX },
+        },
       )
       const error = errorOf(response.errorCode)
       if (error !== undefined) return positions.map(position => failedResult(position, error))

@@ -1,3 +1,6 @@
+/** Last version of OffsetCommit and OffsetFetch that names topics by their names. */
+const BY_NAME_MAX = 9
+
 /**
  * Committed offsets: OffsetCommit, OffsetFetch, OffsetDelete at the coordinator of the group.
  *
@@ -58,6 +61,7 @@ export function askToCommit(
         },
         {
           versions: {
+            max: BY_NAME_MAX,
             min:
               groupInstanceId === null || generationId === NO_GENERATION
                 ? 0
@@ -98,7 +102,7 @@ export async function askToFetchOffsets(
         .call(
           offsetFetch,
           { groupId, topics, groups: [{ groupId, topics }], requireStable },
-          { versions: { min } },
+          { versions: { min, max: BY_NAME_MAX } },
         ),
     answer => errorOf((answer.groups[0] ?? answer).errorCode),
     { repeat: true },

@@ -17,7 +17,7 @@ type Scripts = {
     readonly properties: Readonly<Record<string, string>>
   }): Promise<Broker>
 }
-const scripts = new URL('../../../../scripts/peers/apache-kafka.ts', import.meta.url).href
+const scripts = new URL('../../../scripts/peers/apache-kafka.ts', import.meta.url).href
 const { fetchApacheKafka, startBroker } = (await import(scripts)) as Scripts
 
 const peer = await fetchApacheKafka()

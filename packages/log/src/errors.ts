@@ -50,6 +50,11 @@ export const LOG_ERRORS = {
     message: 'the metadata string of a committed offset is too long',
     operator: 'Keep it under offset.metadata.max.bytes.',
   },
+  INVALID_COMMIT_OFFSET_SIZE: {
+    retriable: false,
+    message: 'there is no room for more committed offsets',
+    operator: 'Delete groups that nobody uses, or raise the limit that the message names.',
+  },
   COORDINATOR_LOAD_IN_PROGRESS: {
     retriable: true,
     message: 'the coordinator is still reading its state',
@@ -237,8 +242,8 @@ export const LOG_ERRORS = {
   },
   GROUP_MAX_SIZE_REACHED: {
     retriable: false,
-    message: 'the group has as many members as it may have',
-    operator: 'Raise group.max.size, or use fewer consumers.',
+    message: 'the group, or all groups together, have as many members as they may have',
+    operator: 'Raise group.max.size or groups.total.max.bytes, or use fewer consumers.',
   },
   FENCED_INSTANCE_ID: {
     retriable: false,

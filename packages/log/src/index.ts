@@ -140,6 +140,8 @@ export {
 export {
   findOffsetByTimestamp,
   maxTimestampRecord,
+  type PlaceQuestion,
+  placeInSlices,
   type RecordPlace,
 } from './records/batch-search.ts'
 export { type BatchRules, validateBatch } from './records/batch-validation.ts'

@@ -20,6 +20,7 @@ import {
 import { partitionCodeOf } from './error-mapping.ts'
 import type { Handler } from './handler.ts'
 import { mayRepeat } from './nested.ts'
+import { type NamedTopic, topicKey, topicName } from './topics.ts'
 
 type Request = Decoded<FetchRequest>
 type Topic = Request['topics'][number]
@@ -44,11 +45,15 @@ export const fetchHandler: Handler<FetchRequest, FetchResponse> = {
     }
     const positions: FetchPosition[] = []
     const diverged = new Map<Partition, FetchPartitionResponse>()
-    for (const { topic, partitions } of request.topics) {
-      for (const asked of partitions) {
-        const parted = divergence(engine, topic, asked)
-        if (parted !== undefined) {
-          diverged.set(asked, parted)
+    for (const named of request.topics) {
+      const topic = topicName(engine, nameOf(named))
+      for (const asked of named.partitions) {
+        const parted =
+          topic === undefined
+            ? empty(asked.partition, ERROR_CODES.UNKNOWN_TOPIC_ID)
+            : divergence(engine, topic, asked)
+        if (parted !== undefined || topic === undefined) {
+          if (parted !== undefined) diverged.set(asked, parted)
           continue
         }
         positions.push({
@@ -84,8 +89,9 @@ export const fetchHandler: Handler<FetchRequest, FetchResponse> = {
     responses:
       version >= 7
         ? []
-        : request.topics.map(({ topic, partitions }) => ({
+        : request.topics.map(({ topic, topicId, partitions }) => ({
             topic,
+            topicId,
             partitions: partitions.map(({ partition }) => empty(partition, partitionCode)),
           })),
   }),
@@ -97,16 +103,19 @@ export const fetchHandler: Handler<FetchRequest, FetchResponse> = {
   },
 }
 
+const nameOf = ({ topic, topicId }: Topic): NamedTopic => ({ name: topic, topicId })
+
 /** Of a partition that is named several times the last position counts, as in Apache Kafka. */
 function withoutRepeats(request: Request): Request {
   const indexesOf = ({ partitions }: Topic): readonly number[] =>
     partitions.map(({ partition }) => partition)
-  if (!mayRepeat(request.topics, ({ topic }) => topic, indexesOf)) return request
+  if (!mayRepeat(request.topics, topic => topicKey(nameOf(topic)), indexesOf)) return request
   const topics = new Map<string, { topic: Topic; last: Map<number, Partition> }>()
   for (const topic of request.topics) {
-    const { last } = topics.get(topic.topic) ?? { last: new Map<number, Partition>() }
+    const key = topicKey(nameOf(topic))
+    const { last } = topics.get(key) ?? { last: new Map<number, Partition>() }
     for (const asked of topic.partitions) last.set(asked.partition, asked)
-    topics.set(topic.topic, { topic, last })
+    topics.set(key, { topic, last })
   }
   return {
     ...request,
@@ -124,7 +133,7 @@ function answer(
 ): FetchResponse {
   const responses: FetchTopicResponse[] = []
   let index = 0
-  for (const { topic, partitions } of request.topics) {
+  for (const { topic, topicId, partitions } of request.topics) {
     const answers: FetchPartitionResponse[] = []
     for (const asked of partitions) {
       const parted = diverged.size === 0 ? undefined : diverged.get(asked)
@@ -137,7 +146,7 @@ function answer(
       if (result === undefined) throw new Error('the log answered fewer positions than asked')
       answers.push(partitionAnswer(asked.partition, result))
     }
-    responses.push({ topic, partitions: answers })
+    responses.push({ topic, topicId, partitions: answers })
   }
   return { throttleTimeMs: 0, responses }
 }

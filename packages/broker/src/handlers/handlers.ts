@@ -98,7 +98,7 @@ export const HANDLERS: ReadonlyMap<number, AnyHandler> = new Map(
         metadataHandler,
         listParts({
           ...{ list: 'topics', answers: 'topics', size: MANY, repeats: 'last' },
-          key: ({ name, topicId }: ById) => name ?? `/${topicId}`,
+          key: ({ name, topicId }: ById) => `${name}/${topicId}`,
         }),
       ),
     ),
@@ -141,7 +141,7 @@ export const HANDLERS: ReadonlyMap<number, AnyHandler> = new Map(
         eitherParts(
           listParts({
             ...{ list: 'topics', answers: 'responses', size: FEW, repeats: 'two' },
-            key: ({ name, topicId }: ById) => name ?? `/${topicId}`,
+            key: ({ name, topicId }: ById) => `${name}/${topicId}`,
           }),
           names('topicNames', 'responses', FEW),
         ),

@@ -9,6 +9,7 @@ import {
 } from '@millrace/protocol'
 import { codeOf } from './error-mapping.ts'
 import type { Handler } from './handler.ts'
+import { topicName } from './topics.ts'
 
 /** The handler of OffsetCommit. */
 export const offsetCommitHandler: Handler<OffsetCommitRequest, OffsetCommitResponse> = {
@@ -17,9 +18,12 @@ export const offsetCommitHandler: Handler<OffsetCommitRequest, OffsetCommitRespo
   handle: async (request, _call, { engine }) => {
     const { groupId, memberId, groupInstanceId, topics } = request
     const offsets: CommitRequest['offsets'][number][] = []
-    for (const { name, partitions } of topics) {
+    // Once, before the commit: a topic that is deleted meanwhile was there when it was asked for.
+    const names = topics.map(topic => topicName(engine, topic))
+    for (const [index, { partitions }] of topics.entries()) {
+      const name = names[index]
       for (const asked of partitions) {
-        if (!exists(engine, name, asked.partitionIndex)) continue
+        if (name === undefined || !exists(engine, name, asked.partitionIndex)) continue
         offsets.push({
           topic: name,
           partition: asked.partitionIndex,
@@ -37,20 +41,26 @@ export const offsetCommitHandler: Handler<OffsetCommitRequest, OffsetCommitRespo
       codes.set(`${topic}/${partition}`, codeOf(error))
     }
     return {
-      topics: topics.map(({ name, partitions }) => ({
-        name,
-        partitions: partitions.map(({ partitionIndex }) => ({
-          partitionIndex,
-          errorCode:
-            codes.get(`${name}/${partitionIndex}`) ?? ERROR_CODES.UNKNOWN_TOPIC_OR_PARTITION,
-        })),
-      })),
+      topics: topics.map((topic, index) => {
+        const name = names[index]
+        const unknown =
+          name === undefined ? ERROR_CODES.UNKNOWN_TOPIC_ID : ERROR_CODES.UNKNOWN_TOPIC_OR_PARTITION
+        return {
+          name: topic.name,
+          topicId: topic.topicId,
+          partitions: topic.partitions.map(({ partitionIndex }) => ({
+            partitionIndex,
+            errorCode: codes.get(`${name}/${partitionIndex}`) ?? unknown,
+          })),
+        }
+      }),
     }
   },
 
   failure: ({ topics }, { code: errorCode }) => ({
-    topics: topics.map(({ name, partitions }) => ({
+    topics: topics.map(({ name, topicId, partitions }) => ({
       name,
+      topicId,
       partitions: partitions.map(({ partitionIndex }) => ({ partitionIndex, errorCode })),
     })),
   }),

@@ -159,8 +159,10 @@ function merged(
 function mergedTopics(topics: readonly Fields[], name: string, list: string): readonly Fields[] {
   const byName = new Map<unknown, { topic: Fields; lists: (readonly unknown[])[] }>()
   for (const topic of topics) {
-    const known = byName.get(topic[name])
-    if (known === undefined) byName.set(topic[name], { topic, lists: [listOf(topic, list)] })
+    // Versions that name topics by their ids leave the name empty.
+    const key = topic[name] === '' ? `/${topic['topicId']}` : topic[name]
+    const known = byName.get(key)
+    if (known === undefined) byName.set(key, { topic, lists: [listOf(topic, list)] })
     else known.lists.push(listOf(topic, list))
   }
   if (byName.size === topics.length) return topics

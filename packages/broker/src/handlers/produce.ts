@@ -4,6 +4,7 @@
  * Judged here is what depends on the request: acks, the version, one whole batch per partition, the
  * same partition twice. Everything about the batch itself, its checksum included, is the engine's.
  */
+import type { Engine } from '@millrace/engine'
 import {
   type Acks,
   type AppendEntry,
@@ -29,6 +30,7 @@ import {
 import { messageOf, partitionCodeOf } from './error-mapping.ts'
 import type { Handler } from './handler.ts'
 import { mayRepeat } from './nested.ts'
+import { topicKey, topicName, unknownTopicId } from './topics.ts'
 
 /** First version with record batches. */
 const BATCH_VERSION_MIN = 3
@@ -39,7 +41,6 @@ const ZSTD = 4
 type Request = Decoded<ProduceRequest>
 type Topic = Request['topicData'][number]
 
-const nameOf = ({ name }: Topic): string => name
 const indexesOf = ({ partitionData }: Topic): readonly number[] =>
   partitionData.map(({ index }) => index)
 
@@ -54,25 +55,28 @@ export const produceHandler: Handler<ProduceRequest, ProduceResponse> = {
     if (request.transactionalId !== null) {
       throw new LogError('INVALID_TXN_STATE', 'transactions are not served by this node')
     }
-    const refusals = judge(request, call.version)
+    const { engine } = node
+    const refusals = judge(request, call.version, engine)
     const entries: AppendEntry[] = []
     let index = 0
-    for (const { name: topic, partitionData } of request.topicData) {
-      for (const { index: partition, records } of partitionData) {
+    for (const asked of request.topicData) {
+      const topic = topicName(engine, asked) ?? ''
+      for (const { index: partition, records } of asked.partitionData) {
         const refused = refusals?.[index] !== undefined
         if (!refused && records !== null) entries.push({ topic, partition, batch: records })
         index += 1
       }
     }
     if (entries.length === 0) return answer(request, [], refusals)
-    return node.engine
+    return engine
       .append(entries, { acks, timeoutMs: request.timeoutMs })
       .then(results => answer(request, results, refusals))
   },
 
   failure: (request, { partitionCode: errorCode, message: errorMessage }) => ({
-    responses: request.topicData.map(({ name, partitionData }) => ({
+    responses: request.topicData.map(({ name, topicId, partitionData }) => ({
       name,
+      topicId,
       partitionResponses: partitionData.map(({ index }) => ({
         index,
         errorCode,
@@ -90,21 +94,26 @@ function acksOf(acks: number): Acks {
 }
 
 /** Refusals by the position of the partition in the request; undefined when there are none. */
-function judge(request: Request, version: number): (LogError | undefined)[] | undefined {
+function judge(
+  request: Request,
+  version: number,
+  engine: Engine,
+): (LogError | undefined)[] | undefined {
   let refusals: (LogError | undefined)[] | undefined
   const refuse = (index: number, error: LogError): void => {
     refusals ??= []
     refusals[index] = error
   }
-  const seen = mayRepeat(request.topicData, nameOf, indexesOf) ? new Set<string>() : undefined
+  const seen = mayRepeat(request.topicData, topicKey, indexesOf) ? new Set<string>() : undefined
   let index = 0
-  for (const { name, partitionData } of request.topicData) {
-    for (const { index: partition, records } of partitionData) {
-      const error = batchProblem(records, version)
+  for (const topic of request.topicData) {
+    const known = topicName(engine, topic) !== undefined
+    for (const { index: partition, records } of topic.partitionData) {
+      const error = known ? batchProblem(records, version) : unknownTopicId(topic.topicId)
       if (error !== undefined) refuse(index, error)
       if (seen !== undefined) {
         // A name has no slash.
-        const key = `${name}/${partition}`
+        const key = `${topicKey(topic)}/${partition}`
         if (seen.has(key)) {
           refuse(index, new LogError('INVALID_REQUEST', `partition ${partition} occurs twice`))
         }
@@ -148,7 +157,7 @@ function answer(
   const responses: ProduceTopicResponse[] = []
   let asked = 0
   let appended = 0
-  for (const { name, partitionData } of request.topicData) {
+  for (const { name, topicId, partitionData } of request.topicData) {
     const partitionResponses: ProducePartitionResponse[] = []
     for (const { index } of partitionData) {
       const refusal = refusals?.[asked]
@@ -168,7 +177,7 @@ function answer(
         errorMessage: messageOf(error),
       })
     }
-    responses.push({ name, partitionResponses })
+    responses.push({ name, topicId, partitionResponses })
   }
   return { responses }
 }

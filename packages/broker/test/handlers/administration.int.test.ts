@@ -15,11 +15,15 @@ import {
   describeTopicPartitions,
   ERROR_CODES,
   electLeaders,
+  fetch,
   incrementalAlterConfigs,
   listConfigResources,
   listOffsets,
   listPartitionReassignments,
   metadata,
+  offsetCommit,
+  offsetFetch,
+  produce,
   ZERO_UUID,
 } from '@millrace/protocol'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -336,4 +340,97 @@ test('a group that is not there is dead, and from version 6 on not found', async
   }
   expect(await state(5)).toEqual([0, 'Dead'])
   expect(await state(6)).toEqual([ERROR_CODES.GROUP_ID_NOT_FOUND, 'Dead'])
+})
+
+test('records and offsets go by the id of a topic, and never to another of its name', async () => {
+  const byId = (id: string) => ({ topicId: id })
+  const produced = async (id: string, partitions: readonly number[] = [2]) => {
+    const { responses } = await peer.call(produce, 13, {
+      acks: -1,
+      timeoutMs: 1_000,
+      topicData: [
+        {
+          ...byId(id),
+          partitionData: partitions.map(index => ({ index, records: batchOf(10, 3) })),
+        },
+      ],
+    })
+    return responses[0]?.partitionResponses.map(each => [each.errorCode, each.baseOffset])
+  }
+  const fetched = async (id: string) => {
+    const { responses } = await peer.call(fetch, 18, {
+      maxWaitMs: 0,
+      minBytes: 1,
+      isolationLevel: 0,
+      topics: [
+        { ...byId(id), partitions: [{ partition: 2, fetchOffset: 0, partitionMaxBytes: 1000 }] },
+      ],
+    })
+    const [topic] = responses
+    const [partition] = topic?.partitions ?? []
+    return [topic?.topicId, partition?.errorCode, (partition?.records?.length ?? 0) > 0]
+  }
+  const committed = async (id: string) => {
+    const { topics } = await peer.call(offsetCommit, 10, {
+      groupId: 'by-id',
+      memberId: '',
+      topics: [
+        {
+          ...byId(id),
+          partitions: [{ partitionIndex: 2, committedOffset: 3, committedMetadata: null }],
+        },
+      ],
+    })
+    return [topics[0]?.topicId, topics[0]?.partitions[0]?.errorCode]
+  }
+  const read = async (ids: readonly string[] | null) => {
+    const topics = ids?.map(id => ({ ...byId(id), partitionIndexes: [2] })) ?? null
+    const { groups } = await peer.call(offsetFetch, 10, { groups: [{ groupId: 'by-id', topics }] })
+    return groups[0]?.topics.map(each => [
+      each.topicId,
+      each.partitions[0]?.committedOffset,
+      each.partitions[0]?.errorCode,
+    ])
+  }
+  const unknown = ERROR_CODES.UNKNOWN_TOPIC_ID
+  expect(await produced(topicId)).toEqual([[0, 0]])
+  expect(await produced(UNKNOWN_ID)).toEqual([[unknown, -1]])
+  expect(await fetched(topicId)).toEqual([topicId, 0, true])
+  expect(await fetched(UNKNOWN_ID)).toEqual([UNKNOWN_ID, unknown, false])
+  expect(await committed(topicId)).toEqual([topicId, 0])
+  expect(await committed(UNKNOWN_ID)).toEqual([UNKNOWN_ID, unknown])
+  expect(await read([topicId, UNKNOWN_ID])).toEqual([
+    [topicId, 3, 0],
+    [UNKNOWN_ID, -1, unknown],
+  ])
+  expect(await read(null)).toEqual([[topicId, 3, 0]])
+})
+
+test('topics that are named by ids stay apart in requests of any size', async () => {
+  await node.engine.createTopics([
+    { name: 'many-a', partitions: 600 },
+    { name: 'many-b', partitions: 600 },
+  ])
+  const ids = ['many-a', 'many-b'].map(name => node.engine.topic(name)?.topicId ?? '')
+  const { topics } = await peer.call(offsetCommit, 10, {
+    groupId: 'many',
+    memberId: '',
+    topics: ids.map((id, topic) => ({
+      topicId: id,
+      partitions: Array.from({ length: 600 }, (_, partitionIndex) => ({
+        partitionIndex,
+        committedOffset: topic,
+        committedMetadata: null,
+      })),
+    })),
+  })
+  expect(topics.map(({ topicId: id, partitions }) => [id, partitions.length])).toEqual(
+    ids.map(id => [id, 600]),
+  )
+  expect(
+    await node.engine.groups.fetchOffsets('many', [
+      { topic: 'many-a', partition: 599 },
+      { topic: 'many-b', partition: 599 },
+    ]),
+  ).toMatchObject([{ offset: 0 }, { offset: 1 }])
 })

@@ -25,7 +25,7 @@ const batch = encodeBatch({
 beforeAll(async () => {
   node = await startEngineNode({
     engine: {
-      settings: { 'partitions.max': 4_000, 'topics.max': 2_000 },
+      settings: { 'partitions.max': 3_500, 'topics.max': 1_200 },
       groupSettings: { 'group.initial.rebalance.delay.ms': 1 },
     },
     broker: { 'socket.request.max.bytes': FRAME_BYTES_MAX },

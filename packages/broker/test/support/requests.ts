@@ -1,6 +1,11 @@
 /** One good request for each API. */
 import { batchOf } from './batches.ts'
 
+/** The id of the first topic that the fake engine has. */
+const TOPIC_ID = Buffer.alloc(16, 1).toString('base64url')
+/** A topic by its name, and in newer versions by its id. */
+const T = { name: 't', topicId: TOPIC_ID }
+
 /** A filter of access rules that matches everything. */
 const FILTER = {
   resourceTypeFilter: 1,
@@ -19,13 +24,19 @@ export const REQUESTS: Readonly<Record<string, object>> = {
     transactionalId: null,
     acks: -1,
     timeoutMs: 1_000,
-    topicData: [{ name: 't', partitionData: [{ index: 0, records: batchOf(10) }] }],
+    topicData: [{ ...T, partitionData: [{ index: 0, records: batchOf(10) }] }],
   },
   Fetch: {
     maxWaitMs: 0,
     minBytes: 1,
     isolationLevel: 0,
-    topics: [{ topic: 't', partitions: [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 9 }] }],
+    topics: [
+      {
+        topic: 't',
+        topicId: TOPIC_ID,
+        partitions: [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 9 }],
+      },
+    ],
   },
   ListOffsets: { topics: [{ name: 't', partitions: [{ ...PARTITION_0, timestamp: -1 }] }] },
   Metadata: { topics: [{ name: 't' }] },
@@ -33,13 +44,13 @@ export const REQUESTS: Readonly<Record<string, object>> = {
     groupId: 'g',
     memberId: '',
     topics: [
-      { name: 't', partitions: [{ ...PARTITION_0, committedOffset: 1, committedMetadata: 'm' }] },
+      { ...T, partitions: [{ ...PARTITION_0, committedOffset: 1, committedMetadata: 'm' }] },
     ],
   },
   OffsetFetch: {
     groupId: 'g',
     topics: [{ name: 't', partitionIndexes: [0] }],
-    groups: [{ groupId: 'g', topics: [{ name: 't', partitionIndexes: [0] }] }],
+    groups: [{ groupId: 'g', topics: [{ ...T, partitionIndexes: [0] }] }],
   },
   FindCoordinator: { key: 'g', coordinatorKeys: ['g'] },
   JoinGroup: {

@@ -16,6 +16,7 @@ import type { FileCache } from '../segments/file-cache.ts'
 import { isSparse, Segment, type SegmentRecord } from '../segments/segment.ts'
 import { ProducerLedger, type ProducerRecord } from './producer-ledger.ts'
 import { type ReplacedSegment, SegmentList } from './segment-list.ts'
+import type { Searched, TimeSearch } from './time-search.ts'
 import type { TopicConfig } from './topic-config.ts'
 import { WaitingBatches } from './waiting-batches.ts'
 
@@ -254,23 +255,14 @@ export class PartitionLog {
     return position + bytes >= segment.bytes && segment.nextOffset >= this.#highWatermark
   }
 
-  /** The first record at or after `timestamp`, null if there is none. Throws LogError. */
-  recordAtTime(timestamp: number): RecordPlace | null {
-    return this.#reading(
-      () =>
-        this.#segments.recordAtTime(timestamp, this.#logStart) ??
-        this.#waiting.recordAtTime(timestamp, this.#logStart),
-    )
+  /** The first record at or after `timestamp`, null if there is none. Rejects with LogError. */
+  recordAtTime(timestamp: number, search: TimeSearch): Promise<RecordPlace | null> {
+    return this.#searching(search.recordAtTime(this.#searched, timestamp, this.#logStart))
   }
 
-  /** The first record that has the largest timestamp, null if there is none. Throws LogError. */
-  recordOfMaxTimestamp(): RecordPlace | null {
-    return this.#reading(() =>
-      this.#waiting.recordOfMaxTimestamp(
-        this.#logStart,
-        this.#segments.recordOfMaxTimestamp(this.#logStart),
-      ),
-    )
+  /** The first record that has the largest timestamp, null if there is none. Rejects with LogError. */
+  recordOfMaxTimestamp(search: TimeSearch): Promise<RecordPlace | null> {
+    return this.#searching(search.recordOfMaxTimestamp(this.#searched, this.#logStart))
   }
 
   /** Where `epoch` ended: the start of the next larger one, or the end (KIP-320). */
@@ -486,6 +478,18 @@ export class PartitionLog {
     })
     this.#segments.add(segment)
     return segment
+  }
+
+  get #searched(): Searched {
+    return { segments: () => this.#segments.all, waiting: this.#waiting.all }
+  }
+
+  async #searching<T>(search: Promise<T>): Promise<T> {
+    try {
+      return await search
+    } catch (cause) {
+      throw this.#readFailure(cause)
+    }
   }
 
   #reading<T>(read: () => T): T {

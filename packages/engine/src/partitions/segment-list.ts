@@ -1,21 +1,13 @@
 /**
- * The segments of a partition in order of their offsets: found by offset and by time, added at the
+ * The segments of a partition in order of their offsets: found by offset, added at the
  * end, dropped at the start, and, where compaction has written some anew, replaced in the middle.
  *
  * The offsets of a segment end where those of the next one begin, also where batches are gone. What
  * was replaced stays on the disk until a durable checkpoint no longer lists it.
  */
-import {
-  baseOffsetOf,
-  findOffsetByTimestamp,
-  maxTimestampOf,
-  maxTimestampRecord,
-  type Offset,
-  RecordBatch,
-  recordCountOf,
-} from '@millrace/log'
+import type { Offset } from '@millrace/log'
 import type { Segment } from '../segments/segment.ts'
-import type { LocatedRange, RecordPlace } from './partition-log.ts'
+import type { LocatedRange } from './partition-log.ts'
 
 /** A segment whose place another has taken. */
 export type ReplacedSegment = {
@@ -93,35 +85,6 @@ export class SegmentList {
     return undefined
   }
 
-  /** The first record at or after `timestamp`, of those from `fromOffset` on. */
-  recordAtTime(timestamp: number, fromOffset: Offset): RecordPlace | null {
-    for (const batch of this.#batchesReaching(timestamp, fromOffset)) {
-      const place = findOffsetByTimestamp(new RecordBatch(batch, 0), timestamp, fromOffset)
-      if (place !== null) return place
-    }
-    return null
-  }
-
-  /**
-   * The first record that has the largest timestamp, of those from `fromOffset` on. Headers tell
-   * which batch has it, so one is opened, or two where the log start lies within one.
-   */
-  recordOfMaxTimestamp(fromOffset: Offset): RecordPlace | null {
-    const live = this.#segments.filter(segment => segment.nextOffset > fromOffset)
-    const max = live.reduce((most, segment) => Math.max(most, segment.maxTimestamp), -1)
-    const found = this.#firstWith(max, fromOffset)
-    if (found !== null && found.timestamp >= max) return found
-    // The largest may lie below that offset, in a segment or batch that reaches above it, or be gone.
-    let most = -1
-    for (const batch of this.#batchesReaching(0, fromOffset)) {
-      if (recordCountOf(batch) > 0 && baseOffsetOf(batch) >= fromOffset) {
-        most = Math.max(most, maxTimestampOf(batch))
-      }
-    }
-    const above = most < 0 ? null : this.#firstWith(most, fromOffset)
-    return above ?? found
-  }
-
   #indexOf(offset: Offset): number {
     let low = 0
     let high = this.#segments.length
@@ -131,25 +94,5 @@ export class SegmentList {
       else low = middle + 1
     }
     return low
-  }
-
-  *#batchesReaching(timestamp: number, fromOffset: Offset): Generator<Buffer> {
-    for (const segment of this.#segments) {
-      if (segment.nextOffset <= fromOffset || segment.maxTimestamp < timestamp) continue
-      yield* segment.batchesReaching(timestamp, fromOffset)
-    }
-  }
-
-  /** The latest record of the first batch whose header says that it reaches a time. */
-  #firstWith(timestamp: number, fromOffset: Offset): RecordPlace | null {
-    let found: RecordPlace | null = null
-    for (const batch of this.#batchesReaching(timestamp, fromOffset)) {
-      if (recordCountOf(batch) === 0) continue
-      const place = maxTimestampRecord(new RecordBatch(batch, 0), fromOffset)
-      if (place !== null && place.timestamp > (found?.timestamp ?? -1)) found = place
-      // Of a batch in which the log begins, the record that reaches it may be gone.
-      if (baseOffsetOf(batch) >= fromOffset || (place?.timestamp ?? -1) >= timestamp) break
-    }
-    return found
   }
 }

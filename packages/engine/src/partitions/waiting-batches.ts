@@ -3,15 +3,8 @@
  * process, has run out of something, or the partition's files have failed. They were acknowledged, so
  * they are read from here. What may come meanwhile is bounded: appends of clients wait, or are refused.
  */
-import {
-  findOffsetByTimestamp,
-  lastOffsetOf,
-  maxTimestampRecord,
-  type Offset,
-  RecordBatch,
-} from '@millrace/log'
+import { lastOffsetOf, type Offset } from '@millrace/log'
 import type { DiskError } from '../disk/disk.ts'
-import type { RecordPlace } from './partition-log.ts'
 
 /** Batches in order of their offsets. */
 export class WaitingBatches {
@@ -53,24 +46,5 @@ export class WaitingBatches {
       bytes += batch.length
     }
     return found
-  }
-
-  /** The first record at or after `timestamp`, of those from `fromOffset` on. */
-  recordAtTime(timestamp: number, fromOffset: Offset): RecordPlace | null {
-    for (const batch of this.#batches) {
-      const place = findOffsetByTimestamp(new RecordBatch(batch, 0), timestamp, fromOffset)
-      if (place !== null) return place
-    }
-    return null
-  }
-
-  /** The first record that has the largest timestamp, if that is larger than `than`. */
-  recordOfMaxTimestamp(fromOffset: Offset, than: RecordPlace | null): RecordPlace | null {
-    let latest = than
-    for (const batch of this.#batches) {
-      const place = maxTimestampRecord(new RecordBatch(batch, 0), fromOffset)
-      if (place !== null && place.timestamp > (latest?.timestamp ?? -1)) latest = place
-    }
-    return latest
   }
 }

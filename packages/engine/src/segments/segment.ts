@@ -117,6 +117,11 @@ export class Segment {
     return this.#index.maxTimestamp
   }
 
+  /** Base offset of the first batch that has the largest timestamp. */
+  get maxTimestampOffset(): number {
+    return this.#index.maxTimestampOffset
+  }
+
   /** Whether bytes were written that no sync has covered. */
   get dirty(): boolean {
     return this.#dirty
@@ -202,9 +207,10 @@ export class Segment {
 
   /**
    * The batches, from `fromOffset` on, whose largest timestamp reaches `timestamp`. Each is valid
-   * until the next step. Throws DamageError.
+   * until the next step. For those between it yields undefined, so that whoever goes on in a later turn
+   * can; he holds the segment meanwhile. Throws DamageError.
    */
-  *batchesReaching(timestamp: number, fromOffset: number): Generator<Buffer> {
+  *batchesReaching(timestamp: number, fromOffset: number): Generator<Buffer | undefined> {
     this.#load()
     const start = this.#index.placeBefore(timestamp) ?? { position: 0, offset: this.baseOffset }
     const file = this.#cache.use(this.path, 'write')
@@ -215,7 +221,7 @@ export class Segment {
       const { buffer, at, bytes, lastOffset } = step.value
       if (lastOffset >= fromOffset && maxTimestampOf(buffer, at) >= timestamp) {
         yield buffer.subarray(at, at + bytes)
-      }
+      } else yield undefined
       step = scan.next()
     }
     const { position, damage } = step.value

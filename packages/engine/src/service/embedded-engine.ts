@@ -37,6 +37,7 @@ import type {
 } from '../engine.ts'
 import type { Coordinator } from '../machines/coordinator.ts'
 import type { PartitionLog } from '../partitions/partition-log.ts'
+import type { TimeSearch } from '../partitions/time-search.ts'
 import { describeTopicConfig } from '../partitions/topic-config.ts'
 import type { EngineSettings } from '../settings.ts'
 import type { Cleaner } from '../storage/compaction/cleaner.ts'
@@ -61,6 +62,7 @@ export type EngineParts = {
   readonly admin: TopicAdmin
   readonly appends: Appends
   readonly fetches: Fetches
+  readonly search: TimeSearch
   readonly groups: Groups
   /** Closed first: whoever waits for an answer of theirs gets one. */
   readonly coordinators: readonly Pick<Coordinator, 'close'>[]
@@ -158,23 +160,24 @@ export class EmbeddedEngine implements Engine {
   }
 
   listOffsets(queries: readonly OffsetQuery[]): Promise<readonly OffsetAnswer[]> {
-    return this.#guard(async () =>
-      queries.map(query => {
-        const { topic, partition } = query
-        const log = this.#parts.topics.readable(topic, partition)
-        const unknown = { topic, partition, offset: -1, timestamp: -1, leaderEpoch: -1 }
-        if (log === undefined) {
-          return { ...unknown, error: unknownPartition(topic, partition) }
-        }
-        const stale = epochProblem(log, query.leaderEpoch)
-        if (stale !== null) return { ...unknown, error: new LogError(stale) }
-        try {
-          return { topic, partition, ...placeIn(log, query.place) }
-        } catch (cause) {
-          return { ...unknown, error: cause as LogError }
-        }
-      }),
-    )
+    return this.#guard(async () => {
+      const answers: OffsetAnswer[] = []
+      for (const query of queries) answers.push(await this.#placeOf(query))
+      return answers
+    })
+  }
+
+  async #placeOf({ topic, partition, place, leaderEpoch }: OffsetQuery): Promise<OffsetAnswer> {
+    const log = this.#parts.topics.readable(topic, partition)
+    const unknown = { topic, partition, offset: -1, timestamp: -1, leaderEpoch: -1 }
+    if (log === undefined) return { ...unknown, error: unknownPartition(topic, partition) }
+    const stale = epochProblem(log, leaderEpoch)
+    if (stale !== null) return { ...unknown, error: new LogError(stale) }
+    try {
+      return { topic, partition, ...(await placeIn(log, place, this.#parts.search)) }
+    } catch (cause) {
+      return { ...unknown, error: cause as LogError }
+    }
   }
 
   deleteRecords(
@@ -326,17 +329,21 @@ export class EmbeddedEngine implements Engine {
 const unknownPartition = (topic: string, partition: number): LogError =>
   new LogError('UNKNOWN_TOPIC_OR_PARTITION', `${topic}-${partition}`)
 
-function placeIn(
+async function placeIn(
   log: PartitionLog,
   place: OffsetQuery['place'],
-): { offset: Offset; timestamp: number; leaderEpoch: number } {
+  search: TimeSearch,
+): Promise<{ offset: Offset; timestamp: number; leaderEpoch: number }> {
   if (place === 'earliest') {
     return { offset: log.logStart, timestamp: -1, leaderEpoch: log.epochAt(log.logStart) }
   }
   if (place === 'latest') {
     return { offset: log.highWatermark, timestamp: -1, leaderEpoch: log.leaderEpoch }
   }
-  const found = place === 'maxTimestamp' ? log.recordOfMaxTimestamp() : log.recordAtTime(place)
+  const found =
+    place === 'maxTimestamp'
+      ? await log.recordOfMaxTimestamp(search)
+      : await log.recordAtTime(place, search)
   return found === null
     ? { offset: -1, timestamp: -1, leaderEpoch: -1 }
     : { ...found, leaderEpoch: log.epochAt(found.offset) }

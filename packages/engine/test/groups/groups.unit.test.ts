@@ -95,7 +95,7 @@ describe('joining', () => {
       'INCONSISTENT_GROUP_PROTOCOL',
     )
     expect(codeOf(await bench.join({ memberId: 'stranger' }))).toBe('UNKNOWN_MEMBER_ID')
-    expect(codeOf(await bench.join({ groupId: 'h' }))).toBe('THROTTLING_QUOTA_EXCEEDED')
+    expect(codeOf(await bench.join({ groupId: 'h' }))).toBe('GROUP_MAX_SIZE_REACHED')
   })
 
   it('takes no more than group.max.size members', async () => {

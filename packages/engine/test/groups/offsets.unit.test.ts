@@ -74,7 +74,7 @@ describe('committing', () => {
       'UNKNOWN_TOPIC_OR_PARTITION',
       'INVALID_REQUEST',
       undefined,
-      'THROTTLING_QUOTA_EXCEEDED',
+      'INVALID_COMMIT_OFFSET_SIZE',
     ])
   })
 

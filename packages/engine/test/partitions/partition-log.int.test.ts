@@ -10,12 +10,16 @@ import { rawBatch } from '@millrace/log/conformance'
 import { describe, expect, test } from 'vitest'
 import { DiskError, type DiskErrorCode } from '../../src/disk/disk.ts'
 import { nodeDisk } from '../../src/disk/node-disk.ts'
+import { systemOutside } from '../../src/outside.ts'
 import { PartitionLog } from '../../src/partitions/partition-log.ts'
+import { TimeSearch } from '../../src/partitions/time-search.ts'
 import { type TopicConfig, topicConfigOf } from '../../src/partitions/topic-config.ts'
 import { FileCache } from '../../src/segments/file-cache.ts'
+import { Turns } from '../../src/turns.ts'
 import { batchOf, temporaryFolder, WrappedDisk } from '../storage/support.ts'
 
 const NOW = 1_700_000_000_000
+const search = new TimeSearch(new Turns(systemOutside()))
 
 function partitionOf(overrides: Readonly<Record<string, string>> = {}) {
   const fault: { code: DiskErrorCode | undefined } = { code: undefined }
@@ -165,38 +169,38 @@ describe('a partition', () => {
     expect([0, 4, 5, 7, 8, 99].map(offset => log.epochAt(offset))).toEqual([0, 0, 1, 1, 2, 2])
   })
 
-  test('finds records by time across segments, and only above the log start', () => {
+  test('finds records by time across segments, and only above the log start', async () => {
     const { log } = partitionOf({ 'segment.bytes': '4096' })
     for (let i = 0; i < 12; i += 1) append(log, 1, { time: NOW + i * 10 })
-    expect(log.recordAtTime(NOW)).toEqual({ offset: 0, timestamp: NOW })
-    expect(log.recordAtTime(NOW + 41)).toEqual({ offset: 5, timestamp: NOW + 50 })
-    expect(log.recordAtTime(NOW + 110)).toEqual({ offset: 11, timestamp: NOW + 110 })
-    expect(log.recordAtTime(NOW + 111)).toBeNull()
+    expect(await log.recordAtTime(NOW, search)).toEqual({ offset: 0, timestamp: NOW })
+    expect(await log.recordAtTime(NOW + 41, search)).toEqual({ offset: 5, timestamp: NOW + 50 })
+    expect(await log.recordAtTime(NOW + 110, search)).toEqual({ offset: 11, timestamp: NOW + 110 })
+    expect(await log.recordAtTime(NOW + 111, search)).toBeNull()
     log.moveLogStart(7)
-    expect(log.recordAtTime(NOW)).toEqual({ offset: 7, timestamp: NOW + 70 })
+    expect(await log.recordAtTime(NOW, search)).toEqual({ offset: 7, timestamp: NOW + 70 })
   })
 
-  test('finds the first record with the largest time, and only above the log start', () => {
+  test('finds the first record with the largest time, and only above the log start', async () => {
     const { log } = partitionOf({ 'segment.bytes': '4096' })
-    expect(log.recordOfMaxTimestamp()).toBeNull()
+    expect(await log.recordOfMaxTimestamp(search)).toBeNull()
     for (const time of [10, 90, 30, 90, 20, 50, 40]) append(log, 1, { time: NOW + time })
-    expect(log.recordOfMaxTimestamp()).toEqual({ offset: 1, timestamp: NOW + 90 })
+    expect(await log.recordOfMaxTimestamp(search)).toEqual({ offset: 1, timestamp: NOW + 90 })
     log.moveLogStart(2)
-    expect(log.recordOfMaxTimestamp()).toEqual({ offset: 3, timestamp: NOW + 90 })
+    expect(await log.recordOfMaxTimestamp(search)).toEqual({ offset: 3, timestamp: NOW + 90 })
     log.moveLogStart(4)
-    expect(log.recordOfMaxTimestamp()).toEqual({ offset: 5, timestamp: NOW + 50 })
+    expect(await log.recordOfMaxTimestamp(search)).toEqual({ offset: 5, timestamp: NOW + 50 })
     log.moveLogStart(7)
-    expect(log.recordOfMaxTimestamp()).toBeNull()
+    expect(await log.recordOfMaxTimestamp(search)).toBeNull()
   })
 
-  test('opens one batch to find the largest time, however many have it', () => {
+  test('opens one batch to find the largest time, however many have it', async () => {
     const { log } = partitionOf()
     append(log, 2)
     // Whoever opened these would throw.
     for (let i = 0; i < 5; i += 1) storeRaw(log, unreadable(NOW))
-    expect(log.recordOfMaxTimestamp()).toEqual({ offset: 0, timestamp: NOW })
+    expect(await log.recordOfMaxTimestamp(search)).toEqual({ offset: 0, timestamp: NOW })
     log.moveLogStart(1)
-    expect(log.recordOfMaxTimestamp()).toEqual({ offset: 1, timestamp: NOW })
+    expect(await log.recordOfMaxTimestamp(search)).toEqual({ offset: 1, timestamp: NOW })
   })
 
   test('lives on with what older versions stored unseen: counts and times that lie', async () => {
@@ -220,10 +224,12 @@ describe('a partition', () => {
       expect(each.locate(0, 100)?.bytes).toBeGreaterThan(0)
       expect(each.locate(last, 100)?.bytes).toBeGreaterThan(0)
       // Queries by time say what is wrong instead of passing over it, until it is deleted.
-      expect(codeOf(() => each.recordAtTime(NOW + 5))).toBe('CORRUPT_MESSAGE')
+      await expect(each.recordAtTime(NOW + 5, search)).rejects.toMatchObject({
+        code: 'CORRUPT_MESSAGE',
+      })
       each.moveLogStart(last)
-      expect(each.recordAtTime(NOW + 5)).toEqual({ offset: last, timestamp: NOW + 5 })
-      expect(each.recordOfMaxTimestamp()).toEqual({ offset: last, timestamp: NOW + 5 })
+      expect(await each.recordAtTime(NOW + 5, search)).toEqual({ offset: last, timestamp: NOW + 5 })
+      expect(await each.recordOfMaxTimestamp(search)).toEqual({ offset: last, timestamp: NOW + 5 })
     }
   })
 
@@ -265,7 +271,7 @@ describe('a partition', () => {
     expect(woken).toBe(3)
   })
 
-  test('takes batches until its deletion is durable', () => {
+  test('takes batches until its deletion is durable', async () => {
     const { log } = partitionOf()
     append(log)
     log.delete()
@@ -278,7 +284,7 @@ describe('a partition', () => {
 
   test.each(['ENOSPC', 'EMFILE', 'ENOMEM'] as const)(
     'what %s keeps from its segment is read from memory, in order, until there is room',
-    code => {
+    async code => {
       const { log, fault } = partitionOf()
       append(log)
       fault.code = code
@@ -292,10 +298,10 @@ describe('a partition', () => {
         [1, 2],
         [3, 5],
       ])
-      expect(log.recordAtTime(0)?.offset).toBe(0)
+      expect((await log.recordAtTime(0, search))?.offset).toBe(0)
       log.moveLogStart(2)
-      expect(log.recordAtTime(0)?.offset).toBe(2)
-      expect(log.recordOfMaxTimestamp()?.offset).toBe(2)
+      expect((await log.recordAtTime(0, search))?.offset).toBe(2)
+      expect((await log.recordOfMaxTimestamp(search))?.offset).toBe(2)
       expect(log.record([]).nextOffset).toBe(1)
       log.retryWaiting(NOW)
       expect(log.lacks?.code).toBe(code)

@@ -2,7 +2,7 @@
  * OffsetCommit: stores the offsets that a group has processed.
  *
  * Up to 4 a client may ask for its own retention; 6 leader epochs (KIP-320), 7 static members
- * (KIP-345). 9 members of the new protocol (KIP-848). A generation of -1 with no member commits for a group
+ * (KIP-345). 9 members of the new protocol (KIP-848), 10 topic ids. A generation of -1 with no member commits for a group
  * without members.
  */
 import { type Api, api } from '../codec/api.ts'
@@ -12,13 +12,13 @@ import type { Tagged } from '../codec/types.ts'
 export const offsetCommit: Api<OffsetCommitRequest, OffsetCommitResponse> = api({
   key: 8,
   name: 'OffsetCommit',
-  versions: [2, 9],
+  versions: [2, 10],
   flexibleFrom: 8,
   request: `
     groupId:str generationIdOrMemberEpoch:i32=-1 memberId:str groupInstanceId:str?[7+]
     retentionTimeMs:i64[2-4]=-1
     topics:[]{
-      name:str
+      name:str[2-9] topicId:uuid[10]
       partitions:[]{
         partitionIndex:i32 committedOffset:i64 committedLeaderEpoch:i32[6+]=-1 committedMetadata:str?
       }
@@ -26,7 +26,7 @@ export const offsetCommit: Api<OffsetCommitRequest, OffsetCommitResponse> = api(
   response: `
     throttleTimeMs:i32[3+]
     topics:[]{
-      name:str
+      name:str[2-9] topicId:uuid[10]
       partitions:[]{ partitionIndex:i32 errorCode:i16 }
     }`,
 })
@@ -44,7 +44,8 @@ export interface OffsetCommitRequest extends Tagged {
 
 /** The offsets in one topic. */
 export interface OffsetCommitTopic extends Tagged {
-  readonly name: string
+  readonly name?: string
+  readonly topicId?: string
   readonly partitions: readonly OffsetCommitPartition[]
 }
 
@@ -64,7 +65,8 @@ export interface OffsetCommitResponse extends Tagged {
 
 /** The outcome for one topic. */
 export interface OffsetCommitTopicResponse extends Tagged {
-  readonly name: string
+  readonly name?: string
+  readonly topicId?: string
   readonly partitions: readonly OffsetCommitPartitionResponse[]
 }
 

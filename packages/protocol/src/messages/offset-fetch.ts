@@ -3,7 +3,7 @@
  *
  * Null topics ask for all (from 2). 5 leader epochs (KIP-320), 7 waits for open transactions (KIP-447),
  * 8 moves everything into `groups`, 9 members of the new
- * protocol (KIP-848).
+ * protocol (KIP-848), 10 topic ids.
  */
 import { type Api, api } from '../codec/api.ts'
 import type { Tagged } from '../codec/types.ts'
@@ -12,14 +12,14 @@ import type { Tagged } from '../codec/types.ts'
 export const offsetFetch: Api<OffsetFetchRequest, OffsetFetchResponse> = api({
   key: 9,
   name: 'OffsetFetch',
-  versions: [1, 9],
+  versions: [1, 10],
   flexibleFrom: 6,
   request: `
     groupId:str[1-7]
     topics:[]{ name:str partitionIndexes:[]i32 }?2-7[1-7]
     groups:[]{
       groupId:str memberId:str?[9+] memberEpoch:i32[9+]=-1
-      topics:[]{ name:str partitionIndexes:[]i32 }?
+      topics:[]{ name:str[8-9] topicId:uuid[10] partitionIndexes:[]i32 }?
     }[8+]
     requireStable:bool[7+]`,
   response: `
@@ -35,7 +35,7 @@ export const offsetFetch: Api<OffsetFetchRequest, OffsetFetchResponse> = api({
     groups:[]{
       groupId:str
       topics:[]{
-        name:str
+        name:str[8-9] topicId:uuid[10]
         partitions:[]{
           partitionIndex:i32 committedOffset:i64 committedLeaderEpoch:i32=-1 metadata:str?
           errorCode:i16
@@ -66,7 +66,8 @@ export interface OffsetFetchGroup extends Tagged {
 
 /** Partitions of one topic. */
 export interface OffsetFetchGroupTopic extends Tagged {
-  readonly name: string
+  readonly name?: string
+  readonly topicId?: string
   readonly partitionIndexes: readonly number[]
 }
 
@@ -93,7 +94,8 @@ export interface OffsetFetchGroupResponse extends Tagged {
 
 /** The offsets in one topic. */
 export interface OffsetFetchGroupTopicResponse extends Tagged {
-  readonly name: string
+  readonly name?: string
+  readonly topicId?: string
   readonly partitions: readonly OffsetFetchGroupPartition[]
 }
 

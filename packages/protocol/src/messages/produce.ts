@@ -3,8 +3,8 @@
  *
  * Versions 0 to 2 carry message sets of the time before record batches. They are advertised and decoded
  * because old librdkafka otherwise turns compression off (KAFKA-18659), but a handler refuses them with
- * UNSUPPORTED_VERSION. 3 transactions, 7 zstd, 8 record errors (KIP-467), 10 leader hints (KIP-951).
- * With `acks` 0 there is no response.
+ * UNSUPPORTED_VERSION. 3 transactions, 7 zstd, 8 record errors (KIP-467), 10 leader hints (KIP-951),
+ * 13 topic ids (KIP-516). With `acks` 0 there is no response.
  */
 import { type Api, api } from '../codec/api.ts'
 import type { Records, Tagged } from '../codec/types.ts'
@@ -13,17 +13,17 @@ import type { Records, Tagged } from '../codec/types.ts'
 export const produce: Api<ProduceRequest, ProduceResponse> = api({
   key: 0,
   name: 'Produce',
-  versions: [0, 11],
+  versions: [0, 13],
   flexibleFrom: 9,
   request: `
     transactionalId:str?[3+] acks:i16 timeoutMs:i32
     topicData:[]{
-      name:str
+      name:str[0-12] topicId:uuid[13]
       partitionData:[]{ index:i32 records:records? }
     }`,
   response: `
     responses:[]{
-      name:str
+      name:str[0-12] topicId:uuid[13]
       partitionResponses:[]{
         index:i32 errorCode:i16 baseOffset:i64
         logAppendTimeMs:i64[2+]=-1 logStartOffset:i64[5+]=-1
@@ -47,7 +47,8 @@ export interface ProduceRequest extends Tagged {
 
 /** The batches for one topic. */
 export interface ProduceTopic extends Tagged {
-  readonly name: string
+  readonly name?: string
+  readonly topicId?: string
   readonly partitionData: readonly ProducePartition[]
 }
 
@@ -74,7 +75,8 @@ export interface ProduceNodeEndpoint extends Tagged {
 
 /** The outcome for one topic. */
 export interface ProduceTopicResponse extends Tagged {
-  readonly name: string
+  readonly name?: string
+  readonly topicId?: string
   readonly partitionResponses: readonly ProducePartitionResponse[]
 }
 

@@ -156,7 +156,7 @@ describe('what the encoder refuses', () => {
   })
 
   test('a version that is not spoken', () => {
-    for (const version of [-1, 12, 0.5]) {
+    for (const version of [-1, 14, 0.5]) {
       assert.throws(() => produce.request.codec(version), { code: 'UNSUPPORTED_VERSION' })
     }
   })

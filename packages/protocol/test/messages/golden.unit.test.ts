@@ -299,6 +299,64 @@ describe('groups', () => {
   })
 })
 
+describe('Topic ids', () => {
+  const topicId = Buffer.from('000102030405060708090a0b0c0d0e0f', 'hex').toString('base64url')
+  const id = '000102030405060708090a0b0c0d0e0f'
+
+  test('Fetch request v13, and v18 without a replica', () => {
+    const message = {
+      maxWaitMs: 500,
+      minBytes: 1,
+      maxBytes: 1024,
+      isolationLevel: 0,
+      topics: [
+        { topicId, partitions: [{ partition: 1, fetchOffset: 2, partitionMaxBytes: 1024 }] },
+      ],
+    }
+    const body = `000001f4 00000001 00000400 00 00000000 ffffffff
+       02 ${id} 02 00000001 ffffffff 0000000000000002 ffffffff ffffffffffffffff 00000400 00 00
+       01 01 00`
+    request(fetch, 13, message, `${head(fetch, 13)} ffffffff ${body}`)
+    request(fetch, 18, message, `${head(fetch, 18)} ${body}`)
+  })
+
+  test('Produce request v13 and response', () => {
+    const message = {
+      transactionalId: null,
+      acks: -1,
+      timeoutMs: 30_000,
+      topicData: [{ topicId, partitionData: [{ index: 0, records: bytesOf('abcd') }] }],
+    }
+    request(
+      produce,
+      13,
+      message,
+      `${head(produce, 13)} 00 ffff 00007530 02 ${id} 02 00000000 03 abcd 00 00 00`,
+    )
+    const partition = { index: 0, errorCode: 100, baseOffset: -1 }
+    response(
+      produce,
+      13,
+      { responses: [{ topicId, partitionResponses: [partition] }] },
+      `00000007 00 02 ${id} 02 00000000 0064 ffffffffffffffff ffffffffffffffff ffffffffffffffff
+         01 00 00 00 00000000 00`,
+    )
+  })
+
+  test('OffsetFetch request v10', () => {
+    const groups = [
+      {
+        groupId: 'g',
+        memberId: null,
+        memberEpoch: -1,
+        topics: [{ topicId, partitionIndexes: [1] }],
+      },
+    ]
+    const body = `02 02 67 00 ffffffff 02 ${id} 02 00000001 00 00 00 00`
+    request(offsetFetch, 10, { groups, requireStable: false }, `${head(offsetFetch, 10)} ${body}`)
+  })
+})
+
 describe('Administration', () => {
   test('DescribeQuorum response v2 has addresses with ports beyond 32,767', () => {
     const replica = {

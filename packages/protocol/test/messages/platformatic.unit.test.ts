@@ -57,6 +57,9 @@ function dashed(uuid: string): string {
 type Values = Readonly<Record<string, unknown>>
 type Elements = readonly Values[]
 
+/** What it calls the id of a topic: up to some version its name. */
+const nameOrId = ({ topic, topicId }: Values): unknown => topic ?? dashed(topicId as string)
+
 /** A filter of access rules by its names. */
 const asFilter = (filter: Values): Values => ({
   ...filter,
@@ -80,8 +83,12 @@ const PARAMETERS: Readonly<Record<string, (message: Values) => Values>> = {
   DescribeLogDirs: ({ topics }) => ({
     topics: (topics as Elements).map(topic => ({ ...topic, name: topic['topic'] })),
   }),
-  Fetch: ({ topics }) => ({
-    topics: (topics as Elements).map(topic => ({ ...topic, topicId: topic['topic'] })),
+  Fetch: ({ topics, forgottenTopicsData }) => ({
+    topics: (topics as Elements).map(topic => ({ ...topic, topicId: nameOrId(topic) })),
+    forgottenTopicsData: (forgottenTopicsData as Elements)?.map(topic => ({
+      ...topic,
+      topicId: nameOrId(topic),
+    })),
   }),
   FindCoordinator: ({ key, coordinatorKeys }) => ({ coordinatorKeys: coordinatorKeys ?? [key] }),
   LeaveGroup: ({ memberId, members }) => ({ members: members ?? [{ memberId }] }),

@@ -7,6 +7,7 @@
  */
 import type { GroupState, JoinResponse, LogErrorCode } from '@millrace/log'
 import type { Timer } from '../../outside.ts'
+import { GROUP_OVERHEAD_BYTES, GroupMemory, memberBytes } from './group-memory.ts'
 import { type Member, type MemberProtocol, metadataOf } from './member.ts'
 import type { StoredGroup } from './records.ts'
 import { CONSUMER_PROTOCOL, subscribedTopics } from './subscription.ts'
@@ -16,8 +17,6 @@ import { type GroupEvent, TRANSITIONS } from './transitions.ts'
 export class ClassicGroup {
   readonly groupId: string
   readonly members: Map<string, Member> = new Map()
-  /** Ids handed out with MEMBER_ID_REQUIRED that have not come back, each with its timer. */
-  readonly pendingJoins: Map<string, Timer> = new Map()
   /** Members of this generation that have not synced. */
   readonly pendingSyncs: Set<string> = new Set()
   joinTimer: Timer | null = null
@@ -32,14 +31,18 @@ export class ClassicGroup {
   #protocolName: string | null = null
   #leader: string | null = null
   readonly #byInstance = new Map<string, string>()
+  readonly #pendingJoins = new Map<string, Timer>()
+  readonly #memory: GroupMemory
 
-  constructor(groupId: string) {
+  constructor(groupId: string, memory: GroupMemory = new GroupMemory()) {
     this.groupId = groupId
+    this.#memory = memory
+    memory.add(this.#ownBytes)
   }
 
   /** The group as it was stored: empty, or stable with the members of its last generation. */
-  static fromStored(groupId: string, stored: StoredGroup): ClassicGroup {
-    const group = new ClassicGroup(groupId)
+  static fromStored(groupId: string, stored: StoredGroup, memory?: GroupMemory): ClassicGroup {
+    const group = new ClassicGroup(groupId, memory)
     group.#protocolType = stored.protocolType === '' ? null : stored.protocolType
     group.#generationId = stored.generationId
     group.#protocolName = stored.protocolName
@@ -53,6 +56,7 @@ export class ClassicGroup {
         awaitingJoin: null,
         awaitingSync: null,
         session: null,
+        bytes: 0,
       })
     }
     group.#leader = stored.leader
@@ -103,6 +107,41 @@ export class ClassicGroup {
 
   get canRebalance(): boolean {
     return TRANSITIONS[this.#state].prepare !== null
+  }
+
+  /** Ids handed out with MEMBER_ID_REQUIRED that have not come back, each with its timer. */
+  get pendingJoins(): ReadonlyMap<string, Timer> {
+    return this.#pendingJoins
+  }
+
+  /** Expects a handed-out id until its timer ends. */
+  expect(memberId: string, timer: Timer): void {
+    this.#pendingJoins.set(memberId, timer)
+    this.#memory.add(pendingBytes(memberId))
+  }
+
+  /** Forgets a handed-out id, or stops waiting for it because it has come. */
+  unexpect(memberId: string): void {
+    if (this.#pendingJoins.delete(memberId)) this.#memory.add(-pendingBytes(memberId))
+  }
+
+  /** Counts a member anew: what it holds has changed. */
+  recount(member: Member): void {
+    if (this.members.get(member.memberId) !== member) return
+    const bytes = memberBytes(member)
+    this.#memory.add(bytes - member.bytes)
+    member.bytes = bytes
+  }
+
+  /** Nothing of it is kept any more: it counts no longer. */
+  release(): void {
+    for (const memberId of [...this.#pendingJoins.keys()]) this.unexpect(memberId)
+    for (const member of this.members.values()) this.#memory.add(-member.bytes)
+    this.#memory.add(-this.#ownBytes)
+  }
+
+  get #ownBytes(): number {
+    return GROUP_OVERHEAD_BYTES + 2 * Buffer.byteLength(this.groupId)
   }
 
   /** The longest of the members' rebalance timeouts. */
@@ -156,6 +195,7 @@ export class ClassicGroup {
   /** Takes a member out, or a pending id; its timers and waiting answers are the caller's. */
   remove(memberId: string): void {
     const member = this.members.get(memberId)
+    if (member !== undefined) this.#memory.add(-member.bytes)
     this.members.delete(memberId)
     if (
       member !== undefined &&
@@ -165,7 +205,7 @@ export class ClassicGroup {
       this.#byInstance.delete(member.groupInstanceId)
     }
     if (this.#leader === memberId) this.#chooseLeader()
-    this.pendingJoins.delete(memberId)
+    this.unexpect(memberId)
     this.pendingSyncs.delete(memberId)
   }
 
@@ -178,6 +218,7 @@ export class ClassicGroup {
       awaitingJoin: null,
       awaitingSync: null,
       session: null,
+      bytes: 0,
     }
     const wasLeader = this.#leader === member.memberId
     const wasPending = this.pendingSyncs.has(member.memberId)
@@ -289,7 +330,8 @@ export class ClassicGroup {
     if (member.groupInstanceId !== null) {
       this.#byInstance.set(member.groupInstanceId, member.memberId)
     }
-    this.pendingJoins.delete(member.memberId)
+    this.unexpect(member.memberId)
+    this.recount(member)
   }
 
   #chooseLeader(): void {
@@ -305,3 +347,6 @@ export class ClassicGroup {
     return true
   }
 }
+
+/** Counted for a handed-out id: it and its timer. */
+const pendingBytes = (memberId: string): number => 256 + Buffer.byteLength(memberId)

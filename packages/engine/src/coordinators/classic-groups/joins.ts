@@ -6,6 +6,7 @@ import type { JoinRequest, JoinResponse, LogError, LogErrorCode } from '@millrac
 import type { Random } from '../../outside.ts'
 import { refusedJoin, refusedSync } from './answers.ts'
 import type { ClassicGroup } from './classic-group.ts'
+import { memberBytes, storedMemberBytes } from './group-memory.ts'
 import {
   type Answer,
   copyProtocols,
@@ -17,6 +18,9 @@ import {
 import type { GroupContext, Rebalancer } from './rebalancer.ts'
 import { groupRecord } from './records.ts'
 import { sameSubscription } from './subscription.ts'
+
+/** As long as an id that is given out, behind the client's name. */
+const NEW_MEMBER_ID = '-'.repeat(37)
 
 /** Handles joins. */
 export class Joins {
@@ -33,7 +37,7 @@ export class Joins {
   /** Lets a member into the group or says why not; the answer may take a rebalance. */
   join(group: ClassicGroup, request: JoinRequest, answer: Answer<JoinResponse>): void {
     const { memberId } = request
-    if (!this.#hasRoom(group, request)) {
+    if (!this.#hasRoom(group, request) || !this.#hasBytes(group, request)) {
       this.#turnAway(group, memberId)
       this.#refuse(answer, '', 'GROUP_MAX_SIZE_REACHED')
     } else if (!group.supports(request.protocolType, request.protocols)) {
@@ -68,6 +72,22 @@ export class Joins {
       return (member !== undefined && member.awaitingJoin !== null) || group.awaitingJoins < most
     }
     return group.members.has(request.memberId) || group.members.size < most
+  }
+
+  /** Whether what the request brings fits, into the group's stored record and beside all others. */
+  #hasBytes(group: ClassicGroup, request: JoinRequest): boolean {
+    const { memory, settings } = this.#context
+    const { memberId, groupInstanceId } = request
+    const instance = groupInstanceId === null ? undefined : group.instanceMember(groupInstanceId)
+    const known = group.members.get(instance ?? memberId)
+    // An id that is still to be given out is a UUID behind a name.
+    const measured = { ...request, memberId: memberId === '' ? NEW_MEMBER_ID : memberId }
+    if (!memory.hasRoom(memberBytes(measured) - (known?.bytes ?? 0))) return false
+    let stored = storedMemberBytes(measured)
+    for (const member of group.members.values()) {
+      if (member !== known) stored += storedMemberBytes(member)
+    }
+    return stored <= settings['group.metadata.max.bytes']
   }
 
   #turnAway(group: ClassicGroup, memberId: string): void {
@@ -141,12 +161,18 @@ export class Joins {
       this.#rebalancer.giveJoin(answer, this.#rebalancer.joined(group, member.memberId))
       return
     }
-    this.#update(member, request, answer)
+    this.#update(group, member, request, answer)
     this.#rebalancer.rebalance(group)
   }
 
-  #update(member: Member, request: JoinRequest, answer: Answer<JoinResponse>): void {
+  #update(
+    group: ClassicGroup,
+    member: Member,
+    request: JoinRequest,
+    answer: Answer<JoinResponse>,
+  ): void {
     member.protocols = copyProtocols(request.protocols)
+    group.recount(member)
     member.rebalanceTimeoutMs = request.rebalanceTimeoutMs
     member.sessionTimeoutMs = request.sessionTimeoutMs
     // An earlier join of the same member waits on a connection that its client has given up.
@@ -174,7 +200,7 @@ export class Joins {
     this.#rebalancer.answerSync(old, refusedSync('FENCED_INSTANCE_ID'))
     old.session?.cancel()
     const member = group.rename(old, memberId)
-    this.#update(member, request, answer)
+    this.#update(group, member, request, answer)
     this.#rebalancer.touch(group, member)
     if (group.state !== 'Stable') {
       // In CompletingRebalance the leader already assigns to the old id: all must join again.

@@ -25,6 +25,8 @@ export type Member = {
   awaitingJoin: Answer<JoinResponse> | null
   awaitingSync: Answer<SyncResponse> | null
   session: Timer | null
+  /** What it is counted with; its group's. */
+  bytes: number
 }
 
 /** Copies of a join's protocols: the request's buffers pin whole network frames. */
@@ -47,6 +49,7 @@ export function joiningMember(request: JoinRequest, memberId: string): Member {
     awaitingJoin: null,
     awaitingSync: null,
     session: null,
+    bytes: 0,
   }
 }
 

@@ -12,6 +12,7 @@ import type { Clock } from '../../outside.ts'
 import type { TimerWheel } from '../../timer-wheel.ts'
 import { refusedJoin, refusedSync } from './answers.ts'
 import type { ClassicGroup } from './classic-group.ts'
+import type { GroupMemory } from './group-memory.ts'
 import type { GroupLedger } from './ledger.ts'
 import type { Answer, Member } from './member.ts'
 import { groupRecord } from './records.ts'
@@ -24,6 +25,7 @@ export type GroupContext = {
   readonly clock: Clock
   readonly wheel: TimerWheel
   readonly settings: GroupSettings
+  readonly memory: GroupMemory
   /** Told of a group that may have nothing left to live for. */
   readonly onIdle: (group: ClassicGroup) => void
 }
@@ -82,13 +84,13 @@ export class Rebalancer {
       this.dropPending(group, memberId)
       this.afterRemoval(group)
     })
-    group.pendingJoins.set(memberId, timer)
+    group.expect(memberId, timer)
   }
 
   /** Forgets a handed-out member id, or stops waiting for it because it has come. */
   dropPending(group: ClassicGroup, memberId: string): void {
     group.pendingJoins.get(memberId)?.cancel()
-    group.pendingJoins.delete(memberId)
+    group.unexpect(memberId)
   }
 
   /** Takes a member out; what it waited for is answered UNKNOWN_MEMBER_ID, so that it joins again. */
@@ -181,9 +183,14 @@ export class Rebalancer {
 
   /** Stores the leader's assignment and gives everybody their part. */
   assign(group: ClassicGroup, assignments: ReadonlyMap<string, Buffer>): void {
-    const { ledger, settings, clock } = this.#context
+    const { ledger, settings, clock, memory } = this.#context
     const record = groupRecord(group.groupId, group.toStored(assignments))
-    if ((record.value?.length ?? 0) > settings['group.metadata.max.bytes']) {
+    let more = 0
+    for (const { memberId, assignment } of group.members.values()) {
+      more += 2 * ((assignments.get(memberId)?.length ?? 0) - assignment.length)
+    }
+    const bytes = record.value?.length ?? 0
+    if (bytes > settings['group.metadata.max.bytes'] || !memory.hasRoom(more)) {
       this.failSyncs(group, 'UNKNOWN_SERVER_ERROR')
       this.prepare(group)
       return
@@ -198,6 +205,7 @@ export class Rebalancer {
     group.apply('assign', clock.now())
     for (const member of group.members.values()) {
       member.assignment = assignments.get(member.memberId) ?? NOTHING
+      group.recount(member)
       const { protocolType, protocolName } = group
       const { assignment } = member
       if (this.answerSync(member, { protocolType, protocolName, assignment })) {
@@ -210,6 +218,7 @@ export class Rebalancer {
   failSyncs(group: ClassicGroup, error: LogError | LogErrorCode): void {
     for (const member of group.members.values()) {
       member.assignment = NOTHING
+      group.recount(member)
       if (this.answerSync(member, refusedSync(error))) this.touch(group, member)
     }
   }
@@ -220,8 +229,7 @@ export class Rebalancer {
     group.syncTimer?.cancel()
     group.joinTimer = null
     group.syncTimer = null
-    for (const timer of group.pendingJoins.values()) timer.cancel()
-    group.pendingJoins.clear()
+    for (const memberId of [...group.pendingJoins.keys()]) this.dropPending(group, memberId)
     for (const member of group.members.values()) {
       member.session?.cancel()
       member.session = null

@@ -36,6 +36,7 @@ import { refusedJoin, refusedSync } from '../classic-groups/answers.ts'
 import { ClassicGroup } from '../classic-groups/classic-group.ts'
 import type { ClassicGroupsMachine } from '../classic-groups/classic-groups-machine.ts'
 import { describeGroup } from '../classic-groups/descriptions.ts'
+import { GroupMemory } from '../classic-groups/group-memory.ts'
 import { Joins } from '../classic-groups/joins.ts'
 import { GroupLedger } from '../classic-groups/ledger.ts'
 import { Memberships } from '../classic-groups/memberships.ts'
@@ -100,6 +101,7 @@ export class GroupCoordinator implements Groups, Coordinator {
       clock: outside.clock,
       wheel,
       settings,
+      memory: new GroupMemory(settings['groups.total.max.bytes']),
       onIdle: group => this.#forgetIfNothingLeft(group),
     }
     this.#rules = { machine: this.#offsets, settings, partitionExists }
@@ -114,11 +116,14 @@ export class GroupCoordinator implements Groups, Coordinator {
   start(): void {
     if (this.#phase !== 'loading') return
     this.#phase = 'ready'
-    const most = this.#context.settings['group.max.size']
+    const { settings, memory } = this.#context
+    const most = settings['group.max.size']
     for (const groupId of this.#groupIds()) {
       const stored = this.#stored.stored(groupId)
       const group =
-        stored === undefined ? new ClassicGroup(groupId) : ClassicGroup.fromStored(groupId, stored)
+        stored === undefined
+          ? new ClassicGroup(groupId, memory)
+          : ClassicGroup.fromStored(groupId, stored, memory)
       this.#groups.set(groupId, group)
       for (const member of group.members.values()) this.#rebalancer.touch(group, member)
       if (group.members.size > most) this.#rebalancer.prepare(group)
@@ -151,7 +156,7 @@ export class GroupCoordinator implements Groups, Coordinator {
           refusedJoin(request.memberId, error),
         )
       }
-      const full = this.#fullProblem()
+      const full = this.#fullProblem('GROUP_MAX_SIZE_REACHED')
       if (full !== null) return Promise.resolve(refusedJoin('', full))
       group = this.#create(request.groupId)
     }
@@ -308,6 +313,11 @@ export class GroupCoordinator implements Groups, Coordinator {
     return this.#purges.get(topic)
   }
 
+  /** Bytes of memory that are counted, for the metrics page. */
+  get bytes(): { readonly groups: number; readonly offsets: number } {
+    return { groups: this.#context.memory.bytes, offsets: this.#offsets.bytes }
+  }
+
   /** Number of groups, for the metrics page. */
   get size(): number {
     return this.#groups.size
@@ -322,7 +332,7 @@ export class GroupCoordinator implements Groups, Coordinator {
   }
 
   #create(groupId: string): ClassicGroup {
-    const group = new ClassicGroup(groupId)
+    const group = new ClassicGroup(groupId, this.#context.memory)
     this.#groups.set(groupId, group)
     return group
   }
@@ -371,7 +381,10 @@ export class GroupCoordinator implements Groups, Coordinator {
       return new LogError('INVALID_SESSION_TIMEOUT', detail)
     }
     const most = settings['group.member.metadata.max.bytes']
-    const bytes = request.protocols.reduce((sum, { metadata }) => sum + metadata.length, 0)
+    const bytes = request.protocols.reduce(
+      (sum, { name, metadata }) => sum + Buffer.byteLength(name) + metadata.length,
+      0,
+    )
     if (bytes > most) {
       const detail = `${bytes} bytes of metadata, ${most} allowed (group.member.metadata.max.bytes)`
       return new LogError('INVALID_REQUEST', detail)
@@ -385,16 +398,21 @@ export class GroupCoordinator implements Groups, Coordinator {
       : null
   }
 
-  #fullProblem(): LogError | null {
-    const most = this.#context.settings['groups.max']
-    return this.#groups.size < most
-      ? null
-      : new LogError('THROTTLING_QUOTA_EXCEEDED', `there are ${most} groups (groups.max)`)
+  /** @param code one that clients know in the answer to what they ask */
+  #fullProblem(code: LogErrorCode): LogError | null {
+    const { settings, memory } = this.#context
+    const most = settings['groups.max']
+    if (this.#groups.size >= most)
+      return new LogError(code, `there are ${most} groups (groups.max)`)
+    if (memory.hasRoom(2 * GROUP_ID_MAX_BYTES)) return null
+    return new LogError(code, `groups have ${memory.bytes} bytes (groups.total.max.bytes)`)
   }
 
   /** A commit into a group that is not there: it becomes one without members. */
   #strangerProblem(request: CommitRequest): LogError | null {
-    return request.generationId >= 0 ? new LogError('ILLEGAL_GENERATION') : this.#fullProblem()
+    return request.generationId >= 0
+      ? new LogError('ILLEGAL_GENERATION')
+      : this.#fullProblem('INVALID_COMMIT_OFFSET_SIZE')
   }
 
   async #deleteGroup(groupId: string): Promise<LogError | null> {
@@ -437,6 +455,7 @@ export class GroupCoordinator implements Groups, Coordinator {
   #bury(group: ClassicGroup): void {
     this.#rebalancer.stop(group, 'COORDINATOR_NOT_AVAILABLE')
     group.apply('die', this.#context.clock.now())
+    group.release()
     this.#groups.delete(group.groupId)
   }
 

@@ -51,6 +51,7 @@ export function decideCommit(
   const { machine, settings } = rules
   const records: MachineRecord[] = []
   const fresh = new Set<string>()
+  let bytes = machine.bytes
   const outcomes = request.offsets.map((entry): PartitionOutcome => {
     const { topic, partition } = entry
     const outcome = { topic, partition }
@@ -61,9 +62,16 @@ export function decideCommit(
       const most = settings['group.offsets.max']
       if (machine.count(request.groupId) + fresh.size > most) {
         const detail = `a group holds offsets for at most ${most} partitions (group.offsets.max)`
-        return { ...outcome, error: new LogError('THROTTLING_QUOTA_EXCEEDED', detail) }
+        return { ...outcome, error: new LogError('INVALID_COMMIT_OFFSET_SIZE', detail) }
       }
     }
+    const more = machine.bytesOf(request.groupId, topic, partition, entry.metadata ?? '')
+    const most = settings['offsets.total.max.bytes']
+    if (more > 0 && bytes + more > most) {
+      const detail = `committed offsets have ${bytes} bytes of ${most} (offsets.total.max.bytes)`
+      return { ...outcome, error: new LogError('INVALID_COMMIT_OFFSET_SIZE', detail) }
+    }
+    bytes += more
     const value: StoredOffset = {
       offset: entry.offset,
       leaderEpoch: entry.leaderEpoch,

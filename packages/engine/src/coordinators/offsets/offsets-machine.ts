@@ -40,6 +40,7 @@ export class OffsetsMachine implements Machine {
   /** In one map for all groups, so that a checkpoint's snapshot shares it. */
   readonly #places = new SnapshotMap<Place, Map<number, StoredOffset>>()
   #count = 0
+  #bytes = 0
 
   /** Ids of groups with offsets. */
   groupIds(): Iterable<string> {
@@ -49,6 +50,22 @@ export class OffsetsMachine implements Machine {
   /** How many offsets there are. */
   get size(): number {
     return this.#count
+  }
+
+  /** Bytes of memory, as `offsets.total.max.bytes` counts them. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** What a commit would add to {@link bytes}; less than nothing where it replaces more. */
+  bytesOf(groupId: string, topic: string, partition: number, metadata: string): number {
+    const place = this.#groups.get(groupId)?.topics.get(topic)
+    const known = place === undefined ? undefined : this.#places.get(place)?.get(partition)
+    return (
+      (place === undefined ? placeBytes(groupId, topic) : 0) +
+      offsetBytes(metadata) -
+      (known === undefined ? 0 : offsetBytes(known.metadata))
+    )
   }
 
   offset(groupId: string, topic: string, partition: number): StoredOffset | undefined {
@@ -121,6 +138,7 @@ export class OffsetsMachine implements Machine {
   }
 
   #put(groupId: string, topic: string, partition: number, value: StoredOffset): void {
+    this.#bytes += this.bytesOf(groupId, topic, partition, value.metadata)
     let group = this.#groups.get(groupId)
     if (group === undefined) {
       group = { topics: new Map(), count: 0 }
@@ -144,7 +162,9 @@ export class OffsetsMachine implements Machine {
     const group = this.#groups.get(groupId)
     const place = group?.topics.get(topic)
     if (group === undefined || place === undefined) return
-    if (this.#places.get(place)?.has(partition) !== true) return
+    const known = this.#places.get(place)?.get(partition)
+    if (known === undefined) return
+    this.#bytes -= offsetBytes(known.metadata)
     const partitions = this.#places.own(place, known => new Map(known))
     partitions?.delete(partition)
     group.count -= 1
@@ -152,7 +172,13 @@ export class OffsetsMachine implements Machine {
     if (partitions?.size === 0) {
       this.#places.delete(place)
       group.topics.delete(topic)
+      this.#bytes -= placeBytes(groupId, topic)
     }
     if (group.count === 0) this.#groups.delete(groupId)
   }
 }
+
+const offsetBytes = (metadata: string): number => 128 + Buffer.byteLength(metadata)
+
+const placeBytes = (groupId: string, topic: string): number =>
+  256 + Buffer.byteLength(groupId) + Buffer.byteLength(topic)
