@@ -24,11 +24,15 @@ const integer = (fallback: number, min: number, max: number, doc: string): Integ
 export const BROKER_SETTINGS: {
   readonly 'auto.create.topics.enable': BooleanSetting
   readonly 'chunks.max.bytes': IntegerSetting
+  readonly 'connections.evict.idle.ms': IntegerSetting
+  readonly 'connections.first.request.max.ms': IntegerSetting
   readonly 'connections.frame.max.ms': IntegerSetting
+  readonly 'connections.frame.stall.max.ms': IntegerSetting
   readonly 'connections.in.flight.max': IntegerSetting
   readonly 'connections.max': IntegerSetting
   readonly 'connections.max.idle.ms': IntegerSetting
   readonly 'connections.max.per.ip': IntegerSetting
+  readonly 'connections.queued.max.bytes': IntegerSetting
   readonly 'connections.stalled.max.ms': IntegerSetting
   readonly 'connections.unsent.max.bytes': IntegerSetting
   readonly 'frames.kept.max.bytes': IntegerSetting
@@ -49,11 +53,29 @@ export const BROKER_SETTINGS: {
     4 * 1024 * MIB,
     'Memory for streaming answers, over all connections. When used up, each connection goes on with 64 KiB of its own.',
   ),
+  'connections.evict.idle.ms': integer(
+    10 * SECOND,
+    SECOND,
+    60 * MINUTE,
+    'At connections.max a new connection takes the place of the one that has been idle longest, of the address that has the most, if it has been for this long.',
+  ),
+  'connections.first.request.max.ms': integer(
+    30 * SECOND,
+    SECOND,
+    60 * MINUTE,
+    'A new connection that has sent no request after this long is closed.',
+  ),
   'connections.frame.max.ms': integer(
     30 * SECOND,
     SECOND,
     60 * MINUTE,
     'A connection whose request, once begun, is not whole after this long while it is being read is closed.',
+  ),
+  'connections.frame.stall.max.ms': integer(
+    5 * SECOND,
+    SECOND,
+    60 * MINUTE,
+    'While halves of requests use up queued.max.request.bytes, a connection whose half does not go on for this long is closed, the oldest first.',
   ),
   'connections.in.flight.max': integer(
     128,
@@ -61,7 +83,12 @@ export const BROKER_SETTINGS: {
     10_000,
     'Requests of one connection that are not answered yet. At the limit its socket is not read.',
   ),
-  'connections.max': integer(2_000, 1, 100_000, 'Open connections. One more is closed at once.'),
+  'connections.max': integer(
+    2_000,
+    1,
+    100_000,
+    'Open connections. One more takes the place of an idle one, or is closed at once.',
+  ),
   'connections.max.idle.ms': integer(
     10 * MINUTE,
     SECOND,
@@ -69,10 +96,16 @@ export const BROKER_SETTINGS: {
     'A connection without a request for this long, and none in flight, is closed.',
   ),
   'connections.max.per.ip': integer(
-    2_000,
+    1_500,
     1,
     100_000,
     'Open connections from one address. One more is closed at once.',
+  ),
+  'connections.queued.max.bytes': integer(
+    16 * MIB,
+    64 * KIB,
+    64 * 1024 * MIB,
+    'Bytes of requests of one connection that are worked on, and of answers that wait for their turn. At the limit no further one is started.',
   ),
   'connections.stalled.max.ms': integer(
     60 * SECOND,

@@ -6,8 +6,10 @@
  * is below the limit, sockets are read while the whole is. `working` drains by itself: the engine
  * answers, and a peer that does not take its answer is closed. So does `received`, except where all
  * of it is halves of frames: then one connection at a time, the one with the pass, reads on until
- * its frame is whole. The sums pass the limit by at most one read of each connection, one request
- * and its answer, and one frame.
+ * its frame is whole; who is not in the middle of a frame may always read, so that small requests come
+ * through; and the listener closes those that do not go on (see `shedding.ts`). The sums pass the limit by
+ * at most one read of each connection, one request and its answer, one frame, and what those read that
+ * are given a try.
  */
 
 /** A connection, as the limit sees it. */
@@ -50,6 +52,16 @@ export class BytesInFlight {
     return this.#toRead.size + this.#toReadOn.size
   }
 
+  /** Whether halves of frames, and not what is worked on, keep sockets from being read. */
+  get pressedByHalves(): boolean {
+    return this.waiting > 0 && this.total >= this.#limit && this.#working < this.#limit
+  }
+
+  /** Whether so much has been freed that those who wait are woken. */
+  get isRelieved(): boolean {
+    return this.total < this.#wakeBelow
+  }
+
   receive(bytes: number): void {
     this.#received += bytes
   }
@@ -88,6 +100,7 @@ export class BytesInFlight {
   /** Whether this connection may read more; if not, it is told when. */
   mayRead(waiter: Waiter, midFrame: boolean): boolean {
     if (this.total < this.#limit || this.#pass === waiter) return true
+    if (!midFrame && this.#working < this.#limit) return true
     if (midFrame && this.#pass === undefined) {
       this.#pass = waiter
       return true

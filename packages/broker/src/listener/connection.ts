@@ -35,6 +35,7 @@ import type { FramePool } from './frame-pool.ts'
 import type { Logger } from './logger.ts'
 import { readInto } from './read-into.ts'
 import type { Moments, RequestTrace } from './request-trace.ts'
+import type { Half } from './shedding.ts'
 import { encodeSpread, handleSpread, isLongAnswer, isSpread } from './spread.ts'
 import type { Asking, TurnWatch } from './turn-watch.ts'
 
@@ -83,6 +84,8 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
   #tail: Exchange | undefined
   #inFlight = 0
   #receivedBytes = 0
+  /** Bytes of requests that are worked on, and of answers that wait for their turn. */
+  #queuedBytes = 0
   #reading = true
   #advancing = false
   /** A frame that waits for the next turn. */
@@ -178,6 +181,8 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
     try {
       while (this.#inFlight < this.#node.settings['connections.in.flight.max']) {
         if (!this.#node.bytes.mayStart(this)) break
+        // What one connection has in the works must not be all that there is room for.
+        if (this.#queuedBytes >= this.#node.settings['connections.queued.max.bytes']) break
         const payload = this.#postponed ?? this.#assembler.next()
         this.#postponed = undefined
         if (payload === undefined) {
@@ -225,6 +230,7 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
     const requestBytes = payload.length + SIZE_BYTES
     this.#receivedBytes -= requestBytes
     bytes.start(requestBytes, this)
+    this.#queuedBytes += requestBytes
     this.#requestsSeen += 1
     let exchange: Exchange | undefined
     try {
@@ -248,7 +254,7 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
       if (isSpread(handler, request, requestBytes)) this.#handleSpread(exchange, request, silent)
       else this.#handle(exchange, request, silent)
     } catch (error) {
-      if (exchange === undefined) bytes.release(requestBytes)
+      if (exchange === undefined) this.#release(requestBytes)
       throw error
     }
   }
@@ -297,7 +303,7 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
     this.#inFlight += 1
     this.#enqueue(exchange)
     this.#answer(exchange, unsupportedVersionFrame(header.correlationId))
-    this.#node.bytes.release(requestBytes)
+    this.#release(requestBytes)
   }
 
   #handle(exchange: Exchange, request: object, silent: boolean): void {
@@ -340,7 +346,7 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
     if (this.#over || silent) {
       handler.discard?.(response)
       this.#inFlight -= 1
-      this.#node.bytes.release(exchange.requestBytes)
+      this.#release(exchange.requestBytes)
       if (!this.#over) this.#node.flushSoon(this)
       return
     }
@@ -360,7 +366,12 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
     }
     if (exchange.moments !== undefined) Object.assign(exchange.moments, this.#node.engine.lastGroup)
     this.#answer(exchange, frame)
-    this.#node.bytes.release(exchange.requestBytes)
+    this.#release(exchange.requestBytes)
+  }
+
+  #release(requestBytes: number): void {
+    this.#queuedBytes -= requestBytes
+    this.#node.bytes.release(requestBytes)
   }
 
   #giveBack(exchange: Exchange): void {
@@ -375,12 +386,12 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
       frame => {
         if (frame !== undefined) {
           this.#answer(exchange, frame)
-          this.#node.bytes.release(exchange.requestBytes)
+          this.#release(exchange.requestBytes)
           return
         }
         handler.discard?.(response)
         this.#inFlight -= 1
-        this.#node.bytes.release(exchange.requestBytes)
+        this.#release(exchange.requestBytes)
       },
       error => {
         handler.discard?.(response)
@@ -394,7 +405,7 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
     this.#giveBack(exchange)
     this.#node.counters.requestsFailed += 1
     if (!(thrown instanceof LogError)) this.#report(exchange, thrown)
-    this.#node.bytes.release(exchange.requestBytes)
+    this.#release(exchange.requestBytes)
     if (this.#over) {
       this.#inFlight -= 1
       return
@@ -447,6 +458,7 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
     exchange.pieces = pieces
     exchange.answerBytes = frame.byteLength
     exchange.chargedBytes = charged
+    this.#queuedBytes += charged
     this.#node.bytes.charge(charged)
     if (exchange === this.#head) this.#node.flushSoon(this)
   }
@@ -461,6 +473,7 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
       if (head.moments !== undefined) this.#traceAnswer(head.moments)
       this.#node.counters.bytesSent += head.answerBytes
       this.#inFlight -= 1
+      this.#queuedBytes -= head.chargedBytes
       head = head.next
     }
     this.#head = head
@@ -508,7 +521,9 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
       takenBytes,
       pendingBytes,
       inFlight: this.#inFlight,
-      readingFrame: this.#reading && !this.#draining && this.#assembler.midFrame,
+      midFrame: !this.#draining && this.#assembler.midFrame,
+      reading: this.#reading,
+      receivedBytes: this.#socket.bytesRead,
     }
     switch (this.#watch.look(sight, this.#node.settings, nowMs)) {
       case 'stalled':
@@ -517,12 +532,44 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
       case 'frame':
         this.#closeForCause(undefined, 'a request was begun and not finished')
         return
+      case 'silent':
+        this.#closeForCause(undefined, 'no request came')
+        return
       case 'idle':
         this.#node.logger.info({ peer: this.#peer }, 'connection closed: idle')
         this.#destroy()
         return
       case undefined:
     }
+  }
+
+  /** This connection as one in the middle of a request; undefined where it is not. */
+  half(nowMs: number): Half | undefined {
+    if (this.#over || this.#draining || this.#awaitingTurn || !this.#assembler.midFrame) return
+    return {
+      begunAt: this.#watch.halfBegunAt,
+      stalledSince: this.#watch.halfStalledSince,
+      tryReading: () => {
+        if (this.#reading) return
+        this.#reading = true
+        this.#watch.readAgain(nowMs)
+        this.#socket.resume()
+      },
+      shed: () =>
+        this.#closeForCause(undefined, 'half a request did not go on while memory was used up'),
+    }
+  }
+
+  /** Since when it is of no use, in the time of sweeps; undefined while it is. */
+  get idleSince(): number | undefined {
+    const busy = this.#inFlight > 0 || this.#assembler.midFrame || this.#writer.pendingBytes > 0
+    return busy || this.#over || this.#draining ? undefined : this.#watch.idleSince
+  }
+
+  /** Makes place for another connection. */
+  evict(): void {
+    this.#node.logger.info({ peer: this.#peer }, 'connection closed: idle, for a new one')
+    this.#destroy()
   }
 
   /** The peer sends nothing more: what it has asked is still answered, half a request is told. */

@@ -4,6 +4,8 @@
 export class Counters {
   connectionsAccepted = 0
   connectionsRefused = 0
+  /** Idle ones, closed to make place for new ones. */
+  connectionsEvicted = 0
   /** Closed by this side for a reason: malformed, idle, stalled. */
   connectionsClosedForCause = 0
   requestsMalformed = 0

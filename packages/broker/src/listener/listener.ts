@@ -20,6 +20,7 @@ import { LimitedLogger } from './limited-logger.ts'
 import type { Logger } from './logger.ts'
 import { READ_BYTES } from './read-into.ts'
 import { RequestTrace } from './request-trace.ts'
+import { type Half, shedHalves, triesMax } from './shedding.ts'
 import { TICK_MS, TurnWatch } from './turn-watch.ts'
 
 /** What a listener is started with. */
@@ -166,6 +167,7 @@ class SocketListener implements Listener {
       connections_open: this.#connections.size,
       connections_accepted_total: counters.connectionsAccepted,
       connections_refused_total: counters.connectionsRefused,
+      connections_evicted_total: counters.connectionsEvicted,
       connections_closed_for_cause_total: counters.connectionsClosedForCause,
       requests_malformed_total: counters.requestsMalformed,
       requests_failed_total: counters.requestsFailed,
@@ -190,7 +192,7 @@ class SocketListener implements Listener {
     const { settings } = this.#options
     const address = socket.remoteAddress ?? ''
     const ofAddress = this.#perAddress.get(address) ?? 0
-    if (this.#closing || this.#connections.size >= settings['connections.max']) {
+    if (this.#closing) {
       this.#refuse(socket, 'connections.max')
       return
     }
@@ -198,10 +200,35 @@ class SocketListener implements Listener {
       this.#refuse(socket, 'connections.max.per.ip')
       return
     }
+    if (this.#connections.size >= settings['connections.max'] && !this.#evictIdle()) {
+      this.#refuse(socket, 'connections.max')
+      return
+    }
     this.#counters.connectionsAccepted += 1
     this.#perAddress.set(address, ofAddress + 1)
     const connection = new Connection(socket, this.#node, this.#awake.monotonic())
     this.#connections.add(connection)
+  }
+
+  /** Closes the longest idle connection of the address that has the most; false if none is. */
+  #evictIdle(): boolean {
+    const idleMs = this.#options.settings['connections.evict.idle.ms']
+    const idleBefore = this.#awake.monotonic() - idleMs
+    let found: Connection | undefined
+    for (const connection of this.#connections) {
+      if ((connection.idleSince ?? Number.POSITIVE_INFINITY) > idleBefore) continue
+      if (found === undefined || this.#goesBefore(connection, found)) found = connection
+    }
+    if (found === undefined) return false
+    found.evict()
+    this.#counters.connectionsEvicted += 1
+    return true
+  }
+
+  #goesBefore(one: Connection, other: Connection): boolean {
+    const count = (of: Connection): number => this.#perAddress.get(of.remoteAddress) ?? 0
+    const more = count(one) - count(other)
+    return more > 0 || (more === 0 && (one.idleSince ?? 0) < (other.idleSince ?? 0))
   }
 
   #refuse(socket: Socket, limit: string): void {
@@ -249,7 +276,23 @@ class SocketListener implements Listener {
       this.#frames.trim()
       const nowMs = this.#awake.monotonic()
       for (const connection of this.#connections) connection.sweep(nowMs)
+      this.#shedHalves(nowMs)
       if (!this.#closing) this.#sweepLater()
+    })
+  }
+
+  #shedHalves(nowMs: number): void {
+    if (!this.#bytes.pressedByHalves) return
+    const { settings } = this.#options
+    const halves: Half[] = []
+    for (const connection of this.#connections) {
+      const half = connection.half(nowMs)
+      if (half !== undefined) halves.push(half)
+    }
+    shedHalves(halves, this.#bytes, {
+      nowMs,
+      stallMaxMs: settings['connections.frame.stall.max.ms'],
+      triesMax: triesMax(settings['queued.max.request.bytes'], READ_BYTES),
     })
   }
 

@@ -5,6 +5,7 @@ import { afterEach, expect, test } from 'vitest'
 import { batchOf } from '../support/batches.ts'
 import { slices } from '../support/fake-engine.ts'
 import { bytesOf, type Harness, startHarness } from '../support/harness.ts'
+import { ManualTime } from '../support/manual-time.ts'
 
 let harness: Harness
 
@@ -212,6 +213,25 @@ test('a connection over connections.max is refused, and accepted again when one 
   await until(() => harness.listener.connections === 1)
   const fourth = await harness.connect()
   expect((await fourth.call(apiVersions, 0, {})).errorCode).toBe(0)
+})
+
+test('at connections.max the longest idle connection makes place for a new one', async () => {
+  const outside = new ManualTime()
+  harness = await startHarness(
+    { 'connections.max': 2, 'connections.evict.idle.ms': 5_000 },
+    outside,
+  )
+  const idle = await harness.connect()
+  await idle.call(apiVersions, 0, {})
+  outside.pass(4_000)
+  const busy = await harness.connect()
+  await busy.call(apiVersions, 0, {})
+  outside.pass(3_000)
+  const third = await harness.connect()
+  expect((await third.call(apiVersions, 0, {})).errorCode).toBe(0)
+  expect(await idle.frame()).toBeUndefined()
+  expect((await busy.call(apiVersions, 0, {})).errorCode).toBe(0)
+  expect(harness.listener.metrics()['connections_evicted_total']).toBe(1)
 })
 
 test('a connection over connections.max.per.ip is refused', async () => {

@@ -1,12 +1,11 @@
 /** Flow control over real sockets: slow readers, the bytes in flight, what takes too long. */
-import type { Outside } from '@millrace/engine'
-import { systemOutside } from '@millrace/engine'
 import { apiVersions, fetch, metadata, produce } from '@millrace/protocol'
 import { afterEach, expect, test } from 'vitest'
 import { READ_BYTES } from '../../src/listener/read-into.ts'
 import { batchOf } from '../support/batches.ts'
 import { type FakeEngine, fakeSlice, slices } from '../support/fake-engine.ts'
 import { bytesOf, type Harness, startHarness } from '../support/harness.ts'
+import { ManualTime } from '../support/manual-time.ts'
 
 const MIB = 1024 * 1024
 let harness: Harness
@@ -193,6 +192,73 @@ test('halves of requests that fill the memory cannot lock the node', async () =>
   for (const peer of peers) expect((await peer.receive(produce, 9)).correlationId).toBe(1)
 })
 
+test('while halves of requests fill the memory, small requests come through at once', async () => {
+  harness = await startHarness({
+    'queued.max.request.bytes': MIB,
+    'socket.request.max.bytes': MIB,
+  })
+  const honest = await harness.connect()
+  await fillWithHalves(10)
+  expect((await honest.call(apiVersions, 0, {})).errorCode).toBe(0)
+})
+
+test('halves of requests that do not go on are closed while they fill the memory, no others', async () => {
+  const outside = new ManualTime()
+  harness = await startHarness(
+    {
+      'queued.max.request.bytes': MIB,
+      'socket.request.max.bytes': MIB,
+      'connections.frame.stall.max.ms': 3_000,
+    },
+    outside,
+  )
+  harness.fake.addTopic('t')
+  await fillWithHalves(10)
+  // This one goes on as soon as it is read.
+  const honest = await harness.connect()
+  honest.send(produce, 9, produceOne('t', batchOf(700_000)))
+  let answered = false
+  const answer = honest.receive(produce, 9).then(() => {
+    answered = true
+  })
+  for (let seconds = 0; seconds < 30 && !answered; seconds += 1) {
+    outside.pass(1_000)
+    await settled(() => harness.listener.metrics()['bytes_received_total'] ?? 0)
+  }
+  await answer
+  const reasons = new Set(harness.lines.map(({ fields }) => fields['reason']))
+  expect(reasons).toEqual(new Set(['half a request did not go on while memory was used up']))
+})
+
+async function fillWithHalves(count: number): Promise<void> {
+  const halves = await Promise.all(Array.from({ length: count }, () => harness.connect()))
+  const half = Buffer.alloc(200_000)
+  half.writeInt32BE(900_000)
+  for (const peer of halves) peer.socket.write(half)
+  await until(() => (harness.listener.metrics()['bytes_in_flight'] ?? 0) >= MIB)
+  await settled(() => harness.listener.metrics()['bytes_in_flight'] ?? 0)
+}
+
+test('requests of one connection beyond its part of the memory wait, those of others do not', async () => {
+  harness = await startHarness({ 'connections.queued.max.bytes': MIB })
+  harness.fake.addTopic('t')
+  const waiting = holdAppends(harness.fake)
+  const greedy = await harness.connect()
+  for (let index = 0; index < 10; index += 1) {
+    greedy.send(produce, 9, produceOne('t', batchOf(400_000)))
+  }
+  await until(() => waiting.length === 3)
+  const other = await harness.connect()
+  expect((await other.call(apiVersions, 0, {})).errorCode).toBe(0)
+  await settled(() => waiting.length)
+  expect(waiting).toHaveLength(3)
+  for (let index = 0; index < 10; index += 1) {
+    await until(() => waiting.length > index)
+    waiting[index]?.()
+    expect((await greedy.receive(produce, 9)).correlationId).toBe(index + 1)
+  }
+})
+
 test('memory is taken for bytes that have come, not for bytes that were announced', async () => {
   harness = await startHarness()
   const peers = await Promise.all(Array.from({ length: 50 }, () => harness.connect()))
@@ -218,6 +284,8 @@ test('idle, stalled and dripping connections are closed in their time, busy ones
   const waiting = holdAppends(harness.fake)
   serveLarge(harness.fake, 50 * MIB)
   const idle = await harness.connect()
+  await idle.call(apiVersions, 0, {})
+  const silent = await harness.connect()
   const busy = await harness.connect()
   const stalled = await harness.connect()
   const dripping = await harness.connect()
@@ -236,16 +304,25 @@ test('idle, stalled and dripping connections are closed in their time, busy ones
   outside.pass(10_000)
   expect(reasons()).toHaveLength(2)
   expect(reasons()[1]).toBe('the peer does not take its answers')
-  outside.pass(60_000)
+  outside.pass(10_000)
   expect(reasons()).toHaveLength(3)
-  expect(reasons()[2]).toBe('connection closed: idle')
+  expect(reasons()[2]).toBe('no request came')
+  outside.pass(60_000)
+  expect(reasons()).toHaveLength(4)
+  expect(reasons()[3]).toBe('connection closed: idle')
+  expect(await silent.frame()).toBeUndefined()
   expect(await idle.frame()).toBeUndefined()
   expect(await dripping.frame()).toBeUndefined()
   waiting[0]?.()
   expect((await busy.receive(produce, 9)).correlationId).toBe(1)
 
   function bytesSent(): number {
-    return busy.socket.bytesWritten + stalled.socket.bytesWritten + dripping.socket.bytesWritten
+    return (
+      idle.socket.bytesWritten +
+      busy.socket.bytesWritten +
+      stalled.socket.bytesWritten +
+      dripping.socket.bytesWritten
+    )
   }
 })
 
@@ -272,40 +349,6 @@ function holdAppends(fake: FakeEngine): (() => void)[] {
     return append(entries)
   }
   return waiting
-}
-
-/** Time that passes when the test says so. */
-class ManualTime implements Outside {
-  readonly random: Outside['random'] = systemOutside().random
-  #nowMs = 0
-  #timers: { at: number; run: () => void }[] = []
-
-  readonly clock = { now: () => this.#nowMs, monotonic: () => this.#nowMs }
-
-  readonly timers = {
-    after: (ms: number, run: () => void) => {
-      const timer = { at: this.#nowMs + ms, run }
-      this.#timers.push(timer)
-      return {
-        cancel: () => {
-          this.#timers = this.#timers.filter(other => other !== timer)
-        },
-      }
-    },
-    soon: (run: () => void) => void setImmediate(run),
-  }
-
-  pass(ms: number): void {
-    const end = this.#nowMs + ms
-    for (;;) {
-      const next = this.#timers.sort((a, b) => a.at - b.at)[0]
-      if (next === undefined || next.at > end) break
-      this.#timers.shift()
-      this.#nowMs = next.at
-      next.run()
-    }
-    this.#nowMs = end
-  }
 }
 
 async function until(condition: () => boolean): Promise<void> {
