@@ -1,5 +1,5 @@
 /** The engine's settings: every limit by name, with its default and its bounds. */
-import type { Setting, SettingValues } from '@millrace/log'
+import { DECOMPRESSED_BYTES_MAX, type Setting, type SettingValues } from '@millrace/log'
 
 const integer = (fallback: number, min: number, max: number, doc: string): IntegerSetting => ({
   type: 'integer',
@@ -43,9 +43,9 @@ export const ENGINE_SETTINGS: {
   readonly 'topics.max': IntegerSetting
 } = {
   'append.decompressed.max.bytes': integer(
-    128 * MIB,
+    DECOMPRESSED_BYTES_MAX,
     MIB,
-    1024 * MIB,
+    DECOMPRESSED_BYTES_MAX,
     'Most bytes that a batch may decompress to; readers open no larger ones either.',
   ),
   'append.decompressed.max.ratio': integer(

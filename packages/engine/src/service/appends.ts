@@ -95,7 +95,7 @@ export class Appends {
       return this.#admit(entries, bytes, options, NONE_JUDGED)
     }
     const verdicts = entries.map(entry => this.#open(entry))
-    const lines = new Set(entries.map(({ topic, partition }) => `${topic}/${partition}`))
+    const lines = new Set(entries.map(({ topic, partition }) => lineOf(topic, partition)))
     if (verdicts.every(isSettled) && !this.#lines.holds(lines)) {
       return this.#admit(entries, bytes, options, verdicts)
     }
@@ -106,7 +106,7 @@ export class Appends {
   #open({ topic, partition, batch }: AppendEntry): Verdict | LateVerdict | undefined {
     if (!mayTakeLong(batch)) return undefined
     const config = this.#topics.partition(topic, partition)?.config
-    if (config !== undefined) return this.#door.open(config, batch)
+    if (config !== undefined) return this.#door.open(config, batch, lineOf(topic, partition))
     return { error: unknownPartition(topic, partition), maxTimestamp: -1, decompressedBytes: 0 }
   }
 
@@ -334,6 +334,9 @@ export class Appends {
 
 const isSettled = (verdict: Verdict | LateVerdict | undefined): verdict is Verdict | undefined =>
   typeof verdict !== 'function'
+
+/** A name has no slash. */
+const lineOf = (topic: string, partition: number): string => `${topic}/${partition}`
 
 const unknownPartition = (topic: string, partition: number): LogError =>
   new LogError('UNKNOWN_TOPIC_OR_PARTITION', `${topic}-${partition}`)

@@ -38,7 +38,8 @@ export class BatchDoor {
   readonly #clock: Clock
   readonly #soon: Timers['soon']
   readonly #bytesMax: () => number
-  readonly #backlog: (() => void)[] = []
+  /** Who waits for the threads, by partition: those take turns, so that none waits behind all of another. */
+  readonly #backlog = new Map<string, (() => void)[]>()
   #sliced = 0
   #budgetFrom = Number.NEGATIVE_INFINITY
   #spent = 0
@@ -63,14 +64,16 @@ export class BatchDoor {
   /**
    * Judges a batch that may take long: at once where the budget has room for it. Else what comes back starts
    * the work on other threads.
+   *
+   * @param line the partition, by any name
    */
-  open(config: TopicConfig, batch: Buffer): Verdict | LateVerdict {
+  open(config: TopicConfig, batch: Buffer, line: string): Verdict | LateVerdict {
     const rules = this.#rules(config)
     const allowance = this.#allowance()
     const verdict = judgeBatch(batch, 0, batch.length, rules, allowance)
     if (verdict === 'later' || verdict.error !== undefined) this.#spent += allowance
     else this.#spent += verdict.decompressedBytes
-    return verdict === 'later' ? () => this.#slice(batch, rules) : verdict
+    return verdict === 'later' ? () => this.#slice(batch, rules, line) : verdict
   }
 
   /** Bytes that one more batch may decompress to in this turn. */
@@ -85,9 +88,9 @@ export class BatchDoor {
     return budget - this.#spent >= share ? share : 0
   }
 
-  async #slice(batch: Buffer, rules: JudgeRules): Promise<Verdict> {
+  async #slice(batch: Buffer, rules: JudgeRules, line: string): Promise<Verdict> {
     this.slicedBatches += 1
-    if (this.#sliced >= SLICED_MAX) await new Promise<void>(go => void this.#backlog.push(go))
+    if (this.#sliced >= SLICED_MAX) await this.#turnOf(line)
     else this.#sliced += 1
     try {
       return await judgeInSlices(batch, rules, () => new Promise(go => this.#soon(go)))
@@ -96,10 +99,29 @@ export class BatchDoor {
       return { error, maxTimestamp: -1, decompressedBytes: 0 }
     } finally {
       // Whoever is next takes over the place.
-      const next = this.#backlog.shift()
+      const next = this.#next()
       if (next === undefined) this.#sliced -= 1
       else next()
     }
+  }
+
+  #turnOf(line: string): Promise<void> {
+    return new Promise(go => {
+      const waiting = this.#backlog.get(line)
+      if (waiting === undefined) this.#backlog.set(line, [go])
+      else waiting.push(go)
+    })
+  }
+
+  #next(): (() => void) | undefined {
+    for (const [line, waiting] of this.#backlog) {
+      const next = waiting.shift()
+      // Whatever else waits there goes behind the other partitions.
+      this.#backlog.delete(line)
+      if (waiting.length > 0) this.#backlog.set(line, waiting)
+      return next
+    }
+    return undefined
   }
 
   #rules(config: TopicConfig): JudgeRules {
