@@ -130,6 +130,7 @@ export class BatchDoor {
     return {
       bytesMax: Math.min(config.maxMessageBytes, this.#bytesMax()),
       requireKeys: config.compacts,
+      stamped,
       timestampMin: stamped ? Number.NEGATIVE_INFINITY : now - config.timestampBeforeMaxMs,
       timestampMax: stamped ? Number.POSITIVE_INFINITY : now + config.timestampAfterMaxMs,
       decompressedBytesMax: this.#settings['append.decompressed.max.bytes'],

@@ -3,6 +3,7 @@ import { gzipSync } from 'node:zlib'
 import {
   type AppendEntry,
   type Compression,
+  computeBatchCrc,
   decodeBatches,
   encodeBatch,
   type LogErrorCode,
@@ -20,6 +21,9 @@ import type { Engine } from '../../src/index.ts'
 import { createTopic, fetchAt, killed, open, readAll, store, temporaryFolder } from './support.ts'
 
 const MIB = 1 << 20
+/** Where a batch has its checksum, and the time of its first record. */
+const CRC_AT = 17
+const BASE_TIMESTAMP_AT = 27
 const DAY = 86_400_000
 /** Everything compressed is left to other threads. */
 const SLICED = { 'append.decompressed.turn.bytes': 0 } as const
@@ -239,6 +243,25 @@ describe('times', () => {
     const [batch] = decodeBatches((await fetchAt(engine, 't', 0)).records)
     expect(batch?.isLogAppendTime).toBe(true)
     expect(Math.abs((batch?.maxTimestamp ?? 0) - Date.now())).toBeLessThan(60_000)
+  })
+
+  test('of the append are there also where the batch has a time that no number holds', async () => {
+    const engine = await open()
+    await createTopic(engine, 't', { 'message.timestamp.type': 'LogAppendTime' })
+    await createTopic(engine, 'own')
+    const nanoseconds = (): Buffer => {
+      const batch = rawBatch([{ offsetDelta: 0 }])
+      batch.writeBigInt64BE(1_790_000_000_000_000_000n, BASE_TIMESTAMP_AT)
+      batch.writeUInt32BE(computeBatchCrc(batch, 0, batch.length), CRC_AT)
+      return batch
+    }
+    expect(await codeOf(engine, nanoseconds())).toBe('stored')
+    const [batch] = decodeBatches((await fetchAt(engine, 't', 0)).records)
+    for (const { timestamp } of batch?.records() ?? []) {
+      expect(Math.abs(timestamp - Date.now())).toBeLessThan(60_000)
+    }
+    expect(batch?.recordCount).toBe(1)
+    expect(await codeOf(engine, nanoseconds(), 'own')).toBe('INVALID_TIMESTAMP')
   })
 })
 

@@ -120,10 +120,14 @@ export function setBatchPosition(
   b.writeInt32BE(leaderEpoch, at + LEADER_EPOCH_AT)
 }
 
-/** Turns the batch into one with append time: sets time and bit, and computes the checksum anew. */
+/**
+ * Turns the batch into one with append time: sets time and bit, and computes the checksum anew. A first
+ * time beyond 2^53, which nobody here could read, becomes the time of append as well.
+ */
 export function setLogAppendTime(b: Buffer, at: number, bytes: number, time: number): void {
   b.writeUInt16BE(attributesOf(b, at) | LOG_APPEND_TIME_BIT, at + ATTRIBUTES_AT)
   writeInt64(b, at + MAX_TIMESTAMP_AT, time)
+  if (Number.isNaN(baseTimestampOf(b, at))) writeInt64(b, at + BASE_TIMESTAMP_AT, time)
   b.writeUInt32BE(computeBatchCrc(b, at, bytes), at + CRC_AT)
 }
 

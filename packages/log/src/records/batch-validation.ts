@@ -35,6 +35,8 @@ const RECORD_BYTES_MIN = 7
 export type BatchRules = {
   /** Bound of the batch as it was sent (`max.message.bytes`). */
   readonly bytesMax?: number
+  /** Whether the log sets the time of append, so that whatever times the batch has do not count. */
+  readonly stamped?: boolean
   /** Whether control batches may be written: by the log itself, never by a client. */
   readonly control?: boolean
   /** Whether batches of transactions may be written: only within one that is open. */
@@ -73,7 +75,7 @@ export function validateBatch(
   return (
     attributesProblem(attributesOf(buffer, at), rules) ??
     countProblem(buffer, at, bytes) ??
-    timestampProblem(buffer, at) ??
+    (rules.stamped === true ? null : timestampProblem(buffer, at)) ??
     producerProblem(buffer, at)
   )
 }

@@ -23,6 +23,8 @@ export type RecordError = {
 
 /** What a topic asks of each record. */
 export type RecordRules = {
+  /** Whether the log sets the time of append, so that the times of records do not count. */
+  readonly stamped?: boolean
   /** Whether every record needs a key: compacted topics. */
   readonly requireKeys?: boolean
   /** Records before this time are refused; those without a time (-1) are not. */
@@ -62,6 +64,7 @@ export class RecordScanner {
   readonly #count: number
   readonly #baseTimestamp: Timestamp
   readonly #requireKeys: boolean
+  readonly #stamped: boolean
   readonly #timestampMin: Timestamp
   readonly #timestampMax: Timestamp
   #index = 0
@@ -91,6 +94,7 @@ export class RecordScanner {
     this.#count = count
     this.#baseTimestamp = baseTimestamp
     this.#requireKeys = rules.requireKeys ?? false
+    this.#stamped = rules.stamped ?? false
     this.#timestampMin = rules.timestampMin ?? Number.NEGATIVE_INFINITY
     this.#timestampMax = rules.timestampMax ?? Number.POSITIVE_INFINITY
   }
@@ -233,6 +237,7 @@ export class RecordScanner {
       this.#refuse(index, 'it has no key, and the topic is compacted')
       return
     }
+    if (this.#stamped) return
     const timestamp = this.#baseTimestamp + timestampDelta
     if (!Number.isSafeInteger(timestamp)) {
       this.timestampRefused = true
