@@ -44,6 +44,8 @@ export type EngineHealth = {
   }[]
   /** Whether free space has fallen below `disk.reserve.bytes`: client appends are refused. */
   readonly diskFull: boolean
+  /** By how much the wall clock has jumped ahead that is not taken for time yet. Ms; 0: none. */
+  readonly clockHeldBackMs: number
 }
 
 /** What a compaction has made of a partition. */

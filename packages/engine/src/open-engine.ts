@@ -29,9 +29,11 @@ import { TopicTable } from './service/topic-table.ts'
 import { ENGINE_SETTINGS, type EngineSettings } from './settings.ts'
 import type { Checkpoint } from './storage/checkpoint-file.ts'
 import { Checkpointer } from './storage/checkpointer.ts'
+import { readClock } from './storage/clock-file.ts'
 import { CommitSequence } from './storage/commit-sequence.ts'
 import { Cleaner } from './storage/compaction/cleaner.ts'
 import { planDescriptors } from './storage/descriptor-plan.ts'
+import { ExpiryClock } from './storage/expiry-clock.ts'
 import { beginGeneration, FENCED_MARKER, leaveOldJournal } from './storage/generation.ts'
 import { Journal, STAGING_SLOTS } from './storage/journal.ts'
 import { JournalRing } from './storage/journal-ring.ts'
@@ -156,6 +158,7 @@ class Opening {
   /** What reads may take of each turn, all together. */
   readonly #turns: Turns
   readonly #descriptorsLeft: number
+  readonly #ages: ExpiryClock
   #checkpointer: Checkpointer | undefined
   #clockwork: Clockwork | undefined
 
@@ -172,6 +175,16 @@ class Opening {
         `the process may open ${descriptorsMax} files (ulimit -n): at most ${files} segments are open at once, not files.open.max=${settings['files.open.max']}`,
       )
     }
+    this.#ages = new ExpiryClock({
+      clock: outside.clock,
+      limits: {
+        jumpMaxMs: settings['clock.jump.max.ms'],
+        startJumpMaxMs: settings['clock.start.jump.max.ms'],
+        holdMs: settings['clock.jump.hold.ms'],
+      },
+      memory: readClock(disk),
+      onEvent: event => this.#event(event.level, event.message),
+    })
     const cache = new FileCache(disk, files)
     this.#store = new LogStore({ disk, cache, outside, settings })
     this.#sequence = new CommitSequence({
@@ -206,6 +219,7 @@ class Opening {
       wheel: this.#wheel,
       settings: options.groupSettings,
       partitionExists: (topic, partition) => this.#topics.partition(topic, partition) !== undefined,
+      ageOf: timestamp => this.#ages.ageOf(timestamp),
     })
     this.#turns = new Turns(outside)
     const context = { commits: this.#runtime, outside }
@@ -283,12 +297,18 @@ class Opening {
     })
     const internal = (partition: PartitionLog): boolean =>
       partition.deleted || this.#topics.get(partition.topic)?.internal === true
-    const retention = new Retention(this.#store, moves => admin.moveLogStarts(moves), internal)
+    const retention = new Retention(
+      this.#store,
+      moves => admin.moveLogStarts(moves),
+      internal,
+      this.#ages,
+    )
     const cleaner = new Cleaner({
       store: this.#store,
       checkpointer: this.#checkpointer,
       partitions: () => this.#topics.compacted(),
       startsDurable: () => admin.moveLogStarts(new Map()),
+      ageOf: timestamp => this.#ages.ageOf(timestamp),
       onEvent: event => this.#event(event.level, event.message),
     })
     const clockwork = new Clockwork({
@@ -298,6 +318,7 @@ class Opening {
       retention,
       cleaner,
       appends: this.#appends,
+      ages: this.#ages,
     })
     this.#clockwork = clockwork
     this.#topics.recovering = false
@@ -320,6 +341,7 @@ class Opening {
       groups: this.#groups,
       coordinators: this.#coordinators,
       clockwork,
+      ages: this.#ages,
       cleaner,
       recovery: report,
       release: async () => {

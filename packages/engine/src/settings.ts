@@ -21,6 +21,9 @@ export const ENGINE_SETTINGS: {
   readonly 'append.queue.max.bytes': IntegerSetting
   readonly 'checkpoint.bytes': IntegerSetting
   readonly 'checkpoint.interval.ms': IntegerSetting
+  readonly 'clock.jump.hold.ms': IntegerSetting
+  readonly 'clock.jump.max.ms': IntegerSetting
+  readonly 'clock.start.jump.max.ms': IntegerSetting
   readonly 'disk.reserve.bytes': IntegerSetting
   readonly 'fetch.max.bytes': IntegerSetting
   readonly 'fetch.max.wait.ms': IntegerSetting
@@ -77,6 +80,24 @@ export const ENGINE_SETTINGS: {
     100,
     3_600_000,
     'Time after which segments are synced.',
+  ),
+  'clock.jump.hold.ms': integer(
+    604_800_000,
+    0,
+    31_536_000_000,
+    'How long a jump of the wall clock ahead is not taken for time: nothing ages by it meanwhile.',
+  ),
+  'clock.jump.max.ms': integer(
+    60_000,
+    1,
+    86_400_000,
+    'The wall clock may move by so much against the monotonic one between two looks a second apart; more is a jump.',
+  ),
+  'clock.start.jump.max.ms': integer(
+    86_400_000,
+    1,
+    31_536_000_000,
+    'A start so much later than the end before it, by the wall clock, counts as a jump as well.',
   ),
   'disk.reserve.bytes': integer(
     64 * MIB,

@@ -121,10 +121,10 @@ export class ProducerLedger {
     )
   }
 
-  /** Forgets producers that have been silent since `before` (ms since the epoch). */
-  expire(before: number): void {
+  /** Forgets producers whose last batch, at that log time, is too old. */
+  expire(isTooOld: (lastSeen: number) => boolean): void {
     for (const [producerId, entry] of this.#producers) {
-      if (entry.lastSeen < before) this.#producers.delete(producerId)
+      if (isTooOld(entry.lastSeen)) this.#producers.delete(producerId)
     }
   }
 

@@ -3,17 +3,22 @@
  * space, the expiry of producers, the trimming of internal topics.
  */
 
+import { DiskError } from '../disk/disk.ts'
 import type { Timer } from '../outside.ts'
 import type { Segment } from '../segments/segment.ts'
 import type { Checkpointer } from '../storage/checkpointer.ts'
+import { writeClock } from '../storage/clock-file.ts'
 import type { Cleaner } from '../storage/compaction/cleaner.ts'
+import type { ExpiryClock } from '../storage/expiry-clock.ts'
 import type { LogStore } from '../storage/log-store.ts'
 import type { Retention } from '../storage/retention.ts'
 import type { Appends } from './appends.ts'
 import type { TopicTable } from './topic-table.ts'
 
-/** How often free space is looked at, in ms. */
-const SPACE_CHECK_MS = 1000
+/** How often free space and the clocks are looked at, in ms. */
+const LOOK_MS = 1000
+/** How often the time is written down, in ms. */
+const CLOCK_WRITE_MS = 60_000
 
 /** Timers of the engine. */
 export class Clockwork {
@@ -23,6 +28,7 @@ export class Clockwork {
   readonly #retention: Retention
   readonly #cleaner: Cleaner
   readonly #appends: Appends
+  readonly #ages: ExpiryClock
   readonly #timers = new Map<string, Timer>()
   #bytesAtCheckpoint = 0
   /** Segments of internal topics that the last checkpoint still lists. */
@@ -39,6 +45,7 @@ export class Clockwork {
     retention: Retention
     cleaner: Cleaner
     appends: Appends
+    ages: ExpiryClock
   }) {
     this.#store = parts.store
     this.#topics = parts.topics
@@ -46,6 +53,7 @@ export class Clockwork {
     this.#retention = parts.retention
     this.#cleaner = parts.cleaner
     this.#appends = parts.appends
+    this.#ages = parts.ages
     this.#checkpointer.onDone = () => this.#afterCheckpoint()
   }
 
@@ -60,7 +68,12 @@ export class Clockwork {
   start(): void {
     const { settings } = this.#store
     this.checkSpace()
-    this.#every('space', SPACE_CHECK_MS, () => this.checkSpace())
+    this.#rememberClock()
+    this.#every('look', LOOK_MS, () => {
+      this.checkSpace()
+      this.#checkClock()
+    })
+    this.#every('clock', CLOCK_WRITE_MS, () => this.#rememberClock())
     this.#every('checkpoint', settings['checkpoint.interval.ms'], () => this.#checkpointIfNeeded())
     this.#every('retention', settings['log.retention.check.interval.ms'], () => this.retain())
     this.#every('cleaner', settings['log.cleaner.backoff.ms'], () => this.#clean())
@@ -108,7 +121,9 @@ export class Clockwork {
     await this.#cleaner.stop()
     await this.#cleaning
     await this.#retaining
-    if (this.#store.journal.fencedBy === undefined) await this.#checkpointer.final()
+    if (this.#store.journal.fencedBy !== undefined) return
+    await this.#checkpointer.final()
+    this.#rememberClock()
   }
 
   #clean(): void {
@@ -132,9 +147,28 @@ export class Clockwork {
   }
 
   #expireProducers(): void {
-    const { outside, settings, partitions } = this.#store
-    const before = outside.clock.now() - settings['producer.id.expiration.ms']
-    for (const partition of partitions.values()) partition.producers.expire(before)
+    const { settings, partitions } = this.#store
+    const ageMax = settings['producer.id.expiration.ms']
+    const isTooOld = (lastSeen: number): boolean => this.#ages.ageOf(lastSeen) > ageMax
+    for (const partition of partitions.values()) partition.producers.expire(isTooOld)
+  }
+
+  /** A jump is written down at once, so that a restart does not take it for time. */
+  #checkClock(): void {
+    const { jumpsTotal } = this.#ages
+    this.#ages.look()
+    if (this.#ages.jumpsTotal > jumpsTotal) this.#rememberClock()
+  }
+
+  #rememberClock(): void {
+    const { disk, journal } = this.#store
+    if (journal.fencedBy !== undefined) return
+    try {
+      writeClock(disk, this.#ages.memory)
+    } catch (cause) {
+      // It only makes the next start see a longer absence.
+      if (!(cause instanceof DiskError)) throw cause
+    }
   }
 
   #afterCheckpoint(): void {

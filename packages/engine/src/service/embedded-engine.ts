@@ -41,6 +41,7 @@ import type { TimeSearch } from '../partitions/time-search.ts'
 import { describeTopicConfig } from '../partitions/topic-config.ts'
 import type { EngineSettings } from '../settings.ts'
 import type { Cleaner } from '../storage/compaction/cleaner.ts'
+import type { ExpiryClock } from '../storage/expiry-clock.ts'
 import type { LogStore } from '../storage/log-store.ts'
 import type { RecoveryReport } from '../storage/recovery.ts'
 import type { Appends } from './appends.ts'
@@ -67,6 +68,7 @@ export type EngineParts = {
   /** Closed first: whoever waits for an answer of theirs gets one. */
   readonly coordinators: readonly Pick<Coordinator, 'close'>[]
   readonly clockwork: Clockwork
+  readonly ages: ExpiryClock
   readonly cleaner: Cleaner
   readonly recovery: RecoveryReport
   readonly release: () => Promise<void>
@@ -214,9 +216,11 @@ export class EmbeddedEngine implements Engine {
     )
     const { fencedBy } = store.journal
     const diskFull = appends.diskFull !== undefined || store.lacks?.code === 'ENOSPC'
-    if (this.#state !== 'ready') return { state: this.#state, partitions, diskFull }
-    if (fencedBy !== undefined) return { state: 'fenced', reason: fencedBy, partitions, diskFull }
-    return { state: 'ready', partitions, diskFull }
+    const clockHeldBackMs = this.#parts.ages.heldBackMs
+    const health = { partitions, diskFull, clockHeldBackMs }
+    if (this.#state !== 'ready') return { state: this.#state, ...health }
+    if (fencedBy !== undefined) return { state: 'fenced', reason: fencedBy, ...health }
+    return { state: 'ready', ...health }
   }
 
   metrics(): EngineMetrics {
@@ -248,6 +252,8 @@ export class EmbeddedEngine implements Engine {
       recovered_groups: recovery.groups,
       recovered_batches: recovery.batches,
       fenced: store.journal.fencedBy === undefined ? 0 : 1,
+      clock_jumps_total: this.#parts.ages.jumpsTotal,
+      clock_held_back_ms: this.#parts.ages.heldBackMs,
     }
   }
 

@@ -10,6 +10,7 @@
 
 import type { PartitionLog } from '../partitions/partition-log.ts'
 import type { Segment } from '../segments/segment.ts'
+import type { ExpiryClock } from './expiry-clock.ts'
 import type { LogStore } from './log-store.ts'
 
 /** Moves log starts, durably; with none to move, resolves when all earlier moves are durable. */
@@ -20,11 +21,18 @@ export class Retention {
   readonly #store: LogStore
   readonly #move: MoveLogStarts
   readonly #skip: (partition: PartitionLog) => boolean
+  readonly #ages: ExpiryClock
   segmentsRemoved = 0
 
   /** @param skip partitions that are trimmed in another way */
-  constructor(store: LogStore, move: MoveLogStarts, skip: (partition: PartitionLog) => boolean) {
+  constructor(
+    store: LogStore,
+    move: MoveLogStarts,
+    skip: (partition: PartitionLog) => boolean,
+    ages: ExpiryClock,
+  ) {
     this.#store = store
+    this.#ages = ages
     this.#move = move
     this.#skip = skip
   }
@@ -64,13 +72,13 @@ export class Retention {
     if (!deletes) return partition.logStart
     const last = partition.segments.at(-1)
     if (last === undefined) return partition.logStart
-    if (retentionMs >= 0 && isOld(last, now - retentionMs)) partition.roll(now)
+    if (retentionMs >= 0 && this.#ageOf(last) > retentionMs) partition.roll(now)
     const closed = partition.segments.slice(0, -1)
     let start = partition.logStart
     let bytes = partition.bytes
     for (const segment of closed) {
       if (segment.dirty) break
-      const tooOld = retentionMs >= 0 && isOld(segment, now - retentionMs)
+      const tooOld = retentionMs >= 0 && this.#ageOf(segment) > retentionMs
       const tooMuch = retentionBytes >= 0 && bytes - segment.bytes >= retentionBytes
       if (!tooOld && !tooMuch) break
       bytes -= segment.bytes
@@ -78,8 +86,9 @@ export class Retention {
     }
     return start
   }
-}
 
-/** A segment without timestamps ages from its creation. */
-const isOld = (segment: Segment, before: number): boolean =>
-  (segment.maxTimestamp >= 0 ? segment.maxTimestamp : segment.createdAt) < before
+  /** A segment without timestamps ages from its creation. */
+  #ageOf({ maxTimestamp, createdAt }: Segment): number {
+    return this.#ages.ageOf(maxTimestamp >= 0 ? maxTimestamp : createdAt)
+  }
+}

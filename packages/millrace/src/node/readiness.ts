@@ -4,7 +4,12 @@ import type { Readiness } from './http-server.ts'
 
 /** Damaged partitions do not make the others unready: they are listed either way. */
 export function readinessOf(health: EngineHealth): Readiness {
-  const damaged = health.partitions.length > 0 ? { partitions: health.partitions } : {}
+  const { partitions, clockHeldBackMs } = health
+  const damaged = {
+    ...(partitions.length > 0 ? { partitions } : {}),
+    // Serving goes on; but somebody should look at the clock before it is believed.
+    ...(clockHeldBackMs > 0 ? { clockHeldBackMs } : {}),
+  }
   if (health.state !== 'ready') {
     return {
       ready: false,

@@ -24,7 +24,7 @@ async function started(readiness: Readiness, connectionsMax = 8): Promise<string
   return `http://${server.address}`
 }
 
-const health = { state: 'ready', partitions: [], diskFull: false } as const
+const health = { state: 'ready', partitions: [], diskFull: false, clockHeldBackMs: 0 } as const
 
 describe('the HTTP side', () => {
   test('says that it is alive whatever the engine does', async () => {
@@ -84,7 +84,7 @@ describe('the HTTP side', () => {
 
 describe('readiness', () => {
   test('is lost when the disk is full, and lists damaged partitions without being lost', () => {
-    expect(readinessOf({ ...health, diskFull: true })).toMatchObject({ ready: false })
+    expect(readinessOf({ ...health, diskFull: true, clockHeldBackMs: 0 })).toMatchObject({ ready: false })
     const partitions = [
       { topic: 't', partition: 0, state: 'quarantined', reason: 'bad checksum' } as const,
     ]

@@ -66,6 +66,8 @@ export type GroupCoordinatorOptions = {
   readonly settings?: Partial<GroupSettings>
   /** Whether offsets can be committed for it. */
   readonly partitionExists: (topic: string, partition: number) => boolean
+  /** How old something with this wall time is, in ms. Default: by the wall clock as it is. */
+  readonly ageOf?: (timestamp: number) => number
 }
 
 /** Consumer groups and committed offsets of one node. */
@@ -77,6 +79,7 @@ export class GroupCoordinator implements Groups, Coordinator {
   readonly #ledger: GroupLedger
   readonly #context: GroupContext
   readonly #rules: OffsetRules
+  readonly #ageOf: (timestamp: number) => number
   readonly #rebalancer: Rebalancer
   readonly #joins: Joins
   readonly #memberships: Memberships
@@ -104,6 +107,7 @@ export class GroupCoordinator implements Groups, Coordinator {
       memory: new GroupMemory(settings['groups.total.max.bytes']),
       onIdle: group => this.#forgetIfNothingLeft(group),
     }
+    this.#ageOf = options.ageOf ?? (timestamp => outside.clock.now() - timestamp)
     this.#rules = { machine: this.#offsets, settings, partitionExists }
     this.#rebalancer = new Rebalancer(this.#context)
     this.#joins = new Joins(this.#context, this.#rebalancer, outside.random)
@@ -482,14 +486,13 @@ export class GroupCoordinator implements Groups, Coordinator {
 
   /** Removes expired offsets, and empty groups that hold none; one group after the other. */
   async #expire(): Promise<void> {
-    const now = this.#context.clock.now()
     for (const group of [...this.#groups.values()]) {
       const { groupId } = group
       const lives = (): boolean =>
         this.#groups.get(groupId) === group && !this.#closing.has(groupId)
       await this.#removals.offsets(
         group,
-        () => (lives() ? expiry(this.#rules, group, now) : null),
+        () => (lives() ? expiry(this.#rules, group, this.#ageOf) : null),
         {
           when: () => group.state === 'Empty' && group.pendingJoins.size === 0,
           ended: () => this.#bury(group),

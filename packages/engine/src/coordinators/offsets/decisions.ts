@@ -152,13 +152,17 @@ export function decideOffsetDeletion(
  * Which offsets of a group have expired: of topics that nobody reads, each so long after what its owner
  * says (KIP-211). Null where none of them ages now.
  */
-export function expiry(rules: OffsetRules, group: OffsetOwner, now: number): OffsetChoice | null {
+export function expiry(
+  rules: OffsetRules,
+  group: OffsetOwner,
+  ageOf: (timestamp: number) => number,
+): OffsetChoice | null {
   const since = group.offsetsAgeSince
   if (since === null) return null
   const retention = rules.settings['offsets.retention.minutes'] * MINUTE_MS
   // A commit into an empty group (a reset by an operator) must not expire before its own time.
   return (topic, value) =>
-    now - Math.max(since, value.commitTimestamp) >= retention && !group.isSubscribedTo(topic)
+    ageOf(Math.max(since, value.commitTimestamp)) >= retention && !group.isSubscribedTo(topic)
 }
 
 /** Picks offsets. */

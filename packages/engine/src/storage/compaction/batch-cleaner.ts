@@ -18,6 +18,7 @@ import {
   type RecordBatch,
   type Timestamp,
 } from '@millrace/log'
+import { type AgeOf, hasPassed } from './cleaning-plan.ts'
 import type { OffsetMap } from './offset-map.ts'
 
 /** What decides about a cleaning's batches. */
@@ -28,6 +29,7 @@ export type CleaningRound = {
   /** Records at or behind it are left alone. */
   readonly end: Offset
   readonly now: Timestamp
+  readonly ageOf: AgeOf
   readonly deleteRetentionMs: number
   /** Base offset of the last batch of each remembered producer, by its id. */
   readonly lastOfProducers: ReadonlyMap<number, Offset>
@@ -65,9 +67,9 @@ export class BatchCleaner {
   }
 
   #filtered(batch: RecordBatch, isLast: boolean): Buffer | null {
-    const { lastOffsets, logStart, end, now, deleteRetentionMs } = this.#round
+    const { lastOffsets, logStart, end, now, deleteRetentionMs, ageOf } = this.#round
     const horizon = deleteHorizonOf(batch)
-    const horizonPassed = horizon !== null && horizon <= now
+    const horizonPassed = horizon !== null && hasPassed(horizon, deleteRetentionMs, ageOf)
     const filtered = filterBatch(batch, {
       keep: (cursor, offset) => {
         if (offset >= end) return true

@@ -17,7 +17,12 @@ import { isSparse, type Segment, segmentName } from '../../segments/segment.ts'
 import type { Checkpointer } from '../checkpointer.ts'
 import type { LogStore } from '../log-store.ts'
 import { CleaningObsolete } from './cleaning-output.ts'
-import { type CleaningPlan, type PlannedSegment, planCleaning } from './cleaning-plan.ts'
+import {
+  type AgeOf,
+  type CleaningPlan,
+  type PlannedSegment,
+  planCleaning,
+} from './cleaning-plan.ts'
 import { Pace, Stopped } from './pace.ts'
 import { type CleaningReport, PartitionCleaning } from './partition-cleaning.ts'
 
@@ -41,6 +46,7 @@ type CleanerParts = {
   readonly partitions: () => Iterable<PartitionLog>
   /** Resolves when all log starts that have been moved so far are durable. */
   readonly startsDurable: () => Promise<void>
+  readonly ageOf: AgeOf
   readonly onEvent: (event: CleaningEvent) => void
 }
 
@@ -169,7 +175,7 @@ export class Cleaner {
     const { config, cleaning, highWatermark } = partition
     const segments = plannedSegments(partition, record)
     const planned = { segments, cleaning, stableEnd: highWatermark }
-    return planCleaning(planned, config, this.#parts.store.outside.clock.now(), asked)
+    return planCleaning(planned, config, this.#parts.ageOf, asked)
   }
 
   /** Cleans a partition if it is due; undefined if not. */
@@ -189,6 +195,7 @@ export class Cleaner {
       plan,
       logStart,
       pace: this.#pace,
+      ageOf: this.#parts.ageOf,
       onReplaced: bytes => this.#onReplaced(bytes),
     })
     const report = await cleaning.run()

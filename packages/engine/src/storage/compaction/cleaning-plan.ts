@@ -9,7 +9,7 @@
  * record at or behind `stableEnd`, whose fate may still be open. Ages are measured by the node's
  * clock, when segments were begun: the timestamps of records are whatever clients write.
  */
-import type { Offset } from '@millrace/log'
+import type { Offset, Timestamp } from '@millrace/log'
 import type { CleaningState } from '../../partitions/partition-log.ts'
 import type { TopicConfig } from '../../partitions/topic-config.ts'
 
@@ -52,19 +52,26 @@ export type CleaningPlan = {
 /** The configuration that decides. */
 export type CleaningRules = Pick<
   TopicConfig,
-  'minCleanableDirtyRatio' | 'minCompactionLagMs' | 'maxCompactionLagMs'
+  'minCleanableDirtyRatio' | 'minCompactionLagMs' | 'maxCompactionLagMs' | 'deleteRetentionMs'
 >
+
+/** How old something with this wall time is, in ms. */
+export type AgeOf = (timestamp: Timestamp) => number
+
+/** Whether a delete horizon has passed, by the age of the moment at which it was set. */
+export const hasPassed = (horizon: Timestamp, deleteRetentionMs: number, ageOf: AgeOf): boolean =>
+  ageOf(horizon - deleteRetentionMs) >= deleteRetentionMs
 
 /** What to clean now; null if nothing is due. `asked`: whatever ratio and maximal lag say. */
 export function planCleaning(
   partition: PlannedPartition,
   rules: CleaningRules,
-  now: number,
+  ageOf: AgeOf,
   asked: boolean,
 ): CleaningPlan | null {
   const { segments, cleaning, stableEnd } = partition
   const dirtyFrom = Math.max(cleaning.cleanedTo, segments[0]?.baseOffset ?? 0)
-  const dirtyTo = Math.max(dirtyFrom, cleanableEnd(segments, rules, now, stableEnd))
+  const dirtyTo = Math.max(dirtyFrom, cleanableEnd(segments, rules, ageOf, stableEnd))
   const dirty = segments.filter(
     segment => segment.nextOffset > dirtyFrom && segment.baseOffset < dirtyTo,
   )
@@ -73,10 +80,11 @@ export function planCleaning(
   const ratio = dirtyBytes === 0 ? 0 : dirtyBytes / (dirtyBytes + cleanBytes)
   const plan = { dirtyFrom, dirtyTo, ratio }
   const { tombstonesUntil } = cleaning
-  const tombstonesDue = tombstonesUntil !== null && tombstonesUntil <= now
+  const tombstonesDue =
+    tombstonesUntil !== null && hasPassed(tombstonesUntil, rules.deleteRetentionMs, ageOf)
   if (asked) return dirtyBytes > 0 || tombstonesDue ? { ...plan, reason: 'asked' } : null
   const oldest = dirty[0]?.createdAt ?? Number.POSITIVE_INFINITY
-  if (oldest + rules.maxCompactionLagMs <= now) return { ...plan, reason: 'lag' }
+  if (ageOf(oldest) >= rules.maxCompactionLagMs) return { ...plan, reason: 'lag' }
   if (dirtyBytes > 0 && ratio >= rules.minCleanableDirtyRatio) return { ...plan, reason: 'ratio' }
   return tombstonesDue ? { ...plan, reason: 'tombstones' } : null
 }
@@ -85,12 +93,12 @@ export function planCleaning(
 function cleanableEnd(
   segments: readonly PlannedSegment[],
   rules: CleaningRules,
-  now: number,
+  ageOf: AgeOf,
   stableEnd: Offset,
 ): Offset {
   // Defaults of the node may cross a topic's own value: the bound on how long things stay wins.
   const lagMs = Math.min(rules.minCompactionLagMs, rules.maxCompactionLagMs)
-  const first = segments.find(segment => !segment.covered || segment.closedAt + lagMs > now)
+  const first = segments.find(segment => !segment.covered || ageOf(segment.closedAt) < lagMs)
   const end = first?.baseOffset ?? segments.at(-1)?.nextOffset ?? 0
   return Math.min(end, stableEnd)
 }

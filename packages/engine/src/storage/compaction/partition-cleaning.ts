@@ -16,7 +16,7 @@ import type { Segment } from '../../segments/segment.ts'
 import type { LogStore } from '../log-store.ts'
 import { BatchCleaner } from './batch-cleaner.ts'
 import { CleaningObsolete, CleaningOutput } from './cleaning-output.ts'
-import type { CleaningPlan } from './cleaning-plan.ts'
+import type { AgeOf, CleaningPlan } from './cleaning-plan.ts'
 import { OffsetMap } from './offset-map.ts'
 import type { Pace } from './pace.ts'
 
@@ -38,6 +38,7 @@ export type CleaningParts = {
   /** A log start that is durable. */
   readonly logStart: Offset
   readonly pace: Pace
+  readonly ageOf: AgeOf
   /** Told of each replacement, with the bytes of the files that have to wait for a checkpoint. */
   readonly onReplaced: (bytes: number) => Promise<void>
 }
@@ -107,6 +108,7 @@ export class PartitionCleaning {
       logStart: this.#parts.logStart,
       end,
       now: store.outside.clock.now(),
+      ageOf: this.#parts.ageOf,
       deleteRetentionMs: partition.config.deleteRetentionMs,
       lastOfProducers: partition.producers.lastOffsets(),
     })

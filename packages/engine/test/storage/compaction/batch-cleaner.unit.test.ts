@@ -15,6 +15,7 @@ function cleanerOf(
   for (const [key, offset] of Object.entries(last)) lastOffsets.put(Buffer.from(key), offset)
   return new BatchCleaner({
     ...{ lastOffsets, logStart: 0, end: 1000, now: NOW, deleteRetentionMs: RETENTION_MS },
+    ageOf: at => (round.now ?? NOW) - at,
     lastOfProducers: new Map(),
     ...round,
   })

@@ -13,6 +13,7 @@ const RULES: CleaningRules = {
   minCleanableDirtyRatio: 0.5,
   minCompactionLagMs: 0,
   maxCompactionLagMs: FOREVER,
+  deleteRetentionMs: 0,
 }
 
 /** Segments of 100 offsets and 1000 bytes each, begun one a second up to now; the last is written. */
@@ -37,7 +38,7 @@ const plan = (
   rules: Partial<CleaningRules> = {},
   asked = false,
 ): unknown => {
-  const due = planCleaning(partition, { ...RULES, ...rules }, NOW, asked)
+  const due = planCleaning(partition, { ...RULES, ...rules }, at => NOW - at, asked)
   return due === null ? null : [due.reason, due.dirtyFrom, due.dirtyTo]
 }
 
