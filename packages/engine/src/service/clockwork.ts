@@ -10,6 +10,7 @@ import type { Checkpointer } from '../storage/checkpointer.ts'
 import { writeClock } from '../storage/clock-file.ts'
 import type { Cleaner } from '../storage/compaction/cleaner.ts'
 import type { ExpiryClock } from '../storage/expiry-clock.ts'
+import { inTime } from '../storage/in-time.ts'
 import type { LogStore } from '../storage/log-store.ts'
 import type { Retention } from '../storage/retention.ts'
 import type { Appends } from './appends.ts'
@@ -36,6 +37,7 @@ export class Clockwork {
   #retaining: Promise<void> | undefined
   #cleaning: Promise<void> | undefined
   #checkpointing = false
+  #remembering: Promise<void> | undefined
   #stopped = false
 
   constructor(parts: {
@@ -68,12 +70,12 @@ export class Clockwork {
   start(): void {
     const { settings } = this.#store
     this.checkSpace()
-    this.#rememberClock()
+    void this.#rememberClock()
     this.#every('look', LOOK_MS, () => {
       this.checkSpace()
       this.#checkClock()
     })
-    this.#every('clock', CLOCK_WRITE_MS, () => this.#rememberClock())
+    this.#every('clock', CLOCK_WRITE_MS, () => void this.#rememberClock())
     this.#every('checkpoint', settings['checkpoint.interval.ms'], () => this.#checkpointIfNeeded())
     this.#every('retention', settings['log.retention.check.interval.ms'], () => this.retain())
     this.#every('cleaner', settings['log.cleaner.backoff.ms'], () => this.#clean())
@@ -123,7 +125,11 @@ export class Clockwork {
     await this.#retaining
     if (this.#store.journal.fencedBy !== undefined) return
     await this.#checkpointer.final()
-    this.#rememberClock()
+    const { outside, settings } = this.#store
+    // A disk that does not answer must not hold up the end.
+    await inTime(outside.timers, settings['journal.stall.max.ms'], this.#rememberClock()).catch(
+      () => undefined,
+    )
   }
 
   #clean(): void {
@@ -157,18 +163,21 @@ export class Clockwork {
   #checkClock(): void {
     const { jumpsTotal } = this.#ages
     this.#ages.look()
-    if (this.#ages.jumpsTotal > jumpsTotal) this.#rememberClock()
+    if (this.#ages.jumpsTotal > jumpsTotal) void this.#rememberClock()
   }
 
-  #rememberClock(): void {
+  /** One at a time. Where it fails, the next start only sees a longer absence. */
+  #rememberClock(): Promise<void> {
     const { disk, journal } = this.#store
-    if (journal.fencedBy !== undefined) return
-    try {
-      writeClock(disk, this.#ages.memory)
-    } catch (cause) {
-      // It only makes the next start see a longer absence.
-      if (!(cause instanceof DiskError)) throw cause
-    }
+    if (journal.fencedBy !== undefined) return Promise.resolve()
+    this.#remembering ??= writeClock(disk, this.#ages.memory)
+      .catch((cause: unknown) => {
+        if (!(cause instanceof DiskError)) throw cause
+      })
+      .finally(() => {
+        this.#remembering = undefined
+      })
+    return this.#remembering
   }
 
   #afterCheckpoint(): void {

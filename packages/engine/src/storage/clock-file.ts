@@ -44,8 +44,8 @@ export function readClock(disk: Disk): ClockMemory | undefined {
   return { seenAt: bytes.readDoubleBE(8), jumps }
 }
 
-/** Writes it down, to the page cache. Throws DiskError. */
-export function writeClock(disk: Disk, { seenAt, jumps }: ClockMemory): void {
+/** Writes it down, durably. Rejects with DiskError. */
+export async function writeClock(disk: Disk, { seenAt, jumps }: ClockMemory): Promise<void> {
   const bytes = Buffer.alloc(BYTES)
   bytes.writeUInt32BE(MAGIC, 0)
   bytes.writeDoubleBE(seenAt, 8)
@@ -56,10 +56,13 @@ export function writeClock(disk: Disk, { seenAt, jumps }: ClockMemory): void {
     bytes.writeDoubleBE(heldMs, at + 16)
   }
   bytes.writeUInt32BE(crc32c(bytes.subarray(8)), 4)
+  const isNew = !disk.exists(CLOCK_FILE)
   const file = disk.open(CLOCK_FILE, 'create')
   try {
     file.write(0, [bytes])
+    await file.sync()
   } finally {
     file.close()
   }
+  if (isNew) await disk.syncFolder('')
 }

@@ -20,11 +20,12 @@ import {
 const SMALL_SEGMENTS = { 'segment.bytes': '4096' }
 const OFTEN = { 'log.retention.check.interval.ms': 100, 'checkpoint.interval.ms': 100 }
 
-/** The platform's outside with a wall clock that can be set forward. */
+/** The platform's outside with clocks that can be set forward. */
 function shiftingOutside() {
   const system = systemOutside()
   const shift = { ms: 0 }
-  const clock = { now: () => Date.now() + shift.ms, monotonic: system.clock.monotonic }
+  const monotonic = (): number => system.clock.monotonic() + shift.ms
+  const clock = { now: () => Date.now() + shift.ms, monotonic }
   return { outside: { ...system, clock }, shift }
 }
 

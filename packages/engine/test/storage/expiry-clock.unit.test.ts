@@ -126,7 +126,7 @@ describe('over a restart', () => {
     ])
   })
 
-  test('what is written down is read, and what is torn or foreign is nothing', () => {
+  test('what is written down is read, and what is torn or foreign is nothing', async () => {
     const disk = new SimDisk()
     expect(readClock(disk)).toBeUndefined()
     const jumps = Array.from({ length: JUMPS_MAX }, (_, i) => ({
@@ -138,7 +138,7 @@ describe('over a restart', () => {
       { seenAt: START, jumps },
       { seenAt: START + 1, jumps: [] },
     ]) {
-      writeClock(disk, memory)
+      await writeClock(disk, memory)
       expect(readClock(disk)).toEqual(memory)
     }
     const bytes = disk.bytesOf(CLOCK_FILE) ?? Buffer.alloc(0)
