@@ -48,7 +48,12 @@ export const NODE_SETTINGS = {
     default: 64,
     min: 1,
     max: 10_000,
-    doc: 'Open HTTP connections. One more is closed at once.',
+    doc: 'Open HTTP connections. One more takes the place of the oldest without a request being answered.',
+  },
+  'http.hosts': {
+    type: 'text',
+    default: '',
+    doc: 'Names, with commas between, by which the HTTP side may be asked for beside addresses, localhost and the host of "http"; "*" is any.',
   },
   'http.request.timeout.ms': {
     type: 'integer',

@@ -16,10 +16,10 @@
 import type { IncomingMessage } from 'node:http'
 import type { ParkedStream, ProcessorStatus, Redriven } from '@millrace/model'
 import type { StreamRef } from '@millrace/store'
+import { isOwnHost } from './own-host.ts'
 
 const BODY_BYTES_MAX = 4_096
 const REDRIVE_LIMIT = 100
-const HOST = /^(localhost|\d{1,3}(\.\d{1,3}){3}|\[[\da-f:.]+\])(:\d+)?$/i
 const LOOPBACK = /^(::1|(::ffff:)?127(\.\d{1,3}){3})$/
 
 /** A projection as the port asks for it. */
@@ -76,7 +76,7 @@ export class ApplicationsApi {
 
   /** Answers a request whose path begins with `/applications`. */
   async answer(request: IncomingMessage, path: string): Promise<Answer> {
-    if (!HOST.test(request.headers.host ?? '')) {
+    if (!isOwnHost(request.headers.host, [])) {
       return failure(403, 'ask by address or by localhost, not by another name')
     }
     const isGet = request.method === 'GET' || request.method === 'HEAD'

@@ -33,6 +33,7 @@ import { type Address, formatAddress, isLoopback, parseAddress } from './listen-
 import type { Logger } from './logger.ts'
 import { MetricsPage } from './metrics-page.ts'
 import { openFailure } from './open-failure.ts'
+import { hostsOf } from './own-host.ts'
 import { processorMetrics } from './processor-metrics.ts'
 import { readinessOf } from './readiness.ts'
 
@@ -174,6 +175,7 @@ class StartingNode {
         connectionsMax: this.#settings['http.connections.max'],
         requestTimeoutMs: this.#settings['http.request.timeout.ms'],
         headersBytesMax: this.#settings['http.headers.max.bytes'],
+        hosts: [http.host, ...hostsOf(this.#settings['http.hosts'])],
         readiness: () => this.#readiness(),
         metrics: async () => {
           const { contentType, body } = await page.render()

@@ -1,3 +1,4 @@
+import { request } from 'node:http'
 import { connect } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { type HttpServer, type Readiness, startHttpServer } from '../../src/node/http-server.ts'
@@ -18,6 +19,7 @@ async function started(readiness: Readiness, connectionsMax = 8): Promise<string
     connectionsMax,
     requestTimeoutMs: 1_000,
     headersBytesMax: 1_024,
+    hosts: ['node.example'],
     readiness: () => readiness,
     metrics: () => page.render(),
   })
@@ -72,14 +74,53 @@ describe('the HTTP side', () => {
     expect(response.status).toBe(431)
   })
 
-  test('closes a connection beyond its limit', async () => {
-    const url = new URL(await started({ ready: true }, 1))
-    const first = connect(Number(url.port), '127.0.0.1')
-    await new Promise(resolve => first.once('connect', resolve))
-    const second = connect(Number(url.port), '127.0.0.1')
-    await new Promise(resolve => second.once('close', resolve))
-    first.destroy()
+  test('lets nobody shut a probe out with connections that send nothing, or slowly', async () => {
+    const url = new URL(await started({ ready: true }, 4))
+    const slow = await Promise.all(
+      Array.from({ length: 20 }, async (_, i) => {
+        const socket = connect(Number(url.port), '127.0.0.1')
+        socket.on('error', () => undefined)
+        await new Promise(resolve => socket.once('connect', resolve))
+        if (i % 2 === 0) socket.write('GET /healthz HTTP/1.1\r\nHo')
+        return socket
+      }),
+    )
+    expect((await fetch(`${url.origin}/healthz`)).status).toBe(200)
+    expect((await fetch(`${url.origin}/readyz`)).status).toBe(200)
+    for (const socket of slow) socket.destroy()
   })
+
+  test('closes a connection whose request does not arrive in time', async () => {
+    const url = new URL(await started({ ready: true }))
+    const socket = connect(Number(url.port), '127.0.0.1')
+    const closed = new Promise(resolve => socket.once('close', resolve))
+    socket.on('error', () => undefined)
+    socket.write('GET /healthz HTTP/1.1\r\nHo')
+    socket.resume()
+    await closed
+  })
+
+  test.each(['/healthz', '/readyz', '/metrics'])(
+    'answers %s to who asks by address, localhost or a name of its own, and to no other',
+    async path => {
+      const { port } = new URL(await started({ ready: true }))
+      const statusFor = (host: string): Promise<number> =>
+        new Promise((resolve, reject) => {
+          const asked = request({ host: '127.0.0.1', port, path, headers: { host } }, response => {
+            response.resume()
+            resolve(response.statusCode ?? 0)
+          })
+          asked.on('error', reject)
+          asked.end()
+        })
+      for (const own of [`127.0.0.1:${port}`, 'localhost', '[::1]:80', 'Node.Example:9']) {
+        expect(await statusFor(own), own).toBe(200)
+      }
+      for (const foreign of ['evil.example', `localhost.evil.example:${port}`, '127.0.0.1.a.b']) {
+        expect(await statusFor(foreign), foreign).toBe(421)
+      }
+    },
+  )
 })
 
 describe('readiness', () => {
