@@ -9,6 +9,7 @@ import {
   ERROR_CODES,
   electLeaders,
 } from '@millrace/protocol'
+import { shortened } from './error-mapping.ts'
 import type { Handler } from './handler.ts'
 import { distinct } from './nested.ts'
 
@@ -53,7 +54,7 @@ function notNeeded(
     ? {
         partitionId,
         errorCode: ERROR_CODES.UNKNOWN_TOPIC_OR_PARTITION,
-        errorMessage: `there is no partition ${topic}-${partitionId}`,
+        errorMessage: shortened(`there is no partition ${topic}-${partitionId}`),
       }
     : {
         partitionId,

@@ -88,7 +88,16 @@ export function partitionCodeOf(error: LogError | undefined): number {
 
 /** The text of an outcome, null without an error. */
 export function messageOf(error: LogError | undefined): string | null {
-  return error === undefined ? null : error.message
+  return error === undefined ? null : shortened(error.message)
+}
+
+/** Messages repeat what the client sent, which may be as long as any field; an answer needs no more. */
+const MESSAGE_CHARACTERS_MAX = 1_000
+
+/** A message as it may stand in an answer. */
+export function shortened(message: string): string {
+  if (message.length <= MESSAGE_CHARACTERS_MAX) return message
+  return `${message.slice(0, MESSAGE_CHARACTERS_MAX)}…`
 }
 
 /** An error of the log, to be answered in its place; anything else is thrown on, to be reported. */
@@ -100,7 +109,7 @@ export function expected(thrown: unknown): LogError {
 /** What an answer says about something that was thrown. Nothing of an unknown error goes out. */
 export function failureOf(thrown: unknown): Failure {
   if (thrown instanceof LogError) {
-    const { message } = thrown
+    const message = shortened(thrown.message)
     return { code: codeOf(thrown), partitionCode: partitionCodeOf(thrown), message }
   }
   return { code: UNKNOWN_SERVER_ERROR, partitionCode: UNKNOWN_SERVER_ERROR, message: null }

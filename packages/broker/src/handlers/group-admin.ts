@@ -17,7 +17,7 @@ import {
   offsetDelete,
 } from '@millrace/protocol'
 import { groupOperations } from './authorized-operations.ts'
-import { codeOf, messageOf, partitionCodeOf } from './error-mapping.ts'
+import { codeOf, messageOf, partitionCodeOf, shortened } from './error-mapping.ts'
 import type { Handler } from './handler.ts'
 import { distinct, flatten, nest } from './nested.ts'
 
@@ -75,7 +75,7 @@ function absence(
   if (error === undefined && state === 'Dead' && version >= NOT_FOUND_VERSION_MIN) {
     return {
       errorCode: ERROR_CODES.GROUP_ID_NOT_FOUND,
-      errorMessage: `there is no group ${groupId}`,
+      errorMessage: shortened(`there is no group ${groupId}`),
     }
   }
   return { errorCode: codeOf(error), errorMessage: messageOf(error) }

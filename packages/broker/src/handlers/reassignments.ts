@@ -15,6 +15,7 @@ import {
   listPartitionReassignments,
   type ReassignablePartitionResponse,
 } from '@millrace/protocol'
+import { shortened } from './error-mapping.ts'
 import type { Handler } from './handler.ts'
 
 type Asked = Decoded<AlterPartitionReassignmentsRequest>['topics'][number]['partitions'][number]
@@ -55,14 +56,14 @@ function judge(
     errorMessage: string | null = null,
   ): ReassignablePartitionResponse => ({ partitionIndex, errorCode, errorMessage })
   if (engine.topic(name)?.partitions[partitionIndex] === undefined) {
-    const why = `there is no partition ${name}-${partitionIndex}`
+    const why = shortened(`there is no partition ${name}-${partitionIndex}`)
     return answer(ERROR_CODES.UNKNOWN_TOPIC_OR_PARTITION, why)
   }
   if (replicas === null) {
     return answer(ERROR_CODES.NO_REASSIGNMENT_IN_PROGRESS, 'nothing moves that could be cancelled')
   }
   if (replicas.length === 1 && replicas[0] === engine.nodeId) return answer(ERROR_CODES.NONE)
-  const why = `replicas [${replicas}]: only [${engine.nodeId}] is here`
+  const why = shortened(`replicas [${replicas}]: only [${engine.nodeId}] is here`)
   return answer(ERROR_CODES.INVALID_REPLICA_ASSIGNMENT, why)
 }
 

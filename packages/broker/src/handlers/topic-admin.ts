@@ -17,7 +17,7 @@ import {
   ZERO_UUID,
 } from '@millrace/protocol'
 import { requireOwnNode } from './create-topics.ts'
-import { codeOf, expected, messageOf, partitionCodeOf } from './error-mapping.ts'
+import { codeOf, expected, messageOf, partitionCodeOf, shortened } from './error-mapping.ts'
 import type { Handler } from './handler.ts'
 import { flatten, nest, repeated } from './nested.ts'
 import { topicById } from './topics.ts'
@@ -64,7 +64,7 @@ function judgeDeletions(
 } {
   const refused: DeleteTopicsResult[] = []
   const refuse = ({ name, topicId }: Deleting, errorCode: number, errorMessage: string): void => {
-    refused.push({ name, topicId, errorCode, errorMessage })
+    refused.push({ name, topicId, errorCode, errorMessage: shortened(errorMessage) })
   }
   const targets = new Map<string, string>()
   for (const topic of asked) {

@@ -3,7 +3,8 @@
  *
  * Each case starts from a valid random request of some API and version (real topic and group names
  * among its strings, real record batches in Produce), then spoils it, and says where the bytes are
- * to be split on their way through the socket. The same seed gives the same cases. Cases are small:
+ * to be split on their way through the socket. Some keep to the protocol and ask for as much as a frame
+ * can hold: duplicates, many names, long strings. The same seed gives the same cases. Others are small:
  * their frames have a few KiB, whatever size they claim.
  */
 
@@ -12,6 +13,7 @@ import { encodeRequestFrame, frameBytes } from '../../../src/codec/frame.ts'
 import type { Field } from '../../../src/codec/grammar.ts'
 import { APIS } from '../../../src/messages/apis.ts'
 import { damagedBatch, recordBatch } from './batches.ts'
+import { type LargeRequest, largeRequests } from './large-requests.ts'
 import { foreignBytes, MUTATIONS } from './mutations.ts'
 import { Random } from './random.ts'
 import { randomMessage } from './random-message.ts'
@@ -40,6 +42,10 @@ export type FuzzOptions = {
 const TOPICS_DEFAULT = ['fuzz-0', 'fuzz-1'] as const
 const GROUPS_DEFAULT = ['fuzz-group-0', 'fuzz-group-1'] as const
 const WAIT_MS_MAX = 20
+/** One in so many cases keeps to the protocol and asks for as much as it may. */
+const HOSTILE_ONE_IN = 50
+/** Bytes of such a case; frames of the fuzzer's node have at most 64 KiB. */
+const LARGE_BYTES = 48 * 1024
 const PARTITIONS_MAX = 4
 
 /** Yields `count` cases. */
@@ -53,7 +59,32 @@ export function* fuzzFrames(
   for (let index = 0; index < count; index += 1) yield fuzzCase(random, apis, options)
 }
 
+/** A legal request that asks for as much as fits into a frame of the fuzzer. */
+function hostileCase(random: Random, apis: readonly AnyApi[], options: FuzzOptions): FuzzCase {
+  const api = apis[random.below(apis.length)] as AnyApi
+  const [first, last] = api.versions
+  const version = first + random.below(last - first + 1)
+  const requests = [
+    ...largeRequests(api, version, {
+      topic: random.pick(options.topics ?? TOPICS_DEFAULT),
+      group: random.pick(options.groups ?? GROUPS_DEFAULT),
+      batch: recordBatch(random, 1),
+      bytesMax: LARGE_BYTES,
+    }),
+  ]
+  const { label, message } = requests[random.below(requests.length)] as LargeRequest
+  const header = { correlationId: random.bits() | 0, clientId: 'fuzz' }
+  const bytes = frameBytes(encodeRequestFrame(api, version, header, message))
+  return {
+    bytes,
+    label: `${api.name} v${version}: as much as it may, ${label}`,
+    splits: splits(random, bytes.length),
+    valid: true,
+  }
+}
+
 function fuzzCase(random: Random, apis: readonly AnyApi[], options: FuzzOptions): FuzzCase {
+  if (random.oneIn(HOSTILE_ONE_IN)) return hostileCase(random, apis, options)
   if (random.oneIn(40)) {
     const foreign = foreignBytes(random)
     return { ...foreign, splits: splits(random, foreign.bytes.length), valid: false }

@@ -29,6 +29,8 @@ type Style = 'same' | 'known' | 'different' | 'long strings'
 
 const STYLES: readonly Style[] = ['same', 'known', 'different', 'long strings']
 const LONG_BYTES = 64 * 1024
+/** Long strings leave room for some more of them. */
+const TEXTS_IN_A_FRAME = 4
 
 /** The largest requests of one version. */
 export function* largeRequests(
@@ -106,6 +108,7 @@ class Making {
       case 'str':
         return this.#text(name, index)
       case 'uuid':
+        this.#bytesLeft -= 16
         return this.#style === 'same' ? ZERO_UUID : uuid(index)
       case 'bytes':
         return this.#bytes(this.#style === 'long strings' ? LONG_BYTES : 8)
@@ -113,6 +116,7 @@ class Making {
         this.#bytesLeft -= this.#options.batch.length + 4
         return this.#options.batch
       case 'bool':
+        this.#bytesLeft -= 1
         return name !== 'validateOnly'
       case 'i64':
         this.#bytesLeft -= 8
@@ -150,7 +154,10 @@ class Making {
 
   #chosenText(name: string, index: number): string {
     const { topic, group } = this.#options
-    if (this.#style === 'long strings') return 'é'.repeat(Math.floor(STRING_BYTES_MAX / 2))
+    if (this.#style === 'long strings') {
+      const bytes = Math.min(STRING_BYTES_MAX, Math.max(0, this.#bytesLeft / TEXTS_IN_A_FRAME))
+      return 'é'.repeat(Math.floor(bytes / 2))
+    }
     if (name === 'transactionalId') return ''
     if (this.#style === 'different') return `nothing-${index}`
     if (/^group/i.test(name)) return group
