@@ -96,6 +96,8 @@ export interface Engine extends Log {
 
   /** One topic of the catalogue, without a promise. */
   topic(name: string): TopicView | undefined
+  /** The same, by its id. */
+  topicById(topicId: string): TopicView | undefined
   /** All topics of the catalogue, internal ones included, in order of name. */
   allTopics(): readonly TopicView[]
 

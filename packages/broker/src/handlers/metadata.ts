@@ -17,7 +17,7 @@ import { clusterOperations, topicOperations } from './authorized-operations.ts'
 import { codeOf, expected, partitionCodeOf } from './error-mapping.ts'
 import type { Call, Handler, HandlerNode } from './handler.ts'
 import { distinct } from './nested.ts'
-import { isTopicName, topicById } from './topics.ts'
+import { isTopicName } from './topics.ts'
 
 type Request = Decoded<MetadataRequest>
 type Asked = NonNullable<Request['topics']>[number]
@@ -98,7 +98,7 @@ function lookUp(
   if (isById(asked)) {
     if (version < BY_ID_VERSION_MIN) return nothing('', topicId, ERROR_CODES.INVALID_REQUEST)
     // A name beside an id does not count.
-    const topic = topicById(engine, topicId)
+    const topic = engine.topicById(topicId)
     return topic === undefined
       ? nothing(null, topicId, ERROR_CODES.UNKNOWN_TOPIC_ID)
       : answer(topic)

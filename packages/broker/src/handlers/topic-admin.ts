@@ -20,7 +20,6 @@ import { requireOwnNode } from './create-topics.ts'
 import { codeOf, expected, messageOf, partitionCodeOf, shortened } from './error-mapping.ts'
 import type { Handler } from './handler.ts'
 import { flatten, nest, repeated } from './nested.ts'
-import { topicById } from './topics.ts'
 
 /** First version that names topics by their id, too (KIP-516). */
 const DELETE_BY_ID_VERSION_MIN = 6
@@ -78,7 +77,7 @@ function judgeDeletions(
       refuse(topic, ERROR_CODES.INVALID_REQUEST, 'neither name nor id')
       continue
     }
-    const found = name === null ? topicById(engine, topicId) : engine.topic(name)
+    const found = name === null ? engine.topicById(topicId) : engine.topic(name)
     const target = found?.name ?? name
     if (target === null) refuse(topic, ERROR_CODES.UNKNOWN_TOPIC_ID, `no topic has id ${topicId}`)
     else targets.set(target, found?.topicId ?? ZERO_UUID)

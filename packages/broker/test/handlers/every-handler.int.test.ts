@@ -108,7 +108,7 @@ const UNBREAKABLE: ReadonlySet<string> = new Set([
 function breakEngine({ fake }: Harness, error: () => Error): void {
   fake.addTopic('t')
   fake.addTopic('other')
-  const kept = new Set(['topic', 'allTopics', 'addTopic'])
+  const kept = new Set(['topic', 'topicById', 'allTopics', 'addTopic'])
   const broken = (): never => {
     throw error()
   }

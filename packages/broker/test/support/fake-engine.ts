@@ -96,6 +96,10 @@ export class FakeEngine {
     return this.topics.get(name)?.view
   }
 
+  topicById(topicId: string): TopicView | undefined {
+    return this.allTopics().find(topic => topic.topicId === topicId)
+  }
+
   allTopics(): readonly TopicView[] {
     return [...this.topics.values()].map(({ view }) => view)
   }

@@ -265,6 +265,10 @@ export class EmbeddedEngine implements Engine {
     return this.#parts.topics.view(name, this.nodeId)
   }
 
+  topicById(topicId: string): TopicView | undefined {
+    return this.#parts.topics.viewById(topicId, this.nodeId)
+  }
+
   allTopics(): readonly TopicView[] {
     return this.#parts.topics.views(this.nodeId)
   }

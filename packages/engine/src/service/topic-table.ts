@@ -46,6 +46,9 @@ export class TopicTable implements CatalogueEvents {
   readonly #whenDurable: (effect: () => void) => void
   readonly #topics = new Map<string, TopicEntry>()
   readonly #shown = new Map<string, ShownTopic>()
+  readonly #shownById = new Map<string, ShownTopic>()
+  /** Made when asked for: every request looks topics up, few topics change. */
+  readonly #viewOf = new WeakMap<ShownTopic, TopicView>()
   #views: readonly TopicView[] | undefined
   /** Whether what is replayed is already durable: during recovery. */
   recovering = true
@@ -115,13 +118,27 @@ export class TopicTable implements CatalogueEvents {
   views(nodeId: number): readonly TopicView[] {
     this.#views ??= [...this.#shown.values()]
       .sort((a, b) => (a.topic.name < b.topic.name ? -1 : 1))
-      .map(topic => viewOf(topic, nodeId))
+      .map(topic => this.#view(topic, nodeId))
     return this.#views
   }
 
   view(name: string, nodeId: number): TopicView | undefined {
     const topic = this.#shown.get(name)
-    return topic === undefined ? undefined : viewOf(topic, nodeId)
+    return topic === undefined ? undefined : this.#view(topic, nodeId)
+  }
+
+  viewById(topicId: string, nodeId: number): TopicView | undefined {
+    const topic = this.#shownById.get(topicId)
+    return topic === undefined ? undefined : this.#view(topic, nodeId)
+  }
+
+  #view(topic: ShownTopic, nodeId: number): TopicView {
+    let view = this.#viewOf.get(topic)
+    if (view === undefined) {
+      view = viewOf(topic, nodeId)
+      this.#viewOf.set(topic, view)
+    }
+    return view
   }
 
   topicConfigured(topic: CatalogueTopic): void {
@@ -151,6 +168,7 @@ export class TopicTable implements CatalogueEvents {
     if (!this.recovering) this.#leaving.set(entry.topicId, entry)
     this.#later(() => {
       if (this.#shown.get(topic.name)?.topic === entry) this.#shown.delete(topic.name)
+      this.#shownById.delete(entry.topicId)
       this.#views = undefined
       for (const partition of entry.partitions) partition.leave()
     })
@@ -190,11 +208,9 @@ export class TopicTable implements CatalogueEvents {
 
   #showEntry(topic: TopicEntry, configs: ShownTopic['configs'], partitions: number): void {
     // Its deletion may have been decided meanwhile; until that is durable it is there.
-    this.#shown.set(topic.name, {
-      topic,
-      configs,
-      partitions: topic.partitions.slice(0, partitions),
-    })
+    const shown = { topic, configs, partitions: topic.partitions.slice(0, partitions) }
+    this.#shown.set(topic.name, shown)
+    this.#shownById.set(topic.topicId, shown)
     this.#views = undefined
   }
 
