@@ -43,6 +43,7 @@ export const ENGINE_SETTINGS: {
   readonly 'partition.producers.max': IntegerSetting
   readonly 'partitions.max': IntegerSetting
   readonly 'producer.id.expiration.ms': IntegerSetting
+  readonly 'producers.max': IntegerSetting
   readonly 'topics.max': IntegerSetting
 } = {
   'append.decompressed.max.bytes': integer(
@@ -172,6 +173,12 @@ export const ENGINE_SETTINGS: {
     1000,
     2 ** 40,
     'A producer that is silent for longer is forgotten.',
+  ),
+  'producers.max': integer(
+    100_000,
+    1,
+    10_000_000,
+    'Idempotent producers remembered by all partitions together, and one more in each; a partition forgets its own that are silent for longest.',
   ),
   'topics.max': integer(10_000, 1, 1_000_000, 'Topics.'),
 }

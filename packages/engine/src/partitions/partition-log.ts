@@ -14,7 +14,7 @@ import { type Disk, type DiskError, isShortage } from '../disk/disk.ts'
 import { DamageError } from '../segments/damage.ts'
 import type { FileCache } from '../segments/file-cache.ts'
 import { isSparse, Segment, type SegmentRecord } from '../segments/segment.ts'
-import { ProducerLedger, type ProducerRecord } from './producer-ledger.ts'
+import { type ProducerCount, ProducerLedger, type ProducerRecord } from './producer-ledger.ts'
 import { type ReplacedSegment, SegmentList } from './segment-list.ts'
 import type { Searched, TimeSearch } from './time-search.ts'
 import type { TopicConfig } from './topic-config.ts'
@@ -73,6 +73,8 @@ export type PartitionParts = {
   readonly disk: Disk
   readonly cache: FileCache
   readonly producersMax: number
+  /** Counts the producers of all partitions; absent where nobody does. */
+  readonly allProducers?: ProducerCount
   readonly config: () => TopicConfig
 }
 
@@ -129,7 +131,7 @@ export class PartitionLog {
     this.topic = parts.topic
     this.partition = parts.partition
     this.folder = partitionFolder(parts.id)
-    this.producers = new ProducerLedger(parts.producersMax)
+    this.producers = new ProducerLedger(parts.producersMax, parts.allProducers)
   }
 
   get config(): TopicConfig {
@@ -374,6 +376,7 @@ export class PartitionLog {
   /** The deletion is durable: answers the segments, whose files the caller takes away. */
   remove(): readonly Segment[] {
     this.removed = true
+    this.producers.clear()
     this.#waiting.drop(Number.POSITIVE_INFINITY)
     return this.#segments.takeAll()
   }

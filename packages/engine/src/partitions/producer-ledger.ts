@@ -48,14 +48,34 @@ type Entry = { epoch: number; lastSeen: number; batches: RememberedBatch[] }
 
 const NEW: ProducerVerdict = { kind: 'new' }
 
+/** How many producers all partitions together remember. */
+export class ProducerCount {
+  readonly max: number
+  count = 0
+
+  constructor(max: number = Number.POSITIVE_INFINITY) {
+    this.max = max
+  }
+}
+
+/** Of a ledger that is full the sixteenth part goes at once: finding the oldest looks at all. */
+const FORGOTTEN_SHARE = 16
+
 /** Sequences of the producers of one partition. */
 export class ProducerLedger {
   readonly #producers = new Map<number, Entry>()
   readonly #rememberedMax: number
 
-  /** @param rememberedMax producers remembered; the one silent for longest is forgotten first */
-  constructor(rememberedMax: number) {
+  readonly #all: ProducerCount
+
+  /**
+   * @param rememberedMax producers remembered; those silent for longest are forgotten first
+   * @param all counts those of all partitions: where they are too many, who adds one forgets as well,
+   * but each partition keeps its last
+   */
+  constructor(rememberedMax: number, all: ProducerCount = new ProducerCount()) {
     this.#rememberedMax = rememberedMax
+    this.#all = all
   }
 
   get size(): number {
@@ -101,6 +121,7 @@ export class ProducerLedger {
         lastSeen: now,
         batches: [remembered],
       })
+      this.#all.count += 1
       this.#bound()
       return
     }
@@ -124,8 +145,14 @@ export class ProducerLedger {
   /** Forgets producers whose last batch, at that log time, is too old. */
   expire(isTooOld: (lastSeen: number) => boolean): void {
     for (const [producerId, entry] of this.#producers) {
-      if (isTooOld(entry.lastSeen)) this.#producers.delete(producerId)
+      if (isTooOld(entry.lastSeen)) this.#forget(producerId)
     }
+  }
+
+  /** The partition is gone: nothing of it counts any more. */
+  clear(): void {
+    this.#all.count -= this.#producers.size
+    this.#producers.clear()
   }
 
   snapshot(): readonly ProducerRecord[] {
@@ -139,20 +166,22 @@ export class ProducerLedger {
 
   restore(records: readonly ProducerRecord[]): void {
     for (const { producerId, epoch, lastSeen, batches } of records) {
+      if (!this.#producers.has(producerId)) this.#all.count += 1
       this.#producers.set(producerId, { epoch, lastSeen, batches: [...batches] })
     }
   }
 
   #bound(): void {
-    if (this.#producers.size <= this.#rememberedMax) return
-    let oldest: number | undefined
-    let seen = Number.POSITIVE_INFINITY
-    for (const [producerId, entry] of this.#producers) {
-      if (entry.lastSeen >= seen) continue
-      oldest = producerId
-      seen = entry.lastSeen
-    }
-    if (oldest !== undefined) this.#producers.delete(oldest)
+    const size = this.#producers.size
+    const tooMany = size > this.#rememberedMax || (this.#all.count > this.#all.max && size > 1)
+    if (!tooMany) return
+    const oldest = [...this.#producers].sort(([, one], [, other]) => one.lastSeen - other.lastSeen)
+    const forgotten = Math.max(1, Math.floor(size / FORGOTTEN_SHARE))
+    for (const [producerId] of oldest.slice(0, forgotten)) this.#forget(producerId)
+  }
+
+  #forget(producerId: number): void {
+    if (this.#producers.delete(producerId)) this.#all.count -= 1
   }
 }
 

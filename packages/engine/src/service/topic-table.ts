@@ -12,6 +12,7 @@ import { DiskError } from '../disk/disk.ts'
 import type { TopicView } from '../engine.ts'
 import type { InternalPartition } from '../machines/machine.ts'
 import { PartitionLog } from '../partitions/partition-log.ts'
+import { ProducerCount } from '../partitions/producer-ledger.ts'
 import { type TopicConfig, topicConfigOf } from '../partitions/topic-config.ts'
 import type { LogStore } from '../storage/log-store.ts'
 
@@ -49,6 +50,7 @@ export class TopicTable implements CatalogueEvents {
   readonly #shownById = new Map<string, ShownTopic>()
   /** Made when asked for: every request looks topics up, few topics change. */
   readonly #viewOf = new WeakMap<ShownTopic, TopicView>()
+  readonly #producers: ProducerCount
   #views: readonly TopicView[] | undefined
   /** Whether what is replayed is already durable: during recovery. */
   recovering = true
@@ -65,6 +67,7 @@ export class TopicTable implements CatalogueEvents {
     this.#store = parts.store
     this.#nodeConfig = parts.nodeConfig
     this.#whenDurable = parts.whenDurable
+    this.#producers = new ProducerCount(parts.store.settings['producers.max'])
   }
 
   /** Adds the partitions of the machines; once, before recovery. */
@@ -236,6 +239,7 @@ export class TopicTable implements CatalogueEvents {
       disk,
       cache,
       producersMax: settings['partition.producers.max'],
+      allProducers: this.#producers,
       config: () => entry.config,
     })
     entry.partitions[partition] = log

@@ -1,6 +1,10 @@
 // Idempotent producers: what is new, what is a repetition, what is out of order (KIP-98).
 import { describe, expect, test } from 'vitest'
-import { BATCHES_REMEMBERED, ProducerLedger } from '../../src/partitions/producer-ledger.ts'
+import {
+  BATCHES_REMEMBERED,
+  ProducerCount,
+  ProducerLedger,
+} from '../../src/partitions/producer-ledger.ts'
 
 const SEQUENCE_MAX = 2 ** 31 - 1
 
@@ -129,6 +133,20 @@ describe('the producer ledger', () => {
     ledger.replay(batch(0, 1, 0, 4), 4, 0, 40)
     expect(ledger.size).toBe(3)
     expect(ledger.snapshot().map(({ producerId }) => producerId)).toEqual([1, 3, 4])
+  })
+
+  test('shares a total with other partitions: who goes beyond it forgets, and keeps its last', () => {
+    const all = new ProducerCount(4)
+    const [large, small] = [new ProducerLedger(100, all), new ProducerLedger(100, all)]
+    for (let id = 1; id <= 4; id += 1) large.replay(batch(0, 1, 0, id), id, 0, id)
+    for (let id = 5; id <= 9; id += 1) small.replay(batch(0, 1, 0, id), id, 0, id)
+    expect([large.size, small.size, all.count]).toEqual([4, 1, 5])
+    large.replay(batch(0, 1, 0, 10), 10, 0, 10)
+    expect([large.size, small.size, all.count]).toEqual([4, 1, 5])
+    expect(verdict(large, 7, 1, 0, 1)).toBe('new') // the one silent for longest
+    large.clear()
+    small.expire(lastSeen => lastSeen < 100)
+    expect(all.count).toBe(0)
   })
 
   test('comes back from a snapshot with the same verdicts, and shares nothing with it', () => {

@@ -50,6 +50,11 @@ const changes: Readonly<Record<string, Change>> = {
   'an offset is deleted': engine =>
     engine.groups.deleteOffsets('g', [{ topic: 't', partition: 0 }]),
   'a group is deleted': engine => engine.groups.delete(['g']),
+  'the last member leaves': engine =>
+    engine.groups.leave({
+      groupId: 'live',
+      members: [{ memberId: '', groupInstanceId: 'instance' }],
+    }),
 }
 
 /** The codes of refusals, and what the answers say; what differs between two calls anyway is left out. */
@@ -130,7 +135,7 @@ const questions: Readonly<Record<string, Question>> = {
   'groups listed': async engine =>
     (await engine.groups.list()).map(({ groupId, state }) => `${groupId} ${state}`).sort(),
   'groups described': async engine =>
-    (await engine.groups.describe(['g', 'other'])).map(({ state }) => state),
+    (await engine.groups.describe(['g', 'other', 'live'])).map(({ state }) => state),
   offsets: async engine => await engine.groups.fetchOffsets('g'),
   'offsets by name': async engine =>
     await engine.groups.fetchOffsets('other', [{ topic: 't', partition: 0 }]),
@@ -150,6 +155,26 @@ const questions: Readonly<Record<string, Question>> = {
     ]),
 }
 
+/** A group with one member, with its assignment. */
+async function memberOf(engine: Engine): Promise<void> {
+  const identity = { groupId: 'live', groupInstanceId: 'instance' }
+  const joined = await engine.groups.join({
+    ...identity,
+    memberId: '',
+    clientId: 'client',
+    clientHost: '/127.0.0.1',
+    sessionTimeoutMs: 60_000,
+    rebalanceTimeoutMs: 60_000,
+    protocolType: 'consumer',
+    protocols: [{ name: 'range', metadata: Buffer.alloc(6) }],
+    requireKnownMemberId: false,
+    supportsSkippingAssignment: true,
+  })
+  const { generationId, memberId } = joined
+  const assignments = [{ memberId, assignment: Buffer.from('all') }]
+  await engine.groups.sync({ ...identity, generationId, memberId, assignments })
+}
+
 async function scene(): Promise<Life> {
   const outside = new VirtualOutside(1)
   const disk = new SimDisk({ timers: outside.timers, latencyMs: () => LATENCY_MS })
@@ -162,6 +187,7 @@ async function scene(): Promise<Life> {
     await outside.drive(engine.append([{ topic: 't', partition: 0, batch }]))
   }
   await outside.drive(commit(engine, 5))
+  await outside.drive(memberOf(engine))
   return life
 }
 

@@ -7,13 +7,19 @@
  */
 import { LogError } from '@millrace/log'
 import type { MachineRecord } from '../../machines/machine.ts'
-import type { Commits, MachineCommit } from '../../machines/runtime.ts'
+import { CommitRefused, type Commits, type MachineCommit } from '../../machines/runtime.ts'
 import type { ClassicGroupsMachine } from './classic-groups-machine.ts'
 
 /** Clients know what to do about a coordinator that is not available; not about a disk. */
 export function unavailable(cause: unknown): LogError {
   const detail = cause instanceof Error ? cause.message : String(cause)
   return new LogError('COORDINATOR_NOT_AVAILABLE', detail, cause)
+}
+
+/** Whether a commit of {@link GroupLedger} was refused only for now: there is room again after `room`. */
+export function hadNoRoom(error: unknown): boolean {
+  const cause = (error as Error).cause
+  return cause instanceof CommitRefused && cause.reason === 'no-room'
 }
 
 /** The machine and the runtime as one. */

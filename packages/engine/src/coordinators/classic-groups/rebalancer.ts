@@ -13,7 +13,7 @@ import type { TimerWheel } from '../../timer-wheel.ts'
 import { refusedJoin, refusedSync } from './answers.ts'
 import type { ClassicGroup } from './classic-group.ts'
 import type { GroupMemory } from './group-memory.ts'
-import type { GroupLedger } from './ledger.ts'
+import { type GroupLedger, hadNoRoom } from './ledger.ts'
 import type { Answer, Member } from './member.ts'
 import { groupRecord } from './records.ts'
 
@@ -270,9 +270,14 @@ export class Rebalancer {
     if (ledger.machine.stored(group.groupId) === undefined) return
     try {
       ledger.write([groupRecord(group.groupId, group.toStored())])
-    } catch {
-      // After a restart the last generation would be there again, without anybody in it that lives:
-      // its sessions end and the group is empty again.
+    } catch (error) {
+      if (!hadNoRoom(error)) return
+      // Else a restart would bring the last generation back. Where the journal has failed it does: its
+      // members' sessions end, and the group is empty again.
+      const later = (): void => {
+        if (group.state === 'Empty') this.#storeEmpty(group)
+      }
+      ledger.room().then(later, () => undefined)
     }
   }
 

@@ -6,9 +6,9 @@
  * others have room in between. A group's own record goes with its last offsets, so a crash on the way
  * leaves a group with fewer offsets and never offsets of a group that is gone.
  */
-import { CommitRefused, type MachineCommit } from '../../machines/runtime.ts'
+import type { MachineCommit } from '../../machines/runtime.ts'
 import type { ClassicGroup } from '../classic-groups/classic-group.ts'
-import type { GroupLedger } from '../classic-groups/ledger.ts'
+import { type GroupLedger, hadNoRoom } from '../classic-groups/ledger.ts'
 import { groupRecord } from '../classic-groups/records.ts'
 import { type OffsetChoice, type Tombstones, tombstones } from '../offsets/decisions.ts'
 import type { OffsetsMachine } from '../offsets/offsets-machine.ts'
@@ -97,8 +97,7 @@ export class Removals {
       this.#ledger.commit(parts)
       return true
     } catch (error) {
-      const cause = (error as Error).cause
-      if (cause instanceof CommitRefused && cause.reason === 'no-room') return false
+      if (hadNoRoom(error)) return false
       throw error
     }
   }
