@@ -12,6 +12,7 @@ import { type Disk, DiskError } from './disk/disk.ts'
 import { nodeDisk } from './disk/node-disk.ts'
 import type { Engine } from './engine.ts'
 import { GROUP_SETTINGS, type GroupSettings } from './group-settings.ts'
+import { KeepAlive } from './keep-alive.ts'
 import type { Coordinator, CoordinatorContext } from './machines/coordinator.ts'
 import { MachineRegistry } from './machines/registry.ts'
 import { MachineRuntime } from './machines/runtime.ts'
@@ -123,7 +124,7 @@ export async function openWith(
       disk,
       more,
     })
-    return await opening.run()
+    return await new KeepAlive(outside.timers).during(opening.run())
   } catch (cause) {
     disk.unlock()
     await disk.close()

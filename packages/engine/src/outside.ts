@@ -25,6 +25,8 @@ export interface Timers {
   after(ms: number, callback: () => void, keepAlive?: boolean): Timer
   /** Runs soon, after what is ready now: the end of this turn of the event loop. */
   soon(callback: () => void): void
+  /** Keeps the process alive until it is cancelled. Absent where there is no process to keep. */
+  awake?(): Timer
 }
 
 /** Where unpredictable bytes come from (ids, salts, jitter). */
@@ -34,6 +36,9 @@ export interface Random {
 
 /** Clock, timers and randomness as one parameter. */
 export type Outside = { readonly clock: Clock; readonly timers: Timers; readonly random: Random }
+
+/** The platform takes no longer ones. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 /** The platform's own. */
 export function systemOutside(): Outside {
@@ -46,6 +51,10 @@ export function systemOutside(): Outside {
         return { cancel: () => clearTimeout(handle) }
       },
       soon: callback => void setImmediate(callback),
+      awake: () => {
+        const handle = setInterval(() => undefined, LONGEST_TIMER_MS)
+        return { cancel: () => clearInterval(handle) }
+      },
     },
     random: { bytes: length => randomBytes(length) },
   }

@@ -35,6 +35,7 @@ import type {
   SlicedFetchResult,
   TopicView,
 } from '../engine.ts'
+import { KeepAlive } from '../keep-alive.ts'
 import type { Coordinator } from '../machines/coordinator.ts'
 import type { PartitionLog } from '../partitions/partition-log.ts'
 import type { TimeSearch } from '../partitions/time-search.ts'
@@ -79,10 +80,12 @@ export class EmbeddedEngine implements Engine {
   readonly #parts: EngineParts
   readonly groups: Groups
   #state: 'ready' | 'closing' | 'closed' = 'ready'
+  readonly #alive: KeepAlive
   #closing: Promise<void> | undefined
 
   constructor(parts: EngineParts) {
     this.#parts = parts
+    this.#alive = new KeepAlive(parts.store.outside.timers)
     this.groups = guardedGroups(parts.groups, work => this.#guard(work))
   }
 
@@ -149,7 +152,10 @@ export class EmbeddedEngine implements Engine {
     options?: AppendOptions,
   ): Promise<readonly AppendResult[]> {
     if (this.#state !== 'ready') return Promise.reject(new LogError('LOG_CLOSED'))
-    return this.#parts.appends.append(entries, options)
+    const { appends } = this.#parts
+    const work = appends.append(entries, options)
+    // A write that is under way keeps the process by itself; what waits for room does not.
+    return appends.waitingBytes > 0 ? this.#alive.during(work) : work
   }
 
   fetch(request: FetchRequest): Promise<readonly FetchResult[]> {
@@ -309,7 +315,7 @@ export class EmbeddedEngine implements Engine {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#close()
+    this.#closing ??= this.#alive.during(this.#close())
     return this.#closing
   }
 
@@ -332,7 +338,7 @@ export class EmbeddedEngine implements Engine {
 
   async #guard<T>(work: () => Promise<T>): Promise<T> {
     if (this.#state !== 'ready') throw new LogError('LOG_CLOSED')
-    return work()
+    return this.#alive.during(work())
   }
 }
 
