@@ -23,6 +23,7 @@ const ENGINE_BASE = [
   'awake-clock.ts',
   'engine.ts',
   'group-settings.ts',
+  'keep-alive.ts',
   'outside.ts',
   'settings.ts',
   'snapshot-map.ts',
