@@ -125,7 +125,9 @@ describe('the HTTP side', () => {
 
 describe('readiness', () => {
   test('is lost when the disk is full, and lists damaged partitions without being lost', () => {
-    expect(readinessOf({ ...health, diskFull: true, clockHeldBackMs: 0 })).toMatchObject({ ready: false })
+    expect(readinessOf({ ...health, diskFull: true, clockHeldBackMs: 0 })).toMatchObject({
+      ready: false,
+    })
     const partitions = [
       { topic: 't', partition: 0, state: 'quarantined', reason: 'bad checksum' } as const,
     ]
