@@ -273,9 +273,13 @@ export class ClassicGroup {
     }))
   }
 
-  /** Whether consumers of this group read the topic; unreadable metadata counts as yes. */
-  isSubscribedTo(topic: string): boolean {
-    if (!this.isOfConsumers) return false
+  /**
+   * What consumers of this group read now, for many questions: metadata is opened once. Unreadable
+   * metadata counts as a subscription to everything.
+   */
+  subscription(): (topic: string) => boolean {
+    const read = new Set<string>()
+    if (!this.isOfConsumers) return () => false
     for (const member of this.members.values()) {
       const protocols =
         this.#protocolName === null
@@ -283,10 +287,11 @@ export class ClassicGroup {
           : member.protocols.filter(({ name }) => name === this.#protocolName)
       for (const { metadata } of protocols) {
         const topics = subscribedTopics(metadata)
-        if (topics === null || topics.has(topic)) return true
+        if (topics === null) return () => true
+        for (const topic of topics) read.add(topic)
       }
     }
-    return false
+    return topic => read.has(topic)
   }
 
   /** Whether its members are consumers, whose subscriptions can be read. */

@@ -27,8 +27,8 @@ export type OffsetRules = {
 /** What offsets need to know of the group that holds them, whatever its protocol. */
 export interface OffsetOwner {
   readonly groupId: string
-  /** Whether a live member reads the topic: its offsets stay. */
-  isSubscribedTo(topic: string): boolean
+  /** What live members read now: offsets of such topics stay. Asked once for many topics. */
+  subscription(): (topic: string) => boolean
   /**
    * From when on an offset of a topic that nobody reads ages, in ms since the epoch: -1 for its own
    * commit; null where offsets of this group do not age now.
@@ -132,15 +132,19 @@ export function decideOffsetDeletion(
   partitions: readonly TopicPartition[],
 ): OffsetDecision {
   const records: MachineRecord[] = []
+  const isRead = group.subscription()
+  const deleted = new Set<StoredOffset>()
   const outcomes = partitions.map(({ topic, partition }): PartitionOutcome => {
     const outcome = { topic, partition }
     if (!rules.partitionExists(topic, partition)) {
       return { ...outcome, error: new LogError('UNKNOWN_TOPIC_OR_PARTITION') }
     }
-    if (group.isSubscribedTo(topic)) {
+    if (isRead(topic)) {
       return { ...outcome, error: new LogError('GROUP_SUBSCRIBED_TO_TOPIC') }
     }
-    if (rules.machine.offset(group.groupId, topic, partition) !== undefined) {
+    const stored = rules.machine.offset(group.groupId, topic, partition)
+    if (stored !== undefined && !deleted.has(stored)) {
+      deleted.add(stored)
       records.push(offsetRecord(group.groupId, topic, partition, null))
     }
     return outcome
@@ -160,9 +164,13 @@ export function expiry(
   const since = group.offsetsAgeSince
   if (since === null) return null
   const retention = rules.settings['offsets.retention.minutes'] * MINUTE_MS
-  // A commit into an empty group (a reset by an operator) must not expire before its own time.
-  return (topic, value) =>
-    ageOf(Math.max(since, value.commitTimestamp)) >= retention && !group.isSubscribedTo(topic)
+  let isRead: ((topic: string) => boolean) | undefined
+  return (topic, value) => {
+    // A commit into an empty group (a reset by an operator) must not expire before its own time.
+    if (ageOf(Math.max(since, value.commitTimestamp)) < retention) return false
+    isRead ??= group.subscription()
+    return !isRead(topic)
+  }
 }
 
 /** Picks offsets. */
