@@ -27,6 +27,7 @@ import { EmbeddedEngine } from './service/embedded-engine.ts'
 import { Fetches } from './service/fetches.ts'
 import { TopicAdmin } from './service/topic-admin.ts'
 import { TopicTable } from './service/topic-table.ts'
+import { Troubles } from './service/troubles.ts'
 import { ENGINE_SETTINGS, type EngineSettings } from './settings.ts'
 import type { Checkpoint } from './storage/checkpoint-file.ts'
 import { Checkpointer } from './storage/checkpointer.ts'
@@ -328,7 +329,7 @@ class Opening {
       clockwork.start()
       for (const coordinator of this.#coordinators) coordinator.start()
     }
-    return new EmbeddedEngine({
+    const engine: EmbeddedEngine = new EmbeddedEngine({
       id: checkpoint.logId,
       folder: this.#options.folder,
       settings,
@@ -346,12 +347,21 @@ class Opening {
       cleaner,
       recovery: report,
       release: async () => {
+        troubles.stop()
         this.#wheel.close()
         this.#readWheel.close()
         this.#options.disk.unlock()
         await this.#options.disk.close()
       },
     })
+    const troubles = new Troubles({
+      outside,
+      everyMs: settings['health.repeat.ms'],
+      health: () => engine.health(),
+      say: (level, message) => this.#event(level, message),
+    })
+    troubles.start()
+    return engine
   }
 
   /** The journal is damaged: every byte stays where it is, nothing is written, reads are served. */
@@ -451,11 +461,6 @@ class Opening {
         'warn',
         `${report.unclaimed} records of internal topics are of a kind that this version does not know: they have been left out`,
       )
-    }
-    for (const { topic, partition, trouble } of this.#store.partitions.values()) {
-      if (trouble !== undefined) {
-        this.#event('error', `${topic}-${partition} is ${trouble.state}: ${trouble.reason}`)
-      }
     }
   }
 

@@ -30,6 +30,7 @@ export const ENGINE_SETTINGS: {
   readonly 'fetch.waiting.max': IntegerSetting
   readonly 'files.open.max': IntegerSetting
   readonly 'flush.interval.ms': IntegerSetting
+  readonly 'health.repeat.ms': IntegerSetting
   readonly 'journal.file.bytes': IntegerSetting
   readonly 'journal.group.max.bytes': IntegerSetting
   readonly 'journal.max.bytes': IntegerSetting
@@ -120,6 +121,12 @@ export const ENGINE_SETTINGS: {
     1,
     60_000,
     'Longest time until an append with durability interval is synced.',
+  ),
+  'health.repeat.ms': integer(
+    60_000,
+    1000,
+    86_400_000,
+    'How often a quarantine, a full disk or a read-only engine is said again while it lasts.',
   ),
   'journal.file.bytes': integer(16 * MIB, 64 * 1024, 256 * MIB, 'Size of one journal file.'),
   'journal.group.max.bytes': integer(
