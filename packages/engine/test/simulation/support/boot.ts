@@ -1,6 +1,7 @@
 // Boots on a given disk, for tests that choose the disk's future themselves.
 import { LogError } from '@millrace/log'
 import type { Engine } from '../../../src/engine.ts'
+import type { GivenUp } from '../../../src/index.ts'
 import { type EngineEvent, openEngine } from '../../../src/open-engine.ts'
 import type { EngineSettings } from '../../../src/settings.ts'
 import { SimDisk, type VirtualOutside } from '../../../src/simulation.ts'
@@ -23,6 +24,7 @@ export type BootOptions = {
   readonly settings?: Partial<EngineSettings>
   readonly acceptLoss?: boolean
   readonly onEvent?: (event: EngineEvent) => void
+  readonly onGivenUp?: (offsets: readonly GivenUp[]) => void
 }
 
 /** A disk on which nothing is. */
