@@ -4,7 +4,7 @@ import type { EngineHealth } from '../../src/index.ts'
 import { Troubles } from '../../src/service/troubles.ts'
 import { HandTime } from '../storage/support.ts'
 
-const READY: EngineHealth = { state: 'ready', partitions: [], diskFull: false }
+const READY: EngineHealth = { state: 'ready', partitions: [], diskFull: false, clockHeldBackMs: 0 }
 
 test('a trouble is said at once, again at intervals, when it changes, and when it is over', async () => {
   const outside = new HandTime()
