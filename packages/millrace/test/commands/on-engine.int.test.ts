@@ -117,7 +117,10 @@ describe('commands on a real log', () => {
       exitCode: 4,
     })
     expect(readFileSync(path).equals(bytes), 'nothing has been changed').toBe(true)
-    expect(await repair(commandRun({} as never), folder.path, { acceptLoss: true })).toBe(0)
+    const repairing = commandRun({} as never, { json: true })
+    expect(await repair(repairing, folder.path, { acceptLoss: true })).toBe(0)
+    const givenUp = [{ topic: 't', partition: 0, from: 1, to: 1 }]
+    expect(repairing.stdout.lines).toContain(JSON.stringify({ givenUp }))
     for (const line of ['fourth', 'fifth']) {
       await using log = await openEmbedded({ data: folder.path })
       await produce(commandRun(log, { stdin: `${line}\n` }), 't', {})
@@ -126,7 +129,7 @@ describe('commands on a real log', () => {
     await using log = await openEmbedded({ data: folder.path })
     const reading = commandRun(log, { json: true })
     await consume(reading, 't', { untilEnd: true, format: 'value' })
-    expect(reading.stdout.lines).toEqual(['first', 'fourth', 'fifth'])
+    expect(reading.stdout.lines).toEqual(['first', 'third', 'fourth', 'fifth'])
     const [end] = await log.listOffsets([{ topic: 't', partition: 0, place: 'latest' }])
     expect(end?.offset, 'offsets that are lost are not given out again').toBe(5)
   })
