@@ -20,6 +20,8 @@ import { isTopicName } from './topics.ts'
 
 /** Partitions in one answer, whatever the client asks for: Kafka's max.request.partition.size.limit. */
 const PARTITIONS_MAX = 2000
+/** Names in one request: they are put in order at once. */
+const NAMES_MAX = 10_000
 
 const NOBODY: readonly number[] = []
 
@@ -31,7 +33,10 @@ export const describeTopicPartitionsHandler: Handler<
   api: describeTopicPartitions,
 
   handle: (request, _call, { engine }) => {
-    const { cursor } = request
+    const { cursor, topics } = request
+    if (topics.length > NAMES_MAX) {
+      throw new LogError('INVALID_REQUEST', `${topics.length} names, at most ${NAMES_MAX}`)
+    }
     if (cursor !== null && cursor.partitionIndex < 0) {
       throw new LogError('INVALID_REQUEST', `cursor at partition ${cursor.partitionIndex}`)
     }

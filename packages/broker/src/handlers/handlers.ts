@@ -169,10 +169,29 @@ export const HANDLERS: ReadonlyMap<number, AnyHandler> = new Map(
     any(describeAclsHandler),
     any(createAclsHandler),
     any(deleteAclsHandler),
-    any(electLeadersHandler),
-    any(alterPartitionReassignmentsHandler),
+    any(
+      inParts(
+        electLeadersHandler,
+        topicParts({
+          ...{ list: 'topicPartitions', topic: 'topic', partitions: 'partitions' },
+          ...{ answers: 'replicaElectionResults', partitionAnswers: 'partitionResult' },
+          ...{ partitionKey: itself, size: MANY, repeats: 'last' },
+        }),
+      ),
+    ),
+    any(
+      inParts(
+        alterPartitionReassignmentsHandler,
+        topicParts({ ...TOPICS, answers: 'responses', size: MANY, repeats: 'last' }),
+      ),
+    ),
     any(listPartitionReassignmentsHandler),
-    any(describeQuorumHandler),
+    any(
+      inParts(
+        describeQuorumHandler,
+        topicParts({ ...TOPICS, topic: 'topicName', size: MANY, repeats: 'last' }),
+      ),
+    ),
     any(listConfigResourcesHandler),
     any(describeTopicPartitionsHandler),
   ].map(handler => [handler.api.key, handler]),
