@@ -94,12 +94,15 @@ function walk(
     const size = sizeAt(bytes, at)
     const part = size === undefined ? undefined : partAt(bytes, at, size)
     const follows = isSparse(segment) || isBehindGap
-    const offset = part === undefined ? -1 : baseOffsetOf(part.batch)
-    const last = offset + (part === undefined ? 0 : lastOffsetDeltaOf(part.batch))
+    // Not a number where more bits are set than an offset has.
+    const offset = part === undefined ? Number.NaN : baseOffsetOf(part.batch)
+    const span = part === undefined ? -1 : lastOffsetDeltaOf(part.batch)
     const isRight = follows
-      ? offset >= expected && last < segment.nextOffset
-      : isOneBit(offset, expected) && expected + (last - offset) < segment.nextOffset
-    if (part === undefined || !isRight || last < offset) {
+      ? offset >= expected && offset + span < segment.nextOffset
+      : part !== undefined &&
+        isOneBit(part.batch.readBigInt64BE(0), BigInt(expected)) &&
+        expected + span < segment.nextOffset
+    if (part === undefined || !isRight || span < 0) {
       hasGap = true
       isBehindGap = true
       at = nextWhole(bytes, at + 1, expected, rules)
@@ -108,7 +111,7 @@ function walk(
     const base = follows ? offset : expected
     setBatchPosition(bytes, at, base, epochAt(base))
     parts.push(part)
-    expected = base + (last - offset) + 1
+    expected = base + span + 1
     at += part.batch.length
     isBehindGap = false
   }
@@ -116,8 +119,8 @@ function walk(
 }
 
 /** Whether two offsets are the same but for one bit at most. */
-function isOneBit(a: number, b: number): boolean {
-  const difference = BigInt.asUintN(64, BigInt(a) ^ BigInt(b))
+function isOneBit(a: bigint, b: bigint): boolean {
+  const difference = BigInt.asUintN(64, a ^ b)
   return (difference & (difference - 1n)) === 0n
 }
 

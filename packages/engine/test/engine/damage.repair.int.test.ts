@@ -85,7 +85,17 @@ describe.each(['stopped', 'killed'] as const)('in a %s folder', how => {
     const size = readFileSync(join(whole, segment(16, 3))).length / 3
     // In the first and the last segment, and in batches that are not the first of theirs.
     for (const path of [segment(16, 3), segment(16, 9)]) {
-      for (const at of [7, 10, 12, 15, 16, 18, ...(path === segment(16, 3) ? [size + 15] : [])]) {
+      for (const at of [
+        0,
+        1,
+        7,
+        10,
+        12,
+        15,
+        16,
+        18,
+        ...(path === segment(16, 3) ? [size + 15] : []),
+      ]) {
         const folder = killed(whole)
         flip(folder, path, at, 1)
         expect(damaged(folder), `byte ${at}`).toContain(path)
