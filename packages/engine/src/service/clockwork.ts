@@ -3,7 +3,6 @@
  * space, the expiry of producers, the trimming of internal topics.
  */
 
-import { DiskError } from '../disk/disk.ts'
 import type { Timer } from '../outside.ts'
 import type { Segment } from '../segments/segment.ts'
 import type { Checkpointer } from '../storage/checkpointer.ts'
@@ -171,9 +170,7 @@ export class Clockwork {
     const { disk, journal } = this.#store
     if (journal.fencedBy !== undefined) return Promise.resolve()
     this.#remembering ??= writeClock(disk, this.#ages.memory)
-      .catch((cause: unknown) => {
-        if (!(cause instanceof DiskError)) throw cause
-      })
+      .catch(() => undefined) // whatever it was: nobody waits for it
       .finally(() => {
         this.#remembering = undefined
       })
