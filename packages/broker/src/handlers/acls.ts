@@ -50,10 +50,11 @@ export const createAclsHandler: Handler<CreateAclsRequest, CreateAclsResponse> =
     created(creations.length, { errorCode: code, errorMessage: message }),
 }
 
-const deleted = (count: number, refusal: Refusal): DeleteAclsResponse => ({
-  throttleTimeMs: 0,
-  filterResults: Array.from({ length: count }, () => ({ ...refusal, matchingAcls: [] })),
-})
+function deleted(count: number, refusal: Refusal): DeleteAclsResponse {
+  // One object for all: a request may have a great many filters.
+  const result = { ...refusal, matchingAcls: [] }
+  return { throttleTimeMs: 0, filterResults: Array.from({ length: count }, () => result) }
+}
 
 /** The handler of DeleteAcls. */
 export const deleteAclsHandler: Handler<DeleteAclsRequest, DeleteAclsResponse> = {

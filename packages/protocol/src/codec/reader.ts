@@ -39,7 +39,7 @@ export const UNKNOWN_TAGS_MAX = 10_000
 const TWO_TO_32 = 4_294_967_296
 const UUID_BYTES = 16
 /** Below this length a loop over ASCII bytes beats the call into the string decoder. */
-const SHORT_STRING_BYTES = 24
+const SHORT_STRING_BYTES = 8
 
 /** A position in a frame and what of the message's limits is used up. */
 export class Reader {
