@@ -95,8 +95,10 @@ async function oneGroup(
 
 /** The topics whose ids no topic has. */
 function unknownTopics(topics: Topics, known: Topics | undefined): readonly TopicOffsets[] {
-  return (topics ?? [])
-    .filter(topic => known?.includes(topic) === false)
+  if (topics === null || known === undefined || known === null) return []
+  const isKnown = new Set(known)
+  return topics
+    .filter(topic => !isKnown.has(topic))
     .map(({ topicId, partitionIndexes }) => ({
       topicId,
       name: '',

@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import { encodeBatch } from '@millrace/log'
 import { type AnyApi, APIS, encodeRequestFrame, frameBytes } from '@millrace/protocol'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { largeRequests } from '../../../protocol/test/support/fuzz/index.ts'
+import { type LargeRequest, largeRequests } from '../../../protocol/test/support/fuzz/index.ts'
 import { type EngineNode, startEngineNode } from '../support/engine-node.ts'
 
 /** What one turn of the loop may take of the processor, whatever the machine does besides. */
@@ -21,6 +21,8 @@ const batch = encodeBatch({
   records: [{ key: 'k', value: 'v' }],
   timestamp: 1_700_000_000_000,
 })
+
+const OPTIONS = { topic: 'wide', group: 'g', batch, bytesMax: FRAME_BYTES_MAX }
 
 beforeAll(async () => {
   node = await startEngineNode({
@@ -88,14 +90,9 @@ async function held(frame: Buffer): Promise<number> {
   return least
 }
 
-function framesOf(api: AnyApi, version: number): readonly { label: string; frame: Buffer }[] {
-  const options = { topic: 'wide', group: 'g', batch, bytesMax: FRAME_BYTES_MAX }
-  return [...largeRequests(api, version, options)].map(({ label, message }) => ({
-    label,
-    frame: frameBytes(
-      encodeRequestFrame(api, version, { correlationId: 7, clientId: 'large' }, message),
-    ),
-  }))
+function frameOf(api: AnyApi, version: number, { make }: LargeRequest): Buffer {
+  const header = { correlationId: 7, clientId: 'large' }
+  return frameBytes(encodeRequestFrame(api, version, header, make()))
 }
 
 const isInTurn =
@@ -110,9 +107,11 @@ test.each([...APIS.values()].map(api => [api.name, api] as const))(
     const [first, last] = api.versions
     for (let version = first; version <= last; version += 1) {
       // All of the newest version; of the others, which only lack fields, one each.
-      const frames = framesOf(api, version)
-      const chosen = version === last ? frames : frames.filter(isInTurn(version))
-      for (const { label, frame } of chosen) {
+      const requests = largeRequests(api, version, OPTIONS)
+      const chosen = version === last ? requests : requests.filter(isInTurn(version))
+      for (const request of chosen) {
+        const { label } = request
+        const frame = frameOf(api, version, request)
         const ms = await held(frame)
         if (process.env['TURNS_SHOW'] !== undefined) {
           console.log(

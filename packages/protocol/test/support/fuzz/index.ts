@@ -64,17 +64,15 @@ function hostileCase(random: Random, apis: readonly AnyApi[], options: FuzzOptio
   const api = apis[random.below(apis.length)] as AnyApi
   const [first, last] = api.versions
   const version = first + random.below(last - first + 1)
-  const requests = [
-    ...largeRequests(api, version, {
-      topic: random.pick(options.topics ?? TOPICS_DEFAULT),
-      group: random.pick(options.groups ?? GROUPS_DEFAULT),
-      batch: recordBatch(random, 1),
-      bytesMax: LARGE_BYTES,
-    }),
-  ]
-  const { label, message } = requests[random.below(requests.length)] as LargeRequest
+  const requests = largeRequests(api, version, {
+    topic: random.pick(options.topics ?? TOPICS_DEFAULT),
+    group: random.pick(options.groups ?? GROUPS_DEFAULT),
+    batch: recordBatch(random, 1),
+    bytesMax: LARGE_BYTES,
+  })
+  const { label, make } = requests[random.below(requests.length)] as LargeRequest
   const header = { correlationId: random.bits() | 0, clientId: 'fuzz' }
-  const bytes = frameBytes(encodeRequestFrame(api, version, header, message))
+  const bytes = frameBytes(encodeRequestFrame(api, version, header, make()))
   return {
     bytes,
     label: `${api.name} v${version}: as much as it may, ${label}`,

@@ -21,8 +21,11 @@ export type LargeOptions = {
   readonly bytesMax: number
 }
 
-/** One such request. */
-export type LargeRequest = { readonly label: string; readonly message: Record<string, unknown> }
+/** One such request, made when it is asked for: it is large. */
+export type LargeRequest = {
+  readonly label: string
+  readonly make: () => Record<string, unknown>
+}
 
 /** The same name again and again, the names of what is there, or names of nothing. */
 type Style = 'same' | 'known' | 'different' | 'long strings'
@@ -33,23 +36,18 @@ const LONG_BYTES = 64 * 1024
 const TEXTS_IN_A_FRAME = 4
 
 /** The largest requests of one version. */
-export function* largeRequests(
+export function largeRequests(
   api: AnyApi,
   version: number,
   options: LargeOptions,
-): Generator<LargeRequest> {
+): readonly LargeRequest[] {
   const paths = arrayPaths(api.request.fields, version)
-  if (paths.length === 0) {
-    for (const style of STYLES) {
-      yield { label: style, message: new Making(version, options, style, '').message(api) }
-    }
-  }
-  for (const path of paths) {
-    for (const style of STYLES) {
-      const message = new Making(version, options, style, path).message(api)
-      yield { label: `${path}, ${style}`, message }
-    }
-  }
+  return (paths.length === 0 ? [''] : paths).flatMap(path =>
+    STYLES.map(style => ({
+      label: path === '' ? style : `${path}, ${style}`,
+      make: () => new Making(version, options, style, path).message(api),
+    })),
+  )
 }
 
 /** Where in a message there are arrays: `topics`, `topics.partitions`. */
