@@ -29,7 +29,7 @@ import { TopicAdmin } from './service/topic-admin.ts'
 import { TopicTable } from './service/topic-table.ts'
 import { Troubles } from './service/troubles.ts'
 import { ENGINE_SETTINGS, type EngineSettings } from './settings.ts'
-import type { Checkpoint } from './storage/checkpoint-file.ts'
+import type { CheckpointHead } from './storage/checkpoint-file.ts'
 import { Checkpointer } from './storage/checkpointer.ts'
 import { readClock } from './storage/clock-file.ts'
 import { CommitSequence } from './storage/commit-sequence.ts'
@@ -280,7 +280,7 @@ class Opening {
     }
   }
 
-  #serve(report: RecoveryReport, checkpoint: Checkpoint): Engine {
+  #serve(report: RecoveryReport, checkpoint: CheckpointHead): Engine {
     const { settings, outside } = this.#options
     this.#checkpointer = new Checkpointer({
       store: this.#store,
@@ -365,7 +365,7 @@ class Opening {
   }
 
   /** The journal is damaged: every byte stays where it is, nothing is written, reads are served. */
-  #serveReadOnly(report: RecoveryReport, checkpoint: Checkpoint, damage: string): Engine {
+  #serveReadOnly(report: RecoveryReport, checkpoint: CheckpointHead, damage: string): Engine {
     const { journal } = this.#journal(Buffer.alloc(8), [])
     journal.fence(damage)
     return this.#serve(report, checkpoint)

@@ -45,6 +45,8 @@ export const ENGINE_SETTINGS: {
   readonly 'partitions.max': IntegerSetting
   readonly 'producer.id.expiration.ms': IntegerSetting
   readonly 'producers.max': IntegerSetting
+  readonly 'segment.memory.max.bytes': IntegerSetting
+  readonly 'segments.memory.max.bytes': IntegerSetting
   readonly 'topics.max': IntegerSetting
 } = {
   'append.decompressed.max.bytes': integer(
@@ -186,6 +188,18 @@ export const ENGINE_SETTINGS: {
     1,
     10_000_000,
     'Idempotent producers remembered by all partitions together, and one more in each; a partition forgets its own that are silent for longest.',
+  ),
+  'segment.memory.max.bytes': integer(
+    8192,
+    0,
+    MIB,
+    'A segment with more bytes gets a file; smaller ones are kept in memory and in checkpoints.',
+  ),
+  'segments.memory.max.bytes': integer(
+    32 * MIB,
+    0,
+    1024 * MIB,
+    'Bytes of all segments without a file; beyond it small ones get files too.',
   ),
   'topics.max': integer(10_000, 1, 1_000_000, 'Topics.'),
 }

@@ -135,6 +135,8 @@ export interface Disk {
   /** Throws EMFILE where the process has no descriptor left: then nothing has happened. */
   open(path: string, mode: OpenMode, options?: OpenOptions): DiskFile
   exists(path: string): boolean
+  /** Size of a file in bytes, without opening it; null if it is absent. */
+  sizeOf(path: string): number | null
   /** Names in a folder, sorted; [] if the folder is absent. */
   list(folder: string): readonly string[]
   /** Creates a folder and its parents; no error if it is there. */

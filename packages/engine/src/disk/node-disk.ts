@@ -114,6 +114,13 @@ class NodeDisk implements Disk {
     return found !== undefined
   }
 
+  sizeOf(path: string): number | null {
+    return orDiskError(
+      path,
+      () => statSync(this.#at(path), { throwIfNoEntry: false })?.size ?? null,
+    )
+  }
+
   list(folder: string): readonly string[] {
     try {
       return readdirSync(this.#at(folder)).sort()

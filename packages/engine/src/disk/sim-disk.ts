@@ -169,6 +169,12 @@ export class SimDisk implements Disk {
     return this.#find(path) !== undefined
   }
 
+  sizeOf(path: string): number | null {
+    this.#machine.mustBeAlive()
+    const found = this.#find(path)
+    return found instanceof SimInode ? found.size : null
+  }
+
   list(folder: string): readonly string[] {
     this.#machine.failIf(this.#machine.begin('list', folder), folder)
     const found = this.#find(folder)

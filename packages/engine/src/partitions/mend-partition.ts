@@ -87,6 +87,8 @@ class Mending {
     segment: SegmentRecord,
   ): { readonly record: SegmentRecord; readonly covers: readonly OffsetRange[] } | null {
     const whole = { from: segment.baseOffset, to: segment.nextOffset - 1 }
+    // Held, and checked, by the checkpoint.
+    if (segment.content !== undefined) return { record: segment, covers: [whole] }
     const path = this.#pathOf(segment)
     const own = this.#read(path, segment.bytes)
     if (own !== null && this.#isWhole(own, segment)) return { record: segment, covers: [whole] }

@@ -13,8 +13,9 @@ import { baseOffsetOf, LogError, lastOffsetOf, type Offset, type Timestamp } fro
 import { type Disk, type DiskError, isShortage } from '../disk/disk.ts'
 import { DamageError } from '../segments/damage.ts'
 import type { FileCache } from '../segments/file-cache.ts'
-import { isSparse, Segment, type SegmentRecord } from '../segments/segment.ts'
-import { type ProducerCount, ProducerLedger, type ProducerRecord } from './producer-ledger.ts'
+import { isSparse, Segment, type SegmentPlace, type SegmentRecord } from '../segments/segment.ts'
+import type { SmallSegments } from '../segments/small-segments.ts'
+import { type ProducerCount, ProducerLedger } from './producer-ledger.ts'
 import { type ReplacedSegment, SegmentList } from './segment-list.ts'
 import type { Searched, TimeSearch } from './time-search.ts'
 import type { TopicConfig } from './topic-config.ts'
@@ -38,7 +39,6 @@ export type PartitionRecord = {
   readonly nextOffset: Offset
   readonly epochs: readonly EpochStart[]
   readonly segments: readonly SegmentRecord[]
-  readonly producers: readonly ProducerRecord[]
   /** Absent where compaction has never been here. */
   readonly cleaning?: CleaningState
 }
@@ -72,6 +72,7 @@ export type PartitionParts = {
   readonly partition: number
   readonly disk: Disk
   readonly cache: FileCache
+  readonly small: SmallSegments
   readonly producersMax: number
   /** Counts the producers of all partitions; absent where nobody does. */
   readonly allProducers?: ProducerCount
@@ -95,11 +96,10 @@ export type SegmentRun = {
 export type MemoryRun = { readonly batches: readonly Buffer[]; readonly bytes: number }
 
 /** A partition's log. */
-export class PartitionLog {
+export class PartitionLog implements SegmentPlace {
   readonly id: number
   readonly topic: string
   readonly partition: number
-  readonly folder: string
   readonly producers: ProducerLedger
   readonly waiters: Set<PartitionWaiter> = new Set()
   readonly #parts: PartitionParts
@@ -130,8 +130,36 @@ export class PartitionLog {
     this.id = parts.id
     this.topic = parts.topic
     this.partition = parts.partition
-    this.folder = partitionFolder(parts.id)
     this.producers = new ProducerLedger(parts.producersMax, parts.allProducers)
+  }
+
+  get folder(): string {
+    return partitionFolder(this.id)
+  }
+
+  get disk(): Disk {
+    return this.#parts.disk
+  }
+
+  get cache(): FileCache {
+    return this.#parts.cache
+  }
+
+  get small(): SmallSegments {
+    return this.#parts.small
+  }
+
+  /** What compaction takes away must not stay behind in a checkpoint. */
+  get mayStaySmall(): boolean {
+    return !this.config.compacts
+  }
+
+  /** Makes the partition's folder, if this is the first of its files. Throws DiskError. */
+  beforeFile(): void {
+    if (!this.segments.some(({ isSmall, bytes }) => !isSmall && bytes > 0)) {
+      this.disk.makeFolder(this.folder)
+    }
+    this.namesDirty = true
   }
 
   get config(): TopicConfig {
@@ -250,6 +278,12 @@ export class PartitionLog {
     return this.#reading(() => this.#segments.locate(offset, maxBytes))
   }
 
+  /** The segment that has to be prepared before a read at `offset`, so as not to hold others up. */
+  unprepared(offset: Offset): Segment | undefined {
+    const segment = offset < this.#writtenEnd ? this.#segments.at(offset) : undefined
+    return segment?.needsPreparing === true ? segment : undefined
+  }
+
   /** Whether a range goes to the very end of what can be read. */
   reachesEnd(range: LocatedRange): boolean {
     if ('batches' in range) return range.batches.at(-1) === this.#waiting.all.at(-1)
@@ -318,10 +352,7 @@ export class PartitionLog {
 
   /** The segment of the partition's folder with this record. */
   segment(record: SegmentRecord): Segment {
-    const { disk, cache } = this.#parts
-    const { folder, id: partitionId } = this
-    const knowsEpoch = (epoch: number): boolean => this.knowsEpoch(epoch)
-    return new Segment({ disk, cache, folder, partitionId, knowsEpoch }, record)
+    return new Segment(this, record)
   }
 
   /**
@@ -382,28 +413,30 @@ export class PartitionLog {
   }
 
   /** What a checkpoint keeps: the ends as of the last complete group. */
-  record(producers: readonly ProducerRecord[]): PartitionRecord {
+  record(): PartitionRecord {
     return {
       id: this.id,
       nextOffset: this.#writtenEnd,
       epochs: this.#epochs,
       // A segment without bytes has no file yet.
       segments: this.segments.filter(segment => segment.bytes > 0).map(segment => segment.record()),
-      producers,
       ...(this.cleaning === NEVER_CLEANED ? {} : { cleaning: this.cleaning }),
     }
   }
 
   /** Takes over what a checkpoint kept. The files have been cut to these sizes before. */
   restore(record: PartitionRecord): void {
-    for (const segment of record.segments) this.#segments.add(this.segment(segment))
+    for (const known of record.segments) {
+      const segment = this.segment(known)
+      segment.checkpointedBytes = known.bytes
+      this.#segments.add(segment)
+    }
     const first = record.segments[0]?.baseOffset ?? record.nextOffset
     this.#logStart = Math.max(this.#logStart, first)
     this.#epochs = record.epochs.length > 0 ? [...record.epochs] : [[0, 0]]
     this.#nextOffset = record.nextOffset
     this.#highWatermark = record.nextOffset
     this.#writtenEnd = record.nextOffset
-    this.producers.restore(record.producers)
     this.cleaning = record.cleaning ?? NEVER_CLEANED
   }
 
@@ -463,14 +496,10 @@ export class PartitionLog {
     const fits = last !== undefined && last.nextOffset === baseOffset && !isSparse(last)
     const follows = fits && !full && !old
     const segment = follows ? last : this.#addSegment(baseOffset, now)
-    // The file is created now, perhaps long after a retention pass has begun the segment.
-    if (segment.bytes === 0) this.namesDirty = true
     segment.append(batches)
   }
 
   #addSegment(baseOffset: Offset, now: number): Segment {
-    if (this.#segments.last === undefined) this.#parts.disk.makeFolder(this.folder)
-    this.namesDirty = true
     const segment = this.segment({
       baseOffset,
       createdAt: now,

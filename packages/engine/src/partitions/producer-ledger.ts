@@ -155,19 +155,34 @@ export class ProducerLedger {
     this.#producers.clear()
   }
 
-  snapshot(): readonly ProducerRecord[] {
-    return [...this.#producers].map(([producerId, { epoch, lastSeen, batches }]) => ({
-      producerId,
-      epoch,
-      lastSeen,
-      batches: [...batches],
-    }))
+  /**
+   * What a checkpoint keeps. May be read in slices while batches are replayed: each producer is as it
+   * is when its turn comes, and those that come meanwhile are left out.
+   */
+  *records(): Generator<ProducerRecord> {
+    let left = this.#producers.size
+    for (const [producerId, { epoch, lastSeen, batches }] of this.#producers) {
+      if (left === 0) return
+      left -= 1
+      yield { producerId, epoch, lastSeen, batches: [...batches] }
+    }
   }
 
   restore(records: readonly ProducerRecord[]): void {
     for (const { producerId, epoch, lastSeen, batches } of records) {
       if (!this.#producers.has(producerId)) this.#all.count += 1
       this.#producers.set(producerId, { epoch, lastSeen, batches: [...batches] })
+    }
+  }
+
+  /**
+   * Forgets batches from this offset on: a checkpoint that was read in slices may hold some of which a
+   * crash has left nothing else. Their producers will send them again.
+   */
+  forgetFrom(offset: number): void {
+    for (const entry of this.#producers.values()) {
+      const { batches } = entry
+      while ((batches.at(-1)?.[2] ?? -1) >= offset) batches.pop()
     }
   }
 

@@ -73,6 +73,11 @@ export class SegmentList {
     return [...this.#segments.splice(0), ...replaced]
   }
 
+  /** The segment that holds `offset`, or the next one. */
+  at(offset: Offset): Segment | undefined {
+    return this.#segments[this.#indexOf(offset)]
+  }
+
   /** The batches from the one that holds `offset`, or the next one, on; undefined if there is none. */
   locate(offset: Offset, maxBytes: number): LocatedRange | undefined {
     for (let i = this.#indexOf(offset); i < this.#segments.length; i += 1) {

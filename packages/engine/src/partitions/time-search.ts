@@ -199,6 +199,7 @@ export class TimeSearch {
   async #held<T>(segment: Segment, work: () => Promise<T>): Promise<T> {
     segment.hold()
     try {
+      await segment.prepare(() => this.#turns.next())
       return await work()
     } finally {
       segment.letGo()

@@ -3,8 +3,8 @@
  * the first read of a block that lay on the disk while nobody watched.
  */
 import { crc32c } from '@node-rs/crc32'
-import type { DiskFile } from '../disk/disk.ts'
 import { CHECKSUM_BLOCK_BYTES } from './segment-index.ts'
+import type { ReadableFile } from './small-segments.ts'
 
 const scratch = Buffer.allocUnsafeSlow(CHECKSUM_BLOCK_BYTES)
 
@@ -42,14 +42,14 @@ export class BlockChecksums {
   }
 
   /** Computes the checksums of the first `bytes` bytes of a file. */
-  static of(file: DiskFile, bytes: number): BlockChecksums {
+  static of(file: ReadableFile, bytes: number): BlockChecksums {
     const sums = new BlockChecksums()
     sums.extendFrom(file, bytes)
     return sums
   }
 
   /** Adds what the file holds up to byte `bytes`. */
-  extendFrom(file: DiskFile, bytes: number): void {
+  extendFrom(file: ReadableFile, bytes: number): void {
     while (this.#bytes < bytes) {
       const length = Math.min(scratch.length, bytes - this.#bytes)
       const read = file.read(this.#bytes, scratch.subarray(0, length))
@@ -59,7 +59,7 @@ export class BlockChecksums {
   }
 
   /** Whether block `block` of the file is what it was. */
-  blockIsWhole(file: DiskFile, block: number): boolean {
+  blockIsWhole(file: ReadableFile, block: number): boolean {
     const from = block * CHECKSUM_BLOCK_BYTES
     const length = Math.min(CHECKSUM_BLOCK_BYTES, this.#bytes - from)
     const read = file.read(from, scratch.subarray(0, length))

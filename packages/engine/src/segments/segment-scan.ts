@@ -16,7 +16,7 @@ import {
   lastOffsetDeltaOf,
   magicOf,
 } from '@millrace/log'
-import type { DiskFile } from '../disk/disk.ts'
+import type { ReadableFile } from './small-segments.ts'
 
 const PIECE_BYTES = 1 << 20
 
@@ -46,7 +46,7 @@ export type ScanRules = {
 
 /** Yields the batches in [from, to). */
 export function* scanBatches(
-  file: Pick<DiskFile, 'read'>,
+  file: ReadableFile,
   from: number,
   to: number,
   rules: ScanRules,

@@ -9,16 +9,19 @@
  * all after a clean stop), else by walking all batches once, which builds the index as well.
  */
 import { BATCH_HEADER_BYTES, batchBytesOf, lastOffsetOf, maxTimestampOf } from '@millrace/log'
-import type { Disk, DiskFile } from '../disk/disk.ts'
+import type { Disk } from '../disk/disk.ts'
 import { BlockChecksums } from './block-checksums.ts'
 import { DamageError } from './damage.ts'
 import type { FileCache } from './file-cache.ts'
 import { HeaderSums, type HeaderSumsRecord, NO_HEADERS } from './header-sums.ts'
-import { checkedBatches } from './segment-check.ts'
+import { checkedBatches, type ExpectedSegment } from './segment-check.ts'
 import { CHECKSUM_BLOCK_BYTES, SegmentIndex, type SegmentSummary } from './segment-index.ts'
 import { type ScannedBatch, scanBatches } from './segment-scan.ts'
+import { MemoryFile, type ReadableFile, type SmallSegments } from './small-segments.ts'
 
 const WALK_BYTES = 32 * 1024
+/** Bytes after which the building of an index lets others work. */
+const LOAD_STEP_BYTES = 1 << 20
 const walkPiece = Buffer.allocUnsafeSlow(WALK_BYTES)
 
 /** What a checkpoint keeps of a segment. */
@@ -30,6 +33,23 @@ export type SegmentRecord = SegmentSummary & {
   readonly revision?: number
   /** Absent where an earlier version began the segment. */
   readonly headers?: HeaderSumsRecord
+  /** All its bytes, where it has no file: see `small-segments.ts`. */
+  readonly content?: Buffer
+}
+
+/** Where segments are, and what they share: a partition. */
+export interface SegmentPlace {
+  readonly id: number
+  readonly folder: string
+  readonly disk: Disk
+  readonly cache: FileCache
+  readonly small: SmallSegments
+  /** Whether a segment may stay without a file while it is small. */
+  readonly mayStaySmall: boolean
+  /** Called before the first byte of a segment goes into its file. Throws DiskError. */
+  beforeFile(): void
+  /** Whether the partition has had this leader epoch. */
+  knowsEpoch(epoch: number): boolean
 }
 
 /** A run of whole batches: where they lie and which offset follows. */
@@ -50,12 +70,7 @@ export class Segment {
   readonly baseOffset: number
   readonly createdAt: number
   readonly revision: number
-  readonly path: string
-  readonly indexPath: string
-  readonly #partitionId: number
-  readonly #disk: Disk
-  readonly #cache: FileCache
-  readonly #knowsEpoch: (epoch: number) => boolean
+  readonly #place: SegmentPlace
   /** What a checkpoint knows the bytes by that were there when the engine opened. */
   readonly #expected: HeaderSumsRecord | undefined
   readonly #headers: HeaderSums
@@ -63,6 +78,10 @@ export class Segment {
   readonly #trustedFrom: number
   #bytes: number
   #nextOffset: number
+  /** What it holds while it has no file. */
+  #memory: MemoryFile | undefined
+  /** Calls of `hold` while it had none. */
+  #memoryHolds = 0
   #index = new SegmentIndex()
   /** Whether the index, and the checksums, reach back to the segment's start. */
   #loaded: boolean
@@ -71,31 +90,23 @@ export class Segment {
   #savedBlocks: BlockChecksums | undefined
   #verified: Uint8Array | undefined
   #dirty = false
+  #unlinked = false
+  #preparing: Promise<void> | undefined
+  /** What a walk over the segment found: it is not walked again. */
+  #damage: DamageError | undefined
   /** Bytes that the index file covers; -1 where it has not been looked at. */
   #indexedBytes: number
 
-  constructor(
-    place: {
-      disk: Disk
-      cache: FileCache
-      folder: string
-      partitionId: number
-      /** Whether the partition has had this leader epoch. Default: any. */
-      knowsEpoch?: (epoch: number) => boolean
-    },
-    record: SegmentRecord,
-  ) {
-    this.#disk = place.disk
-    this.#cache = place.cache
-    this.#partitionId = place.partitionId
-    this.#knowsEpoch = place.knowsEpoch ?? (() => true)
+  /** Bytes that the last durable checkpoint lists; -1 where it does not list the segment. */
+  checkpointedBytes = -1
+
+  constructor(place: SegmentPlace, record: SegmentRecord) {
+    this.#place = place
     this.#expected = record.headers
     this.#headers = new HeaderSums(record.bytes === 0 ? NO_HEADERS : record.headers)
     this.baseOffset = record.baseOffset
     this.createdAt = record.createdAt
     this.revision = record.revision ?? 0
-    this.path = `${place.folder}/${segmentName(record)}.log`
-    this.indexPath = `${place.folder}/${segmentName(record)}.index`
     this.#bytes = record.bytes
     this.#nextOffset = record.nextOffset
     this.#trustedFrom = record.bytes
@@ -103,6 +114,23 @@ export class Segment {
     this.#indexedBytes = this.#loaded ? 0 : -1
     if (this.#loaded) this.#blocks = new BlockChecksums()
     this.#index.assumeTimestamps(record.maxTimestamp, record.maxTimestampOffset)
+    if (record.content !== undefined) {
+      place.small.mustTake(record.content.length)
+      this.#memory = new MemoryFile(record.content)
+    }
+  }
+
+  get path(): string {
+    return `${this.#place.folder}/${segmentName(this)}.log`
+  }
+
+  get indexPath(): string {
+    return `${this.#place.folder}/${segmentName(this)}.index`
+  }
+
+  /** Whether its bytes are in memory, and in checkpoints, alone. */
+  get isSmall(): boolean {
+    return this.#memory !== undefined
   }
 
   get bytes(): number {
@@ -138,16 +166,13 @@ export class Segment {
       maxTimestampOffset: this.#index.maxTimestampOffset,
       ...(this.revision === 0 ? {} : { revision: this.revision }),
       ...(this.#headers.record === undefined ? {} : { headers: this.#headers.record }),
+      ...(this.#memory === undefined ? {} : { content: this.#memory.content }),
     }
   }
 
-  /** Writes whole batches at the end, to the page cache. Throws DiskError. */
+  /** Writes whole batches at the end, to the page cache or to memory. Throws DiskError. */
   append(batches: readonly Buffer[]): void {
-    if (!this.#dirty) {
-      this.#cache.hold(this.path, 'create', 'writer')
-      this.#dirty = true
-    }
-    this.#cache.use(this.path, 'create').write(this.#bytes, batches)
+    this.#write(batches)
     for (const batch of batches) {
       const lastOffset = lastOffsetOf(batch)
       this.#index.note(this.#nextOffset, this.#bytes, maxTimestampOf(batch))
@@ -158,16 +183,49 @@ export class Segment {
     }
   }
 
+  #write(batches: readonly Buffer[]): void {
+    if (this.#staysSmall(batches)) {
+      this.#memory ??= new MemoryFile()
+      this.#memory.append(batches)
+      return
+    }
+    const { cache } = this.#place
+    const isNew = this.#bytes === 0 || this.#memory !== undefined
+    if (isNew) this.#place.beforeFile()
+    if (!this.#dirty) {
+      cache.hold(this.path, 'create', 'writer')
+      this.#dirty = true
+    }
+    const file = cache.use(this.path, 'create')
+    // An earlier run may have left something under this name that no checkpoint lists.
+    if (isNew && file.size() > 0) file.truncate(0)
+    const memory = this.#memory
+    if (memory === undefined) file.write(this.#bytes, batches)
+    else {
+      file.write(0, [memory.content, ...batches])
+      this.#place.small.give(this.#bytes)
+      this.#memory = undefined
+    }
+  }
+
+  #staysSmall(batches: readonly Buffer[]): boolean {
+    if (this.#memory === undefined && this.#bytes > 0) return false
+    if (!this.#place.mayStaySmall || this.#dirty) return false
+    const more = batches.reduce((sum, batch) => sum + batch.length, 0)
+    return this.#place.small.take(this.#bytes + more, more)
+  }
+
   /** Makes all written bytes survive a power cut. Rejects with DiskError; then never call again. */
   async sync(): Promise<void> {
     if (!this.#dirty) return
-    const file = this.#cache.use(this.path, 'write')
+    const { cache } = this.#place
+    const file = cache.use(this.path, 'write')
     this.#dirty = false
     // Whatever is written while the sync runs holds the file again.
     try {
       await file.sync()
     } finally {
-      this.#cache.release(this.path, 'writer')
+      cache.release(this.path, 'writer')
     }
   }
 
@@ -187,7 +245,7 @@ export class Segment {
 
   /** Reads bytes of the segment. */
   read(position: number, target: Buffer): void {
-    const read = this.#cache.use(this.path, 'write').read(position, target)
+    const read = this.#file().read(position, target)
     if (read !== target.length) {
       throw new DamageError(this.path, position + read, 'the file ends too early')
     }
@@ -198,11 +256,19 @@ export class Segment {
    * too many are read at once.
    */
   hold(): void {
-    this.#cache.hold(this.path, 'write', 'reader')
+    if (this.#memory === undefined) this.#place.cache.hold(this.path, 'write', 'reader')
+    else this.#memoryHolds += 1
   }
 
   letGo(): void {
-    this.#cache.release(this.path, 'reader')
+    // Which of the calls is ended does not matter: their number does.
+    if (this.#memoryHolds > 0) this.#memoryHolds -= 1
+    else this.#place.cache.release(this.path, 'reader')
+  }
+
+  /** What is read: the memory, or the open file. */
+  #file(): ReadableFile {
+    return this.#memory ?? this.#place.cache.use(this.path, 'write')
   }
 
   /**
@@ -211,9 +277,9 @@ export class Segment {
    * can; he holds the segment meanwhile. Throws DamageError.
    */
   *batchesReaching(timestamp: number, fromOffset: number): Generator<Buffer | undefined> {
-    this.#load()
+    if (!this.#loaded) for (const _ of this.#loading()) yield undefined
     const start = this.#index.placeBefore(timestamp) ?? { position: 0, offset: this.baseOffset }
-    const file = this.#cache.use(this.path, 'write')
+    const file = this.#file()
     const rules = { nextOffset: start.offset, gaps: true, checksums: true }
     const scan = scanBatches(file, start.position, this.#bytes, rules)
     let step = scan.next()
@@ -235,7 +301,7 @@ export class Segment {
   *batches(fromOffset: number): Generator<ScannedBatch, void> {
     this.#load()
     const start = this.#index.placeOf(fromOffset) ?? { position: 0, offset: this.baseOffset }
-    const file = this.#cache.use(this.path, 'write')
+    const file = this.#file()
     const rules = { nextOffset: start.offset, gaps: isSparse(this), checksums: true }
     const scan = scanBatches(file, start.position, this.#bytes, rules)
     let step = scan.next()
@@ -251,11 +317,11 @@ export class Segment {
 
   /** Writes the index file. Called once the segment is synced; the file itself needs no sync. */
   saveIndex(): void {
-    if (this.#bytes === 0) return
+    if (this.#bytes === 0 || this.#memory !== undefined) return
     this.#load()
     const sums = this.#blocks?.sums ?? []
-    const bytes = this.#index.encode(this.#partitionId, this.baseOffset, this.record(), sums)
-    const file = this.#disk.open(this.indexPath, 'create')
+    const bytes = this.#index.encode(this.#place.id, this.baseOffset, this.record(), sums)
+    const file = this.#place.disk.open(this.indexPath, 'create')
     try {
       file.truncate(0)
       file.write(0, [bytes])
@@ -265,45 +331,104 @@ export class Segment {
     this.#indexedBytes = this.#bytes
   }
 
-  /** Whether the index file covers the whole segment. */
+  /** Whether the index file covers the whole segment; a small one needs none. */
   get indexIsSaved(): boolean {
+    if (this.#memory !== undefined) return true
     if (this.#indexedBytes < 0) this.#indexedBytes = this.#readIndexFile()?.bytes ?? 0
     return this.#indexedBytes === this.#bytes
   }
 
-  /** Takes the files away; whoever holds the segment can still read it. */
-  unlink(): void {
-    if (this.#dirty) {
-      this.#dirty = false
-      this.#cache.release(this.path, 'writer')
-    }
-    this.#cache.forget(this.path)
-    this.#disk.unlink(this.path)
-    this.#disk.unlink(this.indexPath)
+  /** Whether the index should be written now: the segment is synced, and this run wrote or read it. */
+  get wantsIndex(): boolean {
+    if (this.#dirty || (!this.#loaded && this.#bytes === this.#trustedFrom)) return false
+    return !this.indexIsSaved
   }
 
-  /** Makes index and checksums reach back to the segment's start. */
+  /** Takes the files away; whoever holds the segment can still read it. */
+  unlink(): void {
+    const { cache, disk, small } = this.#place
+    if (this.#dirty) {
+      this.#dirty = false
+      cache.release(this.path, 'writer')
+    }
+    cache.forget(this.path)
+    // One that is small may have had a file in an earlier run.
+    disk.unlink(this.path)
+    disk.unlink(this.indexPath)
+    if (this.#memory === undefined || this.#unlinked) return
+    this.#unlinked = true
+    small.give(this.#bytes)
+  }
+
+  /** Whether the first read would have to build the index first, by a walk of more than one step. */
+  get needsPreparing(): boolean {
+    return !this.#loaded && this.#bytes > LOAD_STEP_BYTES && this.#damage === undefined
+  }
+
+  /**
+   * Makes index and checksums reach back to the segment's start, with a pause behind each MiB or so,
+   * so that the first read of a large segment does not hold up everything else. Rejects with
+   * DamageError and DiskError.
+   */
+  prepare(pause: () => Promise<unknown>): Promise<void> {
+    if (this.#loaded) return Promise.resolve()
+    // Whoever comes meanwhile waits for the same walk.
+    this.#preparing ??= this.#prepare(pause).finally(() => {
+      this.#preparing = undefined
+    })
+    return this.#preparing
+  }
+
+  async #prepare(pause: () => Promise<unknown>): Promise<void> {
+    this.hold()
+    try {
+      const loading = this.#loading()
+      while (!this.#loaded && loading.next().done !== true) await pause()
+    } finally {
+      this.letGo()
+    }
+  }
+
   #load(): void {
     if (this.#loaded) return
+    if (this.#damage !== undefined) throw this.#damage
+    const loading = this.#loading()
+    while (loading.next().done !== true);
+  }
+
+  /** Steps behind each piece that was read. Somebody else may finish meanwhile; nothing is lost. */
+  *#loading(): Generator<void, void> {
     const saved = this.#readIndexFile()
-    const known = saved ?? this.#scan()
+    const known = saved ?? (yield* this.#scan())
+    const blocks = new BlockChecksums(known.blocks, this.#trustedFrom)
+    // Grown since, perhaps also during the walk.
+    while (!this.#loaded && blocks.bytes < this.#bytes) {
+      const before = blocks.bytes
+      blocks.extendFrom(this.#file(), Math.min(this.#bytes, before + LOAD_STEP_BYTES))
+      if (blocks.bytes === before)
+        throw new DamageError(this.path, before, 'the file ends too early')
+      if (blocks.bytes < this.#bytes) yield
+    }
+    if (this.#loaded) return
     const later = this.#index
     this.#index = known.index
     this.#index.append(later)
-    this.#blocks = new BlockChecksums(known.blocks, this.#trustedFrom)
-    if (saved !== undefined) this.#verified = new Uint8Array(known.blocks.length)
-    this.#blocks.extendFrom(this.#cache.use(this.path, 'write'), this.#bytes) // grown since
-    if (saved !== undefined) this.#savedBlocks = new BlockChecksums(known.blocks, this.#trustedFrom)
+    this.#blocks = blocks
+    if (saved !== undefined) {
+      this.#verified = new Uint8Array(known.blocks.length)
+      this.#savedBlocks = new BlockChecksums(known.blocks, this.#trustedFrom)
+    }
     this.#loaded = true
   }
 
   #readIndexFile(): { index: SegmentIndex; blocks: readonly number[]; bytes: number } | undefined {
-    if (!this.#disk.exists(this.indexPath)) return undefined
-    const file = this.#disk.open(this.indexPath, 'read')
+    const { disk, id } = this.#place
+    if (this.#memory !== undefined || !disk.exists(this.indexPath)) return undefined
+    const file = disk.open(this.indexPath, 'read')
     try {
       const bytes = Buffer.allocUnsafe(file.size())
       file.read(0, bytes)
-      const known = SegmentIndex.decode(bytes, this.#partitionId, this.baseOffset)
+      const known = SegmentIndex.decode(bytes, id, this.baseOffset)
       if (known === null || known.summary.bytes !== this.#trustedFrom) return undefined
       // An index of other batches, as of another log, tells nothing about these.
       if (this.#expected !== undefined && known.headers !== this.#expected[0]) return undefined
@@ -315,16 +440,35 @@ export class Segment {
     }
   }
 
-  #scan(): { index: SegmentIndex; blocks: readonly number[] } {
+  get #expectedSegment(): ExpectedSegment {
+    const { path, baseOffset, revision } = this
+    return {
+      path,
+      baseOffset,
+      revision,
+      bytes: this.#trustedFrom,
+      headers: this.#expected,
+      knowsEpoch: epoch => this.#place.knowsEpoch(epoch),
+    }
+  }
+
+  *#scan(): Generator<void, { index: SegmentIndex; blocks: readonly number[] }> {
     const index = new SegmentIndex()
     const blocks = new BlockChecksums()
-    const file = this.#cache.use(this.path, 'write')
-    const { path, baseOffset, revision } = this
-    const expected = { path, baseOffset, revision, bytes: this.#trustedFrom }
-    const known = { ...expected, headers: this.#expected, knowsEpoch: this.#knowsEpoch }
-    for (const { buffer, at, bytes, baseOffset: offset, position } of checkedBatches(file, known)) {
-      index.note(offset, position, maxTimestampOf(buffer, at))
-      blocks.extend(buffer.subarray(at, at + bytes))
+    let stop = LOAD_STEP_BYTES
+    try {
+      for (const batch of checkedBatches(this.#file(), this.#expectedSegment)) {
+        const { buffer, at, bytes, baseOffset, position } = batch
+        index.note(baseOffset, position, maxTimestampOf(buffer, at))
+        blocks.extend(buffer.subarray(at, at + bytes))
+        if (position < stop) continue
+        stop = position + LOAD_STEP_BYTES
+        yield
+        if (this.#loaded) return { index, blocks: blocks.sums }
+      }
+    } catch (cause) {
+      if (cause instanceof DamageError) this.#damage = cause
+      throw cause
     }
     return { index, blocks: blocks.sums }
   }
@@ -333,7 +477,7 @@ export class Segment {
     const verified = this.#verified
     const saved = this.#savedBlocks
     if (verified === undefined || saved === undefined || from >= this.#trustedFrom) return
-    const file = this.#cache.use(this.path, 'write')
+    const file = this.#file()
     const last = Math.floor((Math.min(to, this.#trustedFrom) - 1) / CHECKSUM_BLOCK_BYTES)
     for (let block = Math.floor(from / CHECKSUM_BLOCK_BYTES); block <= last; block += 1) {
       if (verified[block] === 1) continue
@@ -347,7 +491,7 @@ export class Segment {
 
   #positionOf(offset: number): number {
     let position = this.#index.placeOf(offset)?.position ?? 0
-    const file = this.#cache.use(this.path, 'write')
+    const file = this.#file()
     for (;;) {
       // Behind the last batch that compaction has left there may be offsets without one.
       if (position >= this.#bytes && isSparse(this)) return this.#bytes
@@ -383,11 +527,4 @@ export class Segment {
       if (end >= this.#bytes) return this.#bytes
     }
   }
-}
-
-/** Opens a file that must exist and be at least this long; cuts what lies behind. */
-export function cutToSize(file: DiskFile, bytes: number): void {
-  const size = file.size()
-  if (size < bytes) throw new DamageError(file.path, size, `the file ends before byte ${bytes}`)
-  if (size > bytes) file.truncate(bytes)
 }

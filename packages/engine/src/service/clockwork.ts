@@ -5,6 +5,7 @@
 
 import type { Timer } from '../outside.ts'
 import type { Segment } from '../segments/segment.ts'
+import { pauseOf } from '../storage/checkpoint-pass.ts'
 import type { Checkpointer } from '../storage/checkpointer.ts'
 import { writeClock } from '../storage/clock-file.ts'
 import type { Cleaner } from '../storage/compaction/cleaner.ts'
@@ -19,6 +20,8 @@ import type { TopicTable } from './topic-table.ts'
 const LOOK_MS = 1000
 /** How often the time is written down, in ms. */
 const CLOCK_WRITE_MS = 60_000
+/** Partitions and producers that are looked at in one turn. */
+const PRODUCERS_A_TURN = 20_000
 
 /** Timers of the engine. */
 export class Clockwork {
@@ -37,6 +40,7 @@ export class Clockwork {
   #cleaning: Promise<void> | undefined
   #checkpointing = false
   #remembering: Promise<void> | undefined
+  #expiring = false
   #stopped = false
 
   constructor(parts: {
@@ -139,7 +143,7 @@ export class Clockwork {
   }
 
   #checkpointIfNeeded(): void {
-    this.#expireProducers()
+    void this.#expireProducers()
     if (this.#store.journal.completedSeq <= this.#checkpointer.coveredSeq) return
     if (this.#checkpointing) return
     this.#checkpointing = true
@@ -151,11 +155,23 @@ export class Clockwork {
       })
   }
 
-  #expireProducers(): void {
+  /** Some partitions in each turn, as many as have a number of producers together. */
+  async #expireProducers(): Promise<void> {
+    if (this.#expiring) return
+    this.#expiring = true
     const { settings, partitions } = this.#store
     const ageMax = settings['producer.id.expiration.ms']
     const isTooOld = (lastSeen: number): boolean => this.#ages.ageOf(lastSeen) > ageMax
-    for (const partition of partitions.values()) partition.producers.expire(isTooOld)
+    const pause = pauseOf(this.#store)
+    let looked = 0
+    for (const { producers } of partitions.values()) {
+      producers.expire(isTooOld)
+      looked += 1 + producers.size
+      if (looked < PRODUCERS_A_TURN) continue
+      looked = 0
+      await pause()
+    }
+    this.#expiring = false
   }
 
   /** A jump is written down at once, so that a restart does not take it for time. */

@@ -94,6 +94,8 @@ class Look {
   readonly results: SlicedFetchResult[] = []
   readonly #request: FetchRequest
   readonly #topics: TopicTable
+  readonly #prepared = new Set<Segment>()
+  #preparing: Segment | undefined
   #left: number
   bytes = 0
   counted = 0
@@ -107,7 +109,7 @@ class Look {
     this.#left = bytesMax
   }
 
-  /** Looks on; false where the turn's budget ran out before all was seen. */
+  /** Looks on; false where it has to be waited before all was seen: see {@link wait}. */
   goOn(turns: Turns): boolean {
     const { positions } = this.#request
     while (this.results.length < positions.length) {
@@ -115,9 +117,31 @@ class Look {
         return false
       }
       const position = positions[this.results.length]
-      if (position !== undefined) this.results.push(this.#one(position))
+      if (position === undefined) continue
+      const segment = this.#unprepared(position)
+      if (segment !== undefined) {
+        this.#preparing = segment
+        return false
+      }
+      this.results.push(this.#one(position))
     }
     return true
+  }
+
+  /** Waits for the next turn, or for a segment that nobody has read since the start. */
+  async wait(turns: Turns): Promise<void> {
+    const segment = this.#preparing
+    this.#preparing = undefined
+    if (segment === undefined) await turns.next()
+    // What is wrong with it the read will say.
+    else await segment.prepare(() => turns.next()).catch(() => undefined)
+  }
+
+  #unprepared({ topic, partition, offset }: FetchPosition): Segment | undefined {
+    const segment = this.#topics.readable(topic, partition)?.unprepared(offset)
+    if (segment === undefined || this.#prepared.has(segment)) return undefined
+    this.#prepared.add(segment)
+    return segment
   }
 
   /** Nothing of it is sent. */
@@ -244,7 +268,7 @@ export class Fetches {
   }
 
   async #wholly(look: Look): Promise<void> {
-    while (!look.goOn(this.#turns)) await this.#turns.next()
+    while (!look.goOn(this.#turns)) await look.wait(this.#turns)
   }
 
   /** The look is done: answered is what it found, or waited for more. */

@@ -231,13 +231,14 @@ export class TopicTable implements CatalogueEvents {
   }
 
   #addPartition(entry: TopicEntry, partition: number, id: number): void {
-    const { disk, cache, settings } = this.#store
+    const { disk, cache, small, settings } = this.#store
     const log = new PartitionLog({
       id,
       topic: entry.name,
       partition,
       disk,
       cache,
+      small,
       producersMax: settings['partition.producers.max'],
       allProducers: this.#producers,
       config: () => entry.config,

@@ -10,26 +10,15 @@
  * halves then speak of the same moment. Appends go on all the while.
  */
 
-import { DiskError } from '../disk/disk.ts'
-import type { MachineRecord } from '../machines/machine.ts'
 import { type MachineRegistry, type MachineSnapshots, releaseAll } from '../machines/registry.ts'
-import {
-  PARTITIONS_FOLDER,
-  type PartitionLog,
-  type PartitionRecord,
-} from '../partitions/partition-log.ts'
-import type { ProducerRecord } from '../partitions/producer-ledger.ts'
-import { type Segment, segmentName } from '../segments/segment.ts'
-import { type Checkpoint, type SnapshotRecord, writeCheckpoint } from './checkpoint-file.ts'
-import { inTime } from './in-time.ts'
+import type { PartitionLog } from '../partitions/partition-log.ts'
+import type { Segment } from '../segments/segment.ts'
+import { type CheckpointHead, repeatCheckpoint } from './checkpoint-file.ts'
+import { CheckpointPass, PARTITIONS_A_TURN, pauseOf } from './checkpoint-pass.ts'
 import type { JournalPosition } from './journal.ts'
-import { entriesOf } from './journal-format.ts'
-import { JournalScan } from './journal-scan.ts'
 import type { LogStore } from './log-store.ts'
-import { rescue } from './rescue.ts'
+import { SegmentSyncs } from './segment-syncs.ts'
 
-/** Segment syncs at once when the journal is more than half full (engine rule 5). */
-const SYNCS_AT_ONCE_MAX = 4
 /** Attempts at a checkpoint behind which nothing is left in the journal, when the engine closes. */
 const FINAL_ROUNDS_MAX = 3
 
@@ -37,60 +26,25 @@ type Copied = {
   readonly seq: number
   /** Read when the checkpoint is written; released when it is, or when a later one takes its place. */
   readonly machines: MachineSnapshots
-  readonly producers: ReadonlyMap<number, readonly ProducerRecord[]>
 }
 
 /** A checkpoint that can be written without a further group: its turn has not come, or it failed. */
-type Parked = {
-  readonly copied: Copied
-  readonly position: JournalPosition
-  /**
-   * Ends as of the group; undefined while batches of it wait for room on the disk. They are then
-   * taken later and reach further: recovery passes over what a segment holds already.
-   */
-  partitions: readonly PartitionRecord[] | undefined
-}
+type Parked = { readonly copied: Copied; readonly position: JournalPosition }
 
 type Waiter = { readonly seq: number; readonly resolve: () => void }
-
-/** Text form of the machines' records. */
-export const toSnapshot = (machines: MachineSnapshots): Checkpoint['machines'] =>
-  Object.fromEntries(
-    [...machines].map(([name, snapshot]) => [name, [...snapshot.records()].map(toText)]),
-  )
-
-const toText = ({ key, value }: MachineRecord): SnapshotRecord => [
-  key.toString('base64'),
-  value?.toString('base64') ?? null,
-]
-
-/** Records from their text form, by machine. */
-export const fromSnapshot = (
-  machines: Checkpoint['machines'],
-): ReadonlyMap<string, Iterable<MachineRecord>> =>
-  new Map(
-    Object.entries(machines).map(([name, records]) => [
-      name,
-      records.map(([key, value]) => ({
-        key: Buffer.from(key, 'base64'),
-        value: value === null ? null : Buffer.from(value, 'base64'),
-      })),
-    ]),
-  )
 
 /** Writes checkpoints of a store. */
 export class Checkpointer {
   readonly #store: LogStore
   readonly #registry: MachineRegistry
-  readonly #logId: string
   readonly #onError: (message: string) => void
+  readonly #syncs: SegmentSyncs
   #number: number
-  #last: Checkpoint
+  #last: CheckpointHead
   #wanted = false
   #copied: Copied | undefined
   #parked: Parked | undefined
   #running: Promise<void> | undefined
-  #syncing: Promise<void> = Promise.resolve()
   #waiters: Waiter[] = []
   /** Called after each durable checkpoint. */
   onDone: () => void = () => undefined
@@ -100,26 +54,23 @@ export class Checkpointer {
     store: LogStore
     registry: MachineRegistry
     /** The checkpoint that was written when the store was opened. */
-    last: Checkpoint
+    last: CheckpointHead
     onError: (message: string) => void
   }) {
     this.#store = parts.store
     this.#registry = parts.registry
     this.#last = parts.last
-    this.#logId = parts.last.logId
     this.#number = parts.last.number
     this.#onError = parts.onError
-    this.#store.freeFiles = () => this.#syncInTurn(() => this.#syncFiles()).catch(() => undefined) // tried again
+    this.#syncs = new SegmentSyncs(parts.store)
+    const { store } = parts
+    // What fails is tried again.
+    store.freeFiles = () => this.#syncs.files(store.partitions.values()).catch(() => undefined)
   }
 
   /** Groups up to this one are covered by a durable checkpoint. */
   get coveredSeq(): number {
     return this.#last.journal.seq
-  }
-
-  /** The partitions as the last durable checkpoint lists them. */
-  get partitions(): readonly PartitionRecord[] {
-    return this.#last.partitions
   }
 
   /**
@@ -150,13 +101,7 @@ export class Checkpointer {
   sealed(seq: number): void {
     if (!this.#wanted || this.#copied !== undefined) return
     this.#wanted = false
-    const producers = new Map<number, readonly ProducerRecord[]>()
-    for (const partition of this.#store.partitions.values()) {
-      if (partition.producers.size > 0) {
-        producers.set(partition.id, partition.producers.snapshot())
-      }
-    }
-    this.#copied = { seq, machines: this.#registry.snapshot(), producers }
+    this.#copied = { seq, machines: this.#registry.snapshot() }
   }
 
   /** A group is complete and in its segments. */
@@ -165,7 +110,7 @@ export class Checkpointer {
     if (copied === undefined || copied.seq !== seq) return
     this.#copied = undefined
     this.#letGo(this.#parked)
-    this.#parked = { copied, position, partitions: this.#ends(copied) }
+    this.#parked = { copied, position }
     this.#start()
     // Somebody waits for a later one, and perhaps nobody appends any more.
     if (this.#wanted && this.#waiters.some(waiter => waiter.seq > seq)) this.#seal()
@@ -183,10 +128,11 @@ export class Checkpointer {
       if (this.#last.journal.seq === journal.completedSeq) break
     }
     if (this.#last.journal.seq !== journal.completedSeq) return
-    this.#saveIndexes(partition => partition.segments)
-    const clean: Checkpoint = { ...this.#last, number: this.#number + 1, clean: true }
+    await this.#saveIndexes(partition => partition.segments)
     try {
-      await writeCheckpoint(this.#store.disk, clean)
+      const clean = { ...this.#last, clean: true }
+      const written = repeatCheckpoint(this.#store.disk, clean, pauseOf(this.#store))
+      await this.#syncs.limited(written)
     } catch (cause) {
       // The last one stands: the next open reads the journal, as after a crash.
       this.#onError(`the last checkpoint failed: ${String(cause)}`)
@@ -208,13 +154,13 @@ export class Checkpointer {
   async #writeParked(): Promise<void> {
     for (let parked = this.#parked; parked !== undefined; parked = this.#parked) {
       if (this.#store.hasWaiting) await this.#store.relieve()
-      parked.partitions ??= this.#ends(parked.copied)
       this.#parked = undefined
       try {
-        if (parked.partitions === undefined) {
+        // Those of the groups up to this one have to be in their segments.
+        if (this.#store.hasWaiting) {
           throw new Error(`batches wait for their segments: ${this.#store.lacks?.message}`)
         }
-        await this.#run(parked, parked.partitions)
+        await this.#run(parked)
       } catch (cause) {
         // The same file is written again next time: the other one holds the last good checkpoint.
         this.#number += 2
@@ -234,64 +180,43 @@ export class Checkpointer {
     if (parked !== undefined) releaseAll(parked.copied.machines)
   }
 
-  /** The ends of all partitions; undefined while some of their batches are not in a segment. */
-  #ends({ producers }: Copied): readonly PartitionRecord[] | undefined {
-    if (this.#store.hasWaiting) return undefined
-    return [...this.#store.partitions.values()].map(partition =>
-      partition.record(producers.get(partition.id) ?? []),
-    )
-  }
-
-  async #run({ copied, position }: Parked, partitions: readonly PartitionRecord[]): Promise<void> {
-    let ids: ReadonlySet<number>
-    do {
-      const fenced = this.#fenced()
-      ids = new Set(fenced.map(partition => partition.id))
-      await this.#rescue(fenced)
-      await this.#syncInTurn(() => this.#syncSegments())
-    } while (this.#fenced().some(partition => !ids.has(partition.id)))
-    const next: Checkpoint = {
-      number: this.#number + 1,
-      logId: this.#logId,
-      clean: false,
-      journal: position,
-      partitions: [
-        // What a fenced partition got since the last checkpoint is in its rescue file.
-        ...this.#last.partitions.filter(record => ids.has(record.id)),
-        ...partitions
-          .filter(record => !ids.has(record.id))
-          .map(record => withoutDropped(record, this.#store.partitions.get(record.id))),
-      ],
-      machines: toSnapshot(copied.machines),
-      quarantined: quarantinedOf(this.#store),
-    }
-    await this.#limited(writeCheckpoint(this.#store.disk, next))
+  async #run({ copied, position }: Parked): Promise<void> {
+    const last = this.#last
+    const next = { ...last, number: this.#number + 1, clean: false, journal: position }
+    const store = this.#store
+    await new CheckpointPass({
+      store,
+      machines: copied.machines,
+      last,
+      next,
+      syncs: this.#syncs,
+    }).run()
     this.#number = next.number
     this.#last = next
     this.count += 1
-    this.#store.journal.release(next.journal.seq)
-    this.#saveIndexes(partition => partition.segments.slice(0, -1))
+    store.journal.release(next.journal.seq)
     try {
       this.onDone()
     } catch (cause) {
       // The checkpoint stands; what is left over goes at the next open.
       this.#onError(`files could not be taken away: ${String(cause)}`)
     }
-  }
-
-  #fenced(): readonly PartitionLog[] {
-    return [...this.#store.partitions.values()].filter(
-      partition => partition.trouble?.state === 'fenced',
-    )
+    await this.#saveIndexes(partition => partition.segments.slice(0, -1))
   }
 
   /** Segments get their index and checksums: derived data, so a failure is only told. */
-  #saveIndexes(of: (partition: PartitionLog) => readonly Segment[]): void {
+  async #saveIndexes(of: (partition: PartitionLog) => readonly Segment[]): Promise<void> {
+    const pause = pauseOf(this.#store)
+    let looked = 0
     for (const partition of this.#store.partitions.values()) {
+      looked += 1
+      if (looked % PARTITIONS_A_TURN === 0) await pause()
       for (const segment of of(partition)) {
-        if (segment.dirty || segment.indexIsSaved) continue
+        if (!segment.wantsIndex) continue
         try {
-          segment.saveIndex()
+          await segment.prepare(pause)
+          // Retention and compaction go on meanwhile.
+          if (partition.segments.includes(segment) && !segment.dirty) segment.saveIndex()
         } catch (cause) {
           this.#onError(`the index of ${segment.path} could not be written: ${String(cause)}`)
         }
@@ -305,126 +230,4 @@ export class Checkpointer {
     this.#waiters = this.#waiters.filter(waiter => waiter.seq > seq)
     for (const { resolve } of done) resolve()
   }
-
-  /** One sync of the segments at a time: who comes later must not take a sync under way for done. */
-  #syncInTurn(sync: () => Promise<void>): Promise<void> {
-    const turn = this.#syncing.then(sync)
-    this.#syncing = turn.catch(() => undefined) // told to whoever asked for it
-    return turn
-  }
-
-  /** Syncs what has changed; a partition for which that fails, or hangs, is fenced. */
-  async #syncSegments(): Promise<void> {
-    await this.#syncFiles()
-    const named = [...this.#store.partitions.values()].filter(
-      partition => partition.namesDirty && partition.trouble?.state !== 'fenced',
-    )
-    if (named.length === 0) return
-    for (const partition of named) partition.namesDirty = false
-    const { disk } = this.#store
-    try {
-      await inParallel(
-        named.map(partition => () => this.#syncNames(partition, disk.syncFolder(partition.folder))),
-        this.#syncsAtOnce(),
-      )
-      const all = disk.syncFolder(PARTITIONS_FOLDER)
-      all.catch(() => undefined) // told below, for each partition
-      for (const partition of named) await this.#syncNames(partition, all)
-    } catch (cause) {
-      for (const partition of named) partition.namesDirty = true
-      throw cause
-    }
-  }
-
-  /** Syncs the bytes, whoever has the names: afterwards the files can be closed. */
-  async #syncFiles(): Promise<void> {
-    const work = [...this.#store.partitions.values()]
-      .filter(partition => partition.trouble?.state !== 'fenced')
-      .flatMap(partition =>
-        partition.segments
-          .filter(segment => segment.dirty)
-          .map(segment => () => this.#syncOr(partition, () => segment.sync())),
-      )
-    await inParallel(work, this.#syncsAtOnce())
-  }
-
-  #syncsAtOnce(): number {
-    const { usedBytes, maxBytes } = this.#store.journal.fill
-    return usedBytes > maxBytes / 2 ? SYNCS_AT_ONCE_MAX : 1
-  }
-
-  /** Syncs a folder's names. One that could not be opened for it is no failed sync: rejects. */
-  async #syncNames(partition: PartitionLog, sync: Promise<void>): Promise<void> {
-    let lacks: DiskError | undefined
-    const synced = sync.catch((cause: unknown) => {
-      if (!(cause instanceof DiskError) || cause.code !== 'EMFILE') throw cause
-      lacks = cause
-    })
-    await this.#syncOr(partition, () => synced)
-    if (lacks !== undefined) throw lacks
-  }
-
-  /** A failed sync is never repeated: what it should have covered is lost, names like bytes. */
-  async #syncOr(partition: PartitionLog, sync: () => Promise<void>): Promise<void> {
-    try {
-      await this.#limited(sync())
-    } catch (cause) {
-      // The files of a deleted topic may go at any time.
-      if (!partition.removed) partition.fence(`a segment failed to sync: ${String(cause)}`)
-    }
-  }
-
-  /** A disk that does not answer must not hold the journal for ever. */
-  #limited(work: Promise<unknown>): Promise<void> {
-    const { outside, settings } = this.#store
-    return inTime(outside.timers, settings['journal.stall.max.ms'], work)
-  }
-
-  /** Copies what the fenced partitions miss out of the journal, so that they do not pin it. */
-  async #rescue(fenced: readonly PartitionLog[]): Promise<void> {
-    if (fenced.length === 0) return
-    const wanted = new Map(fenced.map(partition => [partition.id, [] as Buffer[]]))
-    const scan = new JournalScan(this.#store.disk, this.#last.journal)
-    try {
-      for (const { payload } of scan.groups()) {
-        for (const { partitionId, batch } of entriesOf(payload))
-          wanted.get(partitionId)?.push(batch)
-      }
-    } finally {
-      scan.close()
-    }
-    for (const [id, batches] of wanted) {
-      if (batches.length > 0) await rescue(this.#store.disk, id, batches)
-    }
-  }
-}
-
-/**
- * A record may have waited while the checkpoint before it was written, and segments have been dropped
- * since: this checkpoint must not list files that are taken away once it is durable. What compaction
- * has replaced since is still there, and stays until a checkpoint no longer lists it.
- */
-function withoutDropped(
-  record: PartitionRecord,
-  partition: PartitionLog | undefined,
-): PartitionRecord {
-  if (partition === undefined) return record
-  const replaced = partition.replacedSegments.map(({ segment }) => segment)
-  const kept = new Set([...partition.segments, ...replaced].map(segmentName))
-  const segments = record.segments.filter(segment => kept.has(segmentName(segment)))
-  return segments.length === record.segments.length ? record : { ...record, segments }
-}
-
-/** Quarantined partitions and their reasons, as a checkpoint keeps them. */
-export const quarantinedOf = (store: LogStore): Checkpoint['quarantined'] =>
-  [...store.partitions.values()].flatMap(({ id, trouble }) =>
-    trouble?.state === 'quarantined' ? [[id, trouble.reason] as const] : [],
-  )
-
-async function inParallel(work: readonly (() => Promise<void>)[], width: number): Promise<void> {
-  let next = 0
-  const lane = async (): Promise<void> => {
-    for (let job = work[next++]; job !== undefined; job = work[next++]) await job()
-  }
-  await Promise.all(Array.from({ length: width }, lane))
 }

@@ -4,15 +4,15 @@
  */
 
 import { releaseAll } from '../machines/registry.ts'
-import { PARTITIONS_FOLDER } from '../partitions/partition-log.ts'
-import { type Checkpoint, writeCheckpoint } from './checkpoint-file.ts'
-import { quarantinedOf, toSnapshot } from './checkpointer.ts'
+import { type CheckpointHead, repeatCheckpoint } from './checkpoint-file.ts'
+import { CheckpointPass, pauseOf } from './checkpoint-pass.ts'
 import type { JournalPosition } from './journal.ts'
 import { journalFiles } from './journal-scan.ts'
 import type { LogStore } from './log-store.ts'
 import type { RecoveryTarget } from './recovery.ts'
 import { dropRescue, rescued } from './rescue.ts'
 import { JOURNAL_FOLDER } from './ring-register.ts'
+import { SegmentSyncs } from './segment-syncs.ts'
 
 /** Marks a run whose journal failed: its files are kept aside for `verify`. */
 export const FENCED_MARKER = 'fenced'
@@ -24,33 +24,26 @@ export const FENCED_MARKER = 'fenced'
  */
 export async function beginGeneration(
   target: RecoveryTarget,
-  before: Checkpoint,
+  before: CheckpointHead,
   journal: JournalPosition,
-): Promise<Checkpoint> {
+): Promise<CheckpointHead> {
   const { store } = target
-  for (const partition of store.partitions.values()) {
-    for (const segment of partition.segments) await segment.sync()
-    if (!partition.namesDirty) continue
-    partition.namesDirty = false
-    await store.disk.syncFolder(partition.folder)
-    await store.disk.syncFolder(PARTITIONS_FOLDER)
-  }
+  const next = { ...before, number: before.number + 1, clean: false, journal }
   const machines = target.registry.snapshot()
-  const checkpoint: Checkpoint = {
-    ...before,
-    number: before.number + 1,
-    clean: false,
-    journal,
-    partitions: [...store.partitions.values()].map(p => p.record(p.producers.snapshot())),
-    machines: toSnapshot(machines),
-    quarantined: quarantinedOf(store),
+  try {
+    await new CheckpointPass({
+      store,
+      machines,
+      last: before,
+      next,
+      syncs: new SegmentSyncs(store, { opening: true }),
+    }).run()
+  } finally {
+    releaseAll(machines)
   }
-  releaseAll(machines)
-  await writeCheckpoint(store.disk, checkpoint)
   // Twice, into both files: if one is damaged later, the other must not lead back to a generation
   // whose journal has been written over.
-  const twin = { ...checkpoint, number: checkpoint.number + 1 }
-  await writeCheckpoint(store.disk, twin)
+  const twin = await repeatCheckpoint(store.disk, next, pauseOf(store))
   for (const id of rescued(store.disk)) {
     const partition = store.partitions.get(id)
     if (partition === undefined || partition.trouble === undefined) dropRescue(store.disk, id)

@@ -7,7 +7,7 @@
  */
 import { type Disk, DiskError } from '../disk/disk.ts'
 import { PARTITIONS_FOLDER } from '../partitions/partition-log.ts'
-import { CHECKPOINT_FILES, type Checkpoint } from './checkpoint-file.ts'
+import { CHECKPOINT_FILES, type CheckpointHead } from './checkpoint-file.ts'
 import type { Finding } from './finding.ts'
 import { type JournalScan, journalFiles } from './journal-scan.ts'
 import {
@@ -35,7 +35,7 @@ type FoundFile = { readonly path: string; readonly bytes: number; readonly stamp
  */
 export function judgeJournal(
   disk: Disk,
-  checkpoint: Checkpoint,
+  checkpoint: CheckpointHead,
   scan: JournalScan,
   lastSeq: number,
 ): readonly Finding[] {
@@ -68,7 +68,7 @@ export function judgeNoCheckpoint(disk: Disk, found: number): Finding {
 /** Whether the ring's files are all there, whole, and of the checkpoint's generation. */
 function judgeFiles(
   disk: Disk,
-  checkpoint: Checkpoint,
+  checkpoint: CheckpointHead,
   register: ReturnType<typeof readRegister>,
 ): readonly Finding[] {
   const { clean, journal } = checkpoint

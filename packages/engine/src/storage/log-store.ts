@@ -6,6 +6,7 @@ import type { Disk, DiskError } from '../disk/disk.ts'
 import type { Outside } from '../outside.ts'
 import type { PartitionLog } from '../partitions/partition-log.ts'
 import type { FileCache } from '../segments/file-cache.ts'
+import { SmallSegments } from '../segments/small-segments.ts'
 import type { EngineSettings } from '../settings.ts'
 import type { CommitGroup } from './commit-group.ts'
 import type { Journal } from './journal.ts'
@@ -28,6 +29,7 @@ export class LogStore {
   readonly cache: FileCache
   readonly outside: Outside
   readonly settings: EngineSettings
+  readonly small: SmallSegments
   readonly partitions: Map<number, PartitionLog> = new Map()
   #journal: Journal<PartitionLog> | undefined
   #relief: Promise<void> | undefined
@@ -51,6 +53,10 @@ export class LogStore {
     this.cache = parts.cache
     this.outside = parts.outside
     this.settings = parts.settings
+    this.small = new SmallSegments({
+      segmentBytesMax: parts.settings['segment.memory.max.bytes'],
+      bytesMax: parts.settings['segments.memory.max.bytes'],
+    })
   }
 
   get journal(): Journal<PartitionLog> {

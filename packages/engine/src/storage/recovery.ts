@@ -38,9 +38,15 @@ import {
   partitionFolder,
 } from '../partitions/partition-log.ts'
 import { DamageError } from '../segments/damage.ts'
-import { cutToSize, segmentName } from '../segments/segment.ts'
-import { type Checkpoint, confirmCheckpoint, readCheckpoint } from './checkpoint-file.ts'
-import { fromSnapshot } from './checkpointer.ts'
+import { type SegmentRecord, segmentName } from '../segments/segment.ts'
+import {
+  type CheckpointHead,
+  confirmCheckpoint,
+  findCheckpoint,
+  type Pause,
+  type StoredCheckpoint,
+} from './checkpoint-file.ts'
+import { pauseOf } from './checkpoint-pass.ts'
 import type { JournalPosition } from './journal.ts'
 import { entriesOf } from './journal-format.ts'
 import { JournalScan, type ScannedGroup } from './journal-scan.ts'
@@ -48,6 +54,7 @@ import { judgeJournal, judgeNoCheckpoint } from './judge-journal.ts'
 import type { LogStore } from './log-store.ts'
 import { readRescue, rescue, rescued } from './rescue.ts'
 import { type GivenUp, Salvage, tailOf } from './salvage.ts'
+import { SegmentSyncs } from './segment-syncs.ts'
 
 /** What recovery found, for the log and the metrics. */
 export type RecoveryReport = {
@@ -75,7 +82,7 @@ export type RecoveryTarget = {
 export type Recovered = {
   readonly report: RecoveryReport
   /** The old checkpoint, to be followed by the one of the new generation. */
-  readonly checkpoint: Checkpoint
+  readonly checkpoint: CheckpointHead
   /**
    * Takes away files below log starts and of deleted topics. Only once the new generation's
    * checkpoint is durable: the groups that tell of them may be in the page cache alone, left by a
@@ -90,7 +97,8 @@ export async function recover(
   options: { readonly newId: () => string; readonly acceptLoss: boolean },
 ): Promise<Recovered> {
   const { disk } = target.store
-  const { checkpoint, found } = readCheckpoint(disk)
+  const pause = pauseOf(target.store)
+  const { checkpoint, found } = await findCheckpoint(disk, pause)
   if (checkpoint === null) {
     const missing = judgeNoCheckpoint(disk, found)
     if (missing.severity === 'damage') {
@@ -102,10 +110,10 @@ export async function recover(
       takeAway: () => undefined,
     }
   }
-  await confirmCheckpoint(disk, checkpoint)
+  await confirmCheckpoint(disk, checkpoint, pause)
   const recovery = new Recovery(target, checkpoint, options.acceptLoss)
   const report = await recovery.run()
-  return { report, checkpoint: recovery.next(), takeAway: () => recovery.takeAway() }
+  return { report, checkpoint: checkpoint.head, takeAway: () => recovery.takeAway() }
 }
 
 const NO_POSITION: JournalPosition = {
@@ -129,20 +137,21 @@ const FRESH: RecoveryReport = {
   givenUp: [],
 }
 
-const emptyCheckpoint = (logId: string): Checkpoint => ({
+const emptyCheckpoint = (logId: string): CheckpointHead => ({
   number: 0,
   logId,
   clean: true,
   journal: NO_POSITION,
-  partitions: [],
-  machines: {},
-  quarantined: [],
 })
 
 class Recovery {
   readonly #target: RecoveryTarget
-  readonly #checkpoint: Checkpoint
+  readonly #stored: StoredCheckpoint
+  readonly #checkpoint: CheckpointHead
   readonly #acceptLoss: boolean
+  readonly #pause: Pause
+  /** Partitions that the journal's tail has batches of. */
+  readonly #touched = new Set<number>()
   #groups = 0
   #batches = 0
   #unclaimed = 0
@@ -158,22 +167,18 @@ class Recovery {
   /** Batches behind the checkpoint that were found in the segments of partitions. */
   readonly #tails = new Map<number, readonly Buffer[]>()
 
-  constructor(target: RecoveryTarget, checkpoint: Checkpoint, acceptLoss: boolean) {
+  constructor(target: RecoveryTarget, stored: StoredCheckpoint, acceptLoss: boolean) {
     this.#salvage = new Salvage(target.store.disk)
     this.#target = target
-    this.#checkpoint = checkpoint
+    this.#stored = stored
+    this.#checkpoint = stored.head
     this.#acceptLoss = acceptLoss
+    this.#pause = pauseOf(target.store)
   }
 
   async run(): Promise<RecoveryReport> {
-    const { store, registry } = this.#target
-    const unknown = registry.restore(fromSnapshot(this.#checkpoint.machines))
-    if (unknown.length > 0) {
-      throw new LogError(
-        'KAFKA_STORAGE_ERROR',
-        `the checkpoint holds state of ${unknown.join(', ')}, which this version does not know and would lose: open it with the version that wrote it`,
-      )
-    }
+    const { store } = this.#target
+    await this.#restoreMachines()
     const scan = new JournalScan(store.disk, this.#checkpoint.journal)
     try {
       const { lastSeq, end } = this.#replayFirst(scan)
@@ -181,11 +186,12 @@ class Recovery {
       this.#readOnly = damage !== undefined && !this.#acceptLoss
       this.#salvagesJournal = damage !== undefined && this.#acceptLoss
       if (this.#salvagesJournal) this.#salvageFirst(scan, lastSeq)
-      this.#restorePartitions()
+      await this.#restorePartitions()
       await this.#applySalvaged()
       if (!this.#readOnly) this.#removeUnknown()
       await this.#applyRescued()
       await this.#replayGroups(scan, lastSeq)
+      this.#forgetLost()
       this.#renewEpochs()
       return {
         fresh: false,
@@ -202,9 +208,22 @@ class Recovery {
     }
   }
 
-  /** The old checkpoint, to be followed by the one of the new generation. */
-  next(): Checkpoint {
-    return this.#checkpoint
+  async #restoreMachines(): Promise<void> {
+    const { registry } = this.#target
+    for (const rows of this.#stored.rows(['machine', 'unsorted'])) {
+      if (rows.kind === 'unsorted') {
+        for (const record of rows.records) registry.replay(rows.partitionId, record)
+      }
+      if (rows.kind !== 'machine') continue
+      const [unknown] = registry.restore(new Map([[rows.name, rows.records]]))
+      if (unknown !== undefined) {
+        throw new LogError(
+          'KAFKA_STORAGE_ERROR',
+          `the checkpoint holds state of ${unknown}, which this version does not know and would lose: open it with the version that wrote it`,
+        )
+      }
+      await this.#pause()
+    }
   }
 
   /** See {@link Recovered}. What the disk does not let go is found again at the next open. */
@@ -227,6 +246,7 @@ class Recovery {
     let end = `${this.#checkpoint.journal.path}:${this.#checkpoint.journal.position}`
     for (const { header, payload, path, position } of scan.groups()) {
       for (const { partitionId, batch } of entriesOf(payload)) {
+        this.#touched.add(partitionId)
         if (partitionId !== first.partition.id) continue
         this.#replay(partitionId, batch)
         this.#firstNext = lastOffsetOf(batch) + 1
@@ -245,26 +265,41 @@ class Recovery {
     return `the journal is damaged: ${found.path} at byte ${found.position}: ${found.what}`
   }
 
-  #restorePartitions(): void {
-    const { store } = this.#target
-    const quarantined = new Map(this.#checkpoint.quarantined)
-    for (const record of this.#checkpoint.partitions) {
-      const partition = store.partitions.get(record.id)
-      if (partition === undefined) continue
-      const reason = quarantined.get(record.id)
-      if (this.#acceptLoss) {
-        this.#restoreIntact(partition, record)
-        continue
-      }
-      try {
-        partition.restore(this.#cutSegments(partition, record))
-      } catch (cause) {
-        if (!(cause instanceof DamageError)) throw cause
-        partition.restore(record)
-        partition.quarantine(cause.message)
-      }
-      if (reason !== undefined) partition.quarantine(reason)
+  async #restorePartitions(): Promise<void> {
+    const { partitions } = this.#target.store
+    const quarantined = new Map<number, string>()
+    for (const rows of this.#stored.rows(['quarantined'])) {
+      if (rows.kind !== 'quarantined') continue
+      for (const [id, reason] of rows.partitions) quarantined.set(id, reason)
     }
+    for (const rows of this.#stored.rows(['partitions', 'producers'])) {
+      if (rows.kind === 'partitions') {
+        for (const record of rows.records) this.#restorePartition(record, quarantined)
+      } else if (rows.kind === 'producers') {
+        for (const { partitionId, producer } of rows.records) {
+          partitions.get(partitionId)?.producers.restore([producer])
+        }
+      }
+      await this.#pause()
+    }
+  }
+
+  #restorePartition(record: PartitionRecord, quarantined: ReadonlyMap<number, string>): void {
+    const partition = this.#target.store.partitions.get(record.id)
+    if (partition === undefined) return
+    if (this.#acceptLoss) {
+      this.#restoreIntact(partition, record)
+      return
+    }
+    try {
+      partition.restore(this.#cutSegments(partition, record))
+    } catch (cause) {
+      if (!(cause instanceof DamageError)) throw cause
+      partition.restore(record)
+      partition.quarantine(cause.message)
+    }
+    const reason = quarantined.get(record.id)
+    if (reason !== undefined) partition.quarantine(reason)
   }
 
   /** Cuts the files to what the checkpoint covers; segments below the log start may be gone. */
@@ -284,24 +319,43 @@ class Recovery {
       known.add(segmentName(segment))
       return true
     })
-    for (const name of this.#readOnly ? [] : disk.list(partition.folder)) {
-      if (!known.has(name.split('.')[0] ?? '')) disk.unlink(`${partition.folder}/${name}`)
-    }
-    for (const segment of kept) {
-      const path = `${partition.folder}/${segmentName(segment)}.log`
-      if (!disk.exists(path)) throw new DamageError(path, 0, 'the segment is missing')
-      const file = disk.open(path, 'write')
-      try {
-        // Checksums of what is cut off must not be held against what will be written there.
-        if (file.size() > segment.bytes && !this.#readOnly) {
-          disk.unlink(path.replace(/log$/, 'index'))
-        }
-        cutToSize(file, this.#readOnly ? Math.max(file.size(), segment.bytes) : segment.bytes)
-      } finally {
-        file.close()
+    if (this.#mayHaveMore(partition)) {
+      for (const name of disk.list(partition.folder)) {
+        if (!known.has(name.split('.')[0] ?? '')) disk.unlink(`${partition.folder}/${name}`)
       }
     }
+    for (const segment of kept) this.#cut(`${partition.folder}/${segmentName(segment)}`, segment)
     return { ...record, segments: kept }
+  }
+
+  /**
+   * Whether files may be there that the checkpoint does not list. Only batches in the journal's tail
+   * make some, appends that need no sync, and compaction.
+   */
+  #mayHaveMore({ id, config }: PartitionLog): boolean {
+    if (this.#readOnly) return false
+    if (config.compacts) return true
+    return !this.#checkpoint.clean && (this.#touched.has(id) || config.durability !== 'sync')
+  }
+
+  #cut(name: string, segment: SegmentRecord): void {
+    if (segment.content !== undefined) return
+    const { disk } = this.#target.store
+    const path = `${name}.log`
+    const size = disk.sizeOf(path)
+    if (size === null) throw new DamageError(path, 0, 'the segment is missing')
+    if (size < segment.bytes) {
+      throw new DamageError(path, size, `the file ends before byte ${segment.bytes}`)
+    }
+    if (size === segment.bytes || this.#readOnly) return
+    // Checksums of what is cut off must not be held against what will be written there.
+    disk.unlink(`${name}.index`)
+    const file = disk.open(path, 'write')
+    try {
+      file.truncate(segment.bytes)
+    } finally {
+      file.close()
+    }
   }
 
   /** The operator accepts the loss: what is whole is kept. */
@@ -324,11 +378,19 @@ class Recovery {
     partition.restore(mended)
   }
 
+  #recordOf(id: number): PartitionRecord | undefined {
+    for (const rows of this.#stored.rows(['partitions'])) {
+      const found = rows.kind === 'partitions' ? rows.records.find(known => known.id === id) : null
+      if (found) return found
+    }
+    return undefined
+  }
+
   /** What the catalogue's own segments, and groups behind a hole, say of topics. */
   #salvageFirst(scan: JournalScan, lastSeq: number): void {
     const { store, registry } = this.#target
     const { id } = registry.first.partition
-    const record = this.#checkpoint.partitions.find(known => known.id === id)
+    const record = this.#recordOf(id)
     const empty = { id, nextOffset: 0, segments: [] }
     let next = this.#firstNext
     for (const batch of tailOf(store.disk, partitionFolder(id), record ?? empty)) {
@@ -371,7 +433,7 @@ class Recovery {
       const partition = store.partitions.get(Number(name))
       const folder = partitionFolder(Number(name))
       if (partition === undefined) this.#doomedFolders.push(folder)
-      else if (partition.segments.length === 0) {
+      else if (partition.segments.every(segment => segment.isSmall)) {
         for (const file of store.disk.list(folder)) store.disk.unlink(`${folder}/${file}`)
       }
     }
@@ -437,9 +499,7 @@ class Recovery {
   async #freeFiles(): Promise<void> {
     const { cache, partitions } = this.#target.store
     if (cache.mayHold('writer')) return
-    for (const { segments } of partitions.values()) {
-      for (const segment of segments) await segment.sync()
-    }
+    await new SegmentSyncs(this.#target.store, { opening: true }).files(partitions.values())
   }
 
   #applyBatch(partition: PartitionLog, batch: Buffer): void {
@@ -477,6 +537,13 @@ class Recovery {
     if (partition.producers.judge(produced).kind !== 'new') return
     const now = this.#target.store.outside.clock.now()
     partition.producers.replay(produced, baseOffsetOf(batch), maxTimestampOf(batch), now)
+  }
+
+  /** What checkpoints note of producers may be ahead of what was durable. */
+  #forgetLost(): void {
+    for (const { producers, nextOffset } of this.#target.store.partitions.values()) {
+      if (producers.size > 0) producers.forgetFrom(nextOffset)
+    }
   }
 
   /** Where acknowledged records may be lost, offsets may be given out twice: a new epoch says so. */

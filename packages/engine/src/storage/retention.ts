@@ -10,11 +10,15 @@
 
 import type { PartitionLog } from '../partitions/partition-log.ts'
 import type { Segment } from '../segments/segment.ts'
+import { pauseOf } from './checkpoint-pass.ts'
 import type { ExpiryClock } from './expiry-clock.ts'
 import type { LogStore } from './log-store.ts'
 
 /** Moves log starts, durably; with none to move, resolves when all earlier moves are durable. */
 export type MoveLogStarts = (moves: ReadonlyMap<number, number>) => Promise<void>
+
+/** Partitions that are looked at in one turn. */
+const PARTITIONS_A_TURN = 256
 
 /** Finds and removes old segments. */
 export class Retention {
@@ -22,6 +26,7 @@ export class Retention {
   readonly #move: MoveLogStarts
   readonly #skip: (partition: PartitionLog) => boolean
   readonly #ages: ExpiryClock
+  readonly #pause: () => Promise<void>
   segmentsRemoved = 0
 
   /** @param skip partitions that are trimmed in another way */
@@ -35,22 +40,28 @@ export class Retention {
     this.#ages = ages
     this.#move = move
     this.#skip = skip
+    this.#pause = pauseOf(store)
   }
 
   /** One pass over all partitions. */
   async run(): Promise<void> {
     const now = this.#store.outside.clock.now()
-    const moves = new Map<number, number>()
-    for (const partition of this.#store.partitions.values()) {
-      if (this.#skip(partition) || partition.trouble !== undefined) continue
-      const start = this.#newStart(partition, now)
-      if (start > partition.logStart) moves.set(partition.id, start)
-    }
     const starts = new Map<PartitionLog, number>()
+    let looked = 0
     for (const partition of this.#store.partitions.values()) {
+      looked += 1
+      if (looked % PARTITIONS_A_TURN === 0) await this.#pause()
       if (this.#skip(partition)) continue
-      const start = Math.max(partition.logStart, moves.get(partition.id) ?? 0)
-      if (partition.obsoleteSegments(start).length > 0) starts.set(partition, start)
+      const mayMove = partition.trouble === undefined
+      const start = mayMove ? this.#newStart(partition, now) : partition.logStart
+      if (start > partition.logStart || partition.obsoleteSegments(start).length > 0) {
+        starts.set(partition, start)
+      }
+    }
+    const moves = new Map<number, number>()
+    for (const [partition, start] of starts) {
+      // Those that have been deleted meanwhile have no start any more.
+      if (!this.#skip(partition) && start > partition.logStart) moves.set(partition.id, start)
     }
     if (starts.size === 0) return
     // Also without a move of our own: a start that somebody else has moved may not be durable yet,

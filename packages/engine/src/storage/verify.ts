@@ -17,10 +17,10 @@ import {
 import { BlockChecksums } from '../segments/block-checksums.ts'
 import { DamageError } from '../segments/damage.ts'
 import { type SegmentRecord, segmentName } from '../segments/segment.ts'
-import { checkedBatches } from '../segments/segment-check.ts'
+import { checkedBatches, type ExpectedSegment } from '../segments/segment-check.ts'
 import { CHECKSUM_BLOCK_BYTES, SegmentIndex } from '../segments/segment-index.ts'
+import { MemoryFile, type ReadableFile } from '../segments/small-segments.ts'
 import { CHECKPOINT_FILES, type Checkpoint, readCheckpoint } from './checkpoint-file.ts'
-import { fromSnapshot } from './checkpointer.ts'
 import type { Finding } from './finding.ts'
 import { entriesOf } from './journal-format.ts'
 import { JournalScan } from './journal-scan.ts'
@@ -128,7 +128,7 @@ class Verification {
   #replayMachines(checkpoint: Checkpoint): void {
     const { registry } = this.#machines
     const path = CHECKPOINT_FILES[checkpoint.number % 2] ?? ''
-    for (const name of registry.restore(fromSnapshot(checkpoint.machines))) {
+    for (const name of registry.restore(checkpoint.machines)) {
       this.#find({
         severity: 'damage',
         path,
@@ -191,6 +191,11 @@ class Verification {
     epochs: readonly EpochStart[],
   ): void {
     this.#segments += 1
+    const knowsEpoch = (epoch: number): boolean => epochs.some(([known]) => known === epoch)
+    if (segment.content !== undefined) {
+      this.#batchesOf(new MemoryFile(segment.content), { ...segment, path, knowsEpoch })
+      return
+    }
     if (!this.#disk.exists(path)) {
       this.#damage(path, 0, 'the segment is missing')
       return
@@ -201,25 +206,34 @@ class Verification {
         this.#damage(path, file.size(), `the file ends before byte ${segment.bytes}`)
       }
       const end = Math.min(file.size(), segment.bytes)
-      const positions = new Map<number, number>()
-      const expected = {
+      const positions = this.#batchesOf(file, {
         ...segment,
         // What is missing has been told.
         ...(end < segment.bytes ? { bytes: end, headers: undefined } : {}),
         path,
-        knowsEpoch: (epoch: number) => epochs.some(([known]) => known === epoch),
-      }
-      for (const { bytes, position, baseOffset } of checkedBatches(file, expected)) {
+        knowsEpoch,
+      })
+      if (positions === null) return
+      this.#index(partitionId, segment, path, positions, BlockChecksums.of(file, end))
+    } finally {
+      file.close()
+    }
+  }
+
+  /** Where each batch stands; null where there is damage, which is told. */
+  #batchesOf(file: ReadableFile, segment: ExpectedSegment): ReadonlyMap<number, number> | null {
+    const positions = new Map<number, number>()
+    try {
+      for (const { bytes, position, baseOffset } of checkedBatches(file, segment)) {
         this.#batches += 1
         this.#bytes += bytes
         positions.set(position, baseOffset)
       }
-      this.#index(partitionId, segment, path, positions, BlockChecksums.of(file, end))
+      return positions
     } catch (cause) {
       if (!(cause instanceof DamageError)) throw cause
-      this.#damage(path, cause.position, cause.reason)
-    } finally {
-      file.close()
+      this.#damage(segment.path, cause.position, cause.reason)
+      return null
     }
   }
 

@@ -11,6 +11,7 @@ export const SMALL = {
   'journal.file.bytes': 1 << 20,
   'journal.max.bytes': 4 << 20,
   'disk.reserve.bytes': 0,
+  'segment.memory.max.bytes': 0,
 } as const
 
 export function temporaryFolder(): string {

@@ -15,13 +15,14 @@ import { PartitionLog } from '../../src/partitions/partition-log.ts'
 import { TimeSearch } from '../../src/partitions/time-search.ts'
 import { type TopicConfig, topicConfigOf } from '../../src/partitions/topic-config.ts'
 import { FileCache } from '../../src/segments/file-cache.ts'
+import { SmallSegments } from '../../src/segments/small-segments.ts'
 import { Turns } from '../../src/turns.ts'
 import { batchOf, temporaryFolder, WrappedDisk } from '../storage/support.ts'
 
 const NOW = 1_700_000_000_000
 const search = new TimeSearch(new Turns(systemOutside()))
 
-function partitionOf(overrides: Readonly<Record<string, string>> = {}) {
+function partitionOf(overrides: Readonly<Record<string, string>> = {}, smallBytes = 0) {
   const fault: { code: DiskErrorCode | undefined } = { code: undefined }
   const disk = new WrappedDisk(nodeDisk(temporaryFolder()), {
     onWrite: path => {
@@ -30,7 +31,8 @@ function partitionOf(overrides: Readonly<Record<string, string>> = {}) {
   })
   const cache = new FileCache(disk, 16)
   const config: TopicConfig = topicConfigOf(overrides, {})
-  const parts = { disk, cache, producersMax: 10, config: () => config }
+  const small = new SmallSegments({ segmentBytesMax: smallBytes, bytesMax: 4 * smallBytes })
+  const parts = { disk, cache, small, producersMax: 10, config: () => config }
   const log = new PartitionLog({ ...parts, id: 16, topic: 't', partition: 0 })
   const make = (): PartitionLog => new PartitionLog({ ...parts, id: 16, topic: 't', partition: 0 })
   return { log, disk, cache, fault, make }
@@ -218,7 +220,7 @@ describe('a partition', () => {
       segment.saveIndex()
     }
     const again = make()
-    again.restore(log.record([]))
+    again.restore(log.record())
     const last = log.nextOffset - 1
     for (const each of [log, again]) {
       expect(each.locate(0, 100)?.bytes).toBeGreaterThan(0)
@@ -302,13 +304,13 @@ describe('a partition', () => {
       log.moveLogStart(2)
       expect((await log.recordAtTime(0, search))?.offset).toBe(2)
       expect((await log.recordOfMaxTimestamp(search))?.offset).toBe(2)
-      expect(log.record([]).nextOffset).toBe(1)
+      expect(log.record().nextOffset).toBe(1)
       log.retryWaiting(NOW)
       expect(log.lacks?.code).toBe(code)
       fault.code = undefined
       log.retryWaiting(NOW)
       expect(log.lacks).toBeUndefined()
-      expect([log.highWatermark, log.waitingBytes, log.record([]).nextOffset]).toEqual([6, 0, 6])
+      expect([log.highWatermark, log.waitingBytes, log.record().nextOffset]).toEqual([6, 0, 6])
       expect([1, 4].map(offset => bytesAt(log, offset))).toEqual(read)
     },
   )
@@ -335,7 +337,7 @@ describe('a partition', () => {
     fault.code = undefined
     append(log)
     log.retryWaiting(NOW)
-    expect([log.highWatermark, log.record([]).nextOffset]).toEqual([3, 1])
+    expect([log.highWatermark, log.record().nextOffset]).toEqual([3, 1])
     expect(log.lacks).toBeUndefined()
     expect([0, 1, 2].map(offset => baseOffsetOf(bytesAt(log, offset)))).toEqual([0, 1, 2])
   })
@@ -352,7 +354,7 @@ describe('a partition', () => {
     for (let i = 0; i < 6; i += 1) append(log)
     for (const segment of log.segments) await segment.sync()
     for (const segment of log.segments) segment.saveIndex()
-    const record = log.record([])
+    const record = log.record()
     for (const { path } of log.segments) cache.forget(path)
     const path = log.segments[0]?.path ?? ''
     disk.open(path, 'write').write(100, [Buffer.from('damage')])
@@ -374,7 +376,7 @@ describe('a partition', () => {
     log.take(9, 2)
     for (const segment of log.segments) await segment.sync()
     const next = make()
-    next.restore(JSON.parse(JSON.stringify(log.record([]))))
+    next.restore(structuredClone(log.record()))
     expect([next.logStart, next.nextOffset, next.highWatermark]).toEqual([0, 6, 6])
     expect(next.epochs).toEqual(log.epochs)
     expect(bases(next)).toEqual(bases(log))

@@ -5,12 +5,13 @@ import type { Disk } from '../../src/disk/disk.ts'
 import { nodeDisk } from '../../src/disk/node-disk.ts'
 import { DamageError } from '../../src/segments/damage.ts'
 import { FileCache } from '../../src/segments/file-cache.ts'
-import { cutToSize, Segment, type SegmentRecord } from '../../src/segments/segment.ts'
+import { Segment, type SegmentRecord } from '../../src/segments/segment.ts'
 import {
   CHECKSUM_BLOCK_BYTES,
   INDEX_INTERVAL_BYTES,
   SegmentIndex,
 } from '../../src/segments/segment-index.ts'
+import { SmallSegments } from '../../src/segments/small-segments.ts'
 import { batchOf, batchOfBytes, temporaryFolder, WrappedDisk } from '../storage/support.ts'
 
 const BASE = 1000
@@ -35,7 +36,17 @@ function segmentOf(disk: Disk, cache: FileCache, record: Partial<SegmentRecord> 
     maxTimestamp: -1,
     maxTimestampOffset: -1,
   }
-  return new Segment({ disk, cache, folder: 'p', partitionId: 16 }, { ...fresh, ...record })
+  const place = {
+    id: 16,
+    folder: 'p',
+    disk,
+    cache,
+    small: new SmallSegments({ segmentBytesMax: 0, bytesMax: 0 }),
+    mayStaySmall: false,
+    beforeFile: () => undefined,
+    knowsEpoch: () => true,
+  }
+  return new Segment(place, { ...fresh, ...record })
 }
 
 /** Batches of `records` records each, one after another from `from` on; time = 10 * offset. */
@@ -264,15 +275,43 @@ describe('a segment', () => {
     cache.closeAll()
   })
 
-  test('shorter than its checkpoint is damage; what lies behind is cut', () => {
-    const { disk } = scene()
-    const file = disk.open('f', 'create')
-    file.write(0, [Buffer.alloc(100)])
-    expect(() => cutToSize(file, 101)).toThrow(DamageError)
-    cutToSize(file, 100)
-    cutToSize(file, 40)
-    expect(file.size()).toBe(40)
-    file.close()
+  test('whose index has to be built lets others work behind each MiB, and is walked once', async () => {
+    const { disk, cache, read } = scene()
+    const segment = segmentOf(disk, cache)
+    segment.append(batches(900, 3, BASE, 2000))
+    await segment.sync()
+    const next = segmentOf(disk, cache, segment.record())
+    expect(next.needsPreparing).toBe(true)
+    read.clear()
+    let most = 0
+    let before = 0
+    const pause = async (): Promise<void> => {
+      const bytes = read.get(next.path) ?? 0
+      most = Math.max(most, bytes - before)
+      before = bytes
+    }
+    await Promise.all([next.prepare(pause), next.prepare(pause)])
+    expect(most).toBeGreaterThan(0)
+    expect(most).toBeLessThanOrEqual(3 << 20)
+    expect(read.get(next.path)).toBeLessThan(2 * next.bytes)
+    expect(next.needsPreparing).toBe(false)
+    expect(offsetsIn(next, BASE + 451, 1)?.[0]).toBe(BASE + 450)
+    cache.closeAll()
+  })
+
+  test('that is damaged is walked once, prepared or not', async () => {
+    const { disk, cache, read } = scene()
+    const segment = segmentOf(disk, cache)
+    segment.append(batches(900, 3, BASE, 2000))
+    await segment.sync()
+    flip(disk, segment.path, 4 << 20)
+    const next = segmentOf(disk, cache, segment.record())
+    await expect(next.prepare(() => Promise.resolve())).rejects.toThrow(DamageError)
+    read.clear()
+    expect(next.needsPreparing).toBe(false)
+    expect(() => next.range(BASE, 1)).toThrow(DamageError)
+    expect(read.get(next.path) ?? 0).toBe(0)
+    cache.closeAll()
   })
 
   test('can be read to the end by who holds it, after it was unlinked', async () => {

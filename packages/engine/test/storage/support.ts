@@ -73,6 +73,9 @@ export class WrappedDisk implements Disk {
   exists(path: string): boolean {
     return this.#disk.exists(path)
   }
+  sizeOf(path: string): number | null {
+    return this.#disk.sizeOf(path)
+  }
   list(folder: string): readonly string[] {
     return this.#disk.list(folder)
   }

@@ -14,6 +14,9 @@ import { tempFolder } from '../support/temp-folder.ts'
 const LINES = Array.from({ length: 5_000 }, (_, n) => `{"id":"k${n % 97}","n":${n}}`)
 const sorted = (lines: readonly string[]) => [...lines].sort()
 
+/** A segment gets its file with its first record. */
+const WITH_FILES = { 'segment.memory.max.bytes': 0 }
+
 describe('commands on a real log', () => {
   test('give back what was given, in order per key', async () => {
     await using folder = await tempFolder()
@@ -77,7 +80,7 @@ describe('commands on a real log', () => {
   test('verify and dump find a flipped byte, say where, and end with code 4', async () => {
     await using folder = await tempFolder()
     {
-      await using log = await openEmbedded({ data: folder.path })
+      await using log = await openEmbedded({ data: folder.path, ...WITH_FILES })
       await produce(commandRun(log, { stdin: 'a record\n' }), 't', { createPartitions: 1 })
     }
     const [segment] = globSync('partitions/**/*.log', { cwd: folder.path }).filter(path =>
@@ -100,7 +103,7 @@ describe('commands on a real log', () => {
   test('repair changes nothing without --accept-loss, and with it serves what is whole', async () => {
     await using folder = await tempFolder()
     {
-      await using log = await openEmbedded({ data: folder.path })
+      await using log = await openEmbedded({ data: folder.path, ...WITH_FILES })
       for (const line of ['first', 'second', 'third']) {
         await produce(commandRun(log, { stdin: `${line}\n` }), 't', { createPartitions: 1 })
       }
@@ -122,11 +125,11 @@ describe('commands on a real log', () => {
     const givenUp = [{ topic: 't', partition: 0, from: 1, to: 1 }]
     expect(repairing.stdout.lines).toContain(JSON.stringify({ givenUp }))
     for (const line of ['fourth', 'fifth']) {
-      await using log = await openEmbedded({ data: folder.path })
+      await using log = await openEmbedded({ data: folder.path, ...WITH_FILES })
       await produce(commandRun(log, { stdin: `${line}\n` }), 't', {})
     }
     expect(await verify(commandRun({} as never), folder.path)).toBe(0)
-    await using log = await openEmbedded({ data: folder.path })
+    await using log = await openEmbedded({ data: folder.path, ...WITH_FILES })
     const reading = commandRun(log, { json: true })
     await consume(reading, 't', { untilEnd: true, format: 'value' })
     expect(reading.stdout.lines).toEqual(['first', 'third', 'fourth', 'fifth'])
@@ -137,7 +140,7 @@ describe('commands on a real log', () => {
   test('dump shows the records of a segment', async () => {
     await using folder = await tempFolder()
     {
-      await using log = await openEmbedded({ data: folder.path })
+      await using log = await openEmbedded({ data: folder.path, ...WITH_FILES })
       await produce(commandRun(log, { stdin: 'dumped value\n' }), 't', { createPartitions: 1 })
     }
     let text = ''

@@ -11,9 +11,9 @@
 import { LogError, type Offset } from '@millrace/log'
 import { DiskError } from '../../disk/disk.ts'
 import type { CompactedPartition } from '../../engine.ts'
-import type { PartitionLog, PartitionRecord } from '../../partitions/partition-log.ts'
+import type { PartitionLog } from '../../partitions/partition-log.ts'
 import { DamageError } from '../../segments/damage.ts'
-import { isSparse, type Segment, segmentName } from '../../segments/segment.ts'
+import { isSparse, type Segment } from '../../segments/segment.ts'
 import type { Checkpointer } from '../checkpointer.ts'
 import type { LogStore } from '../log-store.ts'
 import { CleaningObsolete } from './cleaning-output.ts'
@@ -101,12 +101,15 @@ export class Cleaner {
    */
   async compactNow(partitions: readonly PartitionLog[]): Promise<readonly CompactedPartition[]> {
     const now = this.#parts.store.outside.clock.now()
+    const hadSmall = partitions.some(({ segments }) => segments.some(({ isSmall }) => isSmall))
     for (const partition of partitions) if (takesBatches(partition)) partition.roll(now)
     await this.#mustCheckpoint()
     const reports: CompactedPartition[] = []
     for (const partition of partitions) reports.push(await this.#cleanAsked(partition))
     const old = partitions.flatMap(({ replacedSegments }) => replacedSegments)
     await this.#mustCheckpoint()
+    // What was small stands in both checkpoint files.
+    if (hadSmall) await this.#mustCheckpoint()
     const left = partitions.flatMap(({ replacedSegments }) => replacedSegments)
     const first = left.find(replaced => old.includes(replaced))?.segment
     if (first !== undefined) {
@@ -124,11 +127,8 @@ export class Cleaner {
       const due = partition.replacedSegments.filter(({ group }) => group <= covered)
       if (due.length === 0) continue
       // A fenced partition is listed as it was before it was fenced.
-      const record = checkpointer.partitions.find(({ id }) => id === partition.id)
-      const listed = new Set(record?.segments.map(segmentName))
-      for (const { segment } of due) {
-        if (!listed.has(segmentName(segment))) this.#unlink(partition, segment)
-      }
+      if (partition.trouble?.state === 'fenced') continue
+      for (const { segment } of due) this.#unlink(partition, segment)
     }
   }
 
@@ -157,32 +157,26 @@ export class Cleaner {
 
   /** What is due, the oldest and the dirtiest first. */
   #due(): readonly { readonly partition: PartitionLog; readonly plan: CleaningPlan }[] {
-    const listed = new Map(this.#parts.checkpointer.partitions.map(record => [record.id, record]))
     return this.#partitions()
       .map(partition => ({
         partition,
-        plan: this.#plan(partition, listed.get(partition.id), false),
+        plan: this.#plan(partition, false),
       }))
       .filter((due): due is { partition: PartitionLog; plan: CleaningPlan } => due.plan !== null)
       .sort((a, b) => urgency(b.plan) - urgency(a.plan))
   }
 
-  #plan(
-    partition: PartitionLog,
-    record: PartitionRecord | undefined,
-    asked: boolean,
-  ): CleaningPlan | null {
+  #plan(partition: PartitionLog, asked: boolean): CleaningPlan | null {
     const { config, cleaning, highWatermark } = partition
-    const segments = plannedSegments(partition, record)
+    const segments = plannedSegments(partition)
     const planned = { segments, cleaning, stableEnd: highWatermark }
     return planCleaning(planned, config, this.#parts.ageOf, asked)
   }
 
   /** Cleans a partition if it is due; undefined if not. */
   async #clean(partition: PartitionLog, asked: boolean): Promise<CompactedPartition | undefined> {
-    const { store, checkpointer } = this.#parts
-    const record = checkpointer.partitions.find(({ id }) => id === partition.id)
-    const plan = this.#plan(partition, record, asked)
+    const { store } = this.#parts
+    const plan = this.#plan(partition, asked)
     if (this.#pace.stopped) throw new Stopped('the engine closes')
     if (plan === null) return undefined
     this.#mustHaveRoom(partition)
@@ -326,11 +320,7 @@ const mayRoll = (partition: PartitionLog, now: number): boolean =>
   takesBatches(partition) &&
   now - (partition.segments.at(-1)?.createdAt ?? now) > partition.config.segmentMs
 
-function plannedSegments(
-  { segments }: PartitionLog,
-  record: PartitionRecord | undefined,
-): readonly PlannedSegment[] {
-  const listed = new Map(record?.segments.map(known => [segmentName(known), known.bytes]))
+function plannedSegments({ segments }: PartitionLog): readonly PlannedSegment[] {
   return segments.map((segment, i) => {
     const next = segments[i + 1]
     const closed = next !== undefined || isSparse(segment)
@@ -340,7 +330,7 @@ function plannedSegments(
       bytes: segment.bytes,
       createdAt: segment.createdAt,
       closedAt: next?.createdAt ?? segment.createdAt,
-      covered: closed && !segment.dirty && listed.get(segmentName(segment)) === segment.bytes,
+      covered: closed && !segment.dirty && segment.checkpointedBytes === segment.bytes,
     }
   })
 }

@@ -99,6 +99,7 @@ export class CleaningOutput {
 
   #newWriter(source: Segment): SegmentWriter {
     const { store, partition } = this.#parts
+    partition.beforeFile() // the sources may have been small, without files
     return new SegmentWriter({
       disk: store.disk,
       outside: store.outside,

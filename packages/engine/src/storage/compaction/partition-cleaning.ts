@@ -13,6 +13,7 @@
 import { LogError, type Offset, RecordBatch } from '@millrace/log'
 import type { PartitionLog } from '../../partitions/partition-log.ts'
 import type { Segment } from '../../segments/segment.ts'
+import { pauseOf } from '../checkpoint-pass.ts'
 import type { LogStore } from '../log-store.ts'
 import { BatchCleaner } from './batch-cleaner.ts'
 import { CleaningObsolete, CleaningOutput } from './cleaning-output.ts'
@@ -151,6 +152,8 @@ export class PartitionCleaning {
     this.#mustBeThere(segment)
     segment.hold()
     try {
+      await segment.prepare(pauseOf(this.#parts.store))
+      this.#mustBeThere(segment)
       return await work()
     } finally {
       segment.letGo()

@@ -18,6 +18,7 @@ export const SMALL: Partial<EngineSettings> = {
   'checkpoint.interval.ms': 1000,
   'log.retention.check.interval.ms': 1000,
   'disk.reserve.bytes': 0,
+  'segment.memory.max.bytes': 0,
 }
 
 export type BootOptions = {

@@ -60,6 +60,8 @@ export function drawPlan(prng: Prng): Plan {
       'producer.id.expiration.ms': 2 ** 40,
       'files.open.max': 16,
       'disk.reserve.bytes': 0,
+      'segment.memory.max.bytes': prng.pick([0, 0, 600, 4096, 8192]),
+      'segments.memory.max.bytes': prng.pick([2000, 1 << 20]),
     },
     topics,
     mix: drawMix(prng),
