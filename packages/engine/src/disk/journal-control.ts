@@ -13,6 +13,8 @@ export const CONTROL = {
   begun: 7,
   /** Byte at which the position stands, as a float64. */
   positionAt: 32,
+  /** Byte at which stands how long the last command took in ms, as a float64. */
+  tookAt: 40,
   bytes: 64,
   idle: 0,
   write: 1,

@@ -3,7 +3,8 @@
  * out, and says so there; it imports nothing else, because its memory counts.
  *
  * Control block (int32): 0 command, 1 file descriptor, 2 slot, 3 length, 4 sync, 5 result, 6 done,
- * 7 begun. At byte 32 a float64: the position. The result is 0, or the system's error number.
+ * 7 begun. At bytes 32 and 40 float64s: the position, and the ms
+ * that it took. The result is 0, or the system's error number.
  */
 import { fdatasyncSync, writeSync } from 'node:fs'
 import { workerData } from 'node:worker_threads'
@@ -12,6 +13,7 @@ import { CONTROL, type JournalThreadData } from './journal-control.ts'
 const { control, staging, syncDelayMs } = workerData as JournalThreadData
 const words = new Int32Array(control)
 const position = new Float64Array(control, CONTROL.positionAt, 1)
+const took = new Float64Array(control, CONTROL.tookAt, 1)
 const slots = staging.map(area => Buffer.from(area))
 
 function carryOut(): void {
@@ -35,6 +37,7 @@ for (;;) {
   Atomics.wait(words, CONTROL.command, CONTROL.idle)
   if (words[CONTROL.command] === CONTROL.stop) break
   Atomics.store(words, CONTROL.begun, 1)
+  const begun = performance.now()
   let result = 0
   try {
     carryOut()
@@ -42,6 +45,7 @@ for (;;) {
     result = Math.abs((cause as { readonly errno?: number }).errno ?? SOME_ERROR)
   }
   words[CONTROL.result] = result
+  took[0] = performance.now() - begun
   // A stop that came in meanwhile stays.
   Atomics.compareExchange(words, CONTROL.command, CONTROL.write, CONTROL.idle)
   Atomics.store(words, CONTROL.done, 1)

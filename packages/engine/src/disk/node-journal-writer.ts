@@ -2,13 +2,17 @@
  * The journal's writer on a thread of its own.
  *
  * Staging areas lie in memory that both threads see, so nothing is copied; commands and results are
- * a few words beside them. The engine's thread waits with `Atomics.waitAsync`, which keeps its event
- * loop free. Opening does not wait for the thread; the first write does.
+ * a few words beside them. The engine's thread waits for a short sync on the spot (`hand-over.ts`), for
+ * others with `Atomics.waitAsync`, which keeps its event loop free. What needs no sync is written by the
+ * engine's thread itself: a copy into the page cache, like the segments. Opening does not wait for the
+ * thread; the first write does.
  */
+import { writeSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import { DiskError, type JournalWrite, type JournalWriter } from './disk.ts'
+import { HandOver, WAIT_MAX_MS } from './hand-over.ts'
 import { CONTROL, type JournalThreadData } from './journal-control.ts'
-import { diskErrorOfNumber } from './node-errors.ts'
+import { diskErrorOfNumber, orDiskError } from './node-errors.ts'
 
 /** Bound of the thread's heap; it does nothing but two system calls and uses a few. Megabytes. */
 const THREAD_HEAP_MB = 64
@@ -26,6 +30,8 @@ export class NodeJournalWriter implements JournalWriter {
   readonly #control = new SharedArrayBuffer(CONTROL.bytes)
   readonly #words: Int32Array = new Int32Array(this.#control)
   readonly #position: Float64Array = new Float64Array(this.#control, CONTROL.positionAt, 1)
+  readonly #took: Float64Array = new Float64Array(this.#control, CONTROL.tookAt, 1)
+  readonly #handOver = new HandOver()
   readonly #descriptorOf: DescriptorOf
   readonly #syncDelayMs: number
   #thread: Worker | undefined
@@ -46,18 +52,16 @@ export class NodeJournalWriter implements JournalWriter {
     if (this.#failed !== undefined) throw this.#failed
     if (thread === undefined) throw new DiskError('EIO', write.file.path, 'the writer is closed')
     if (this.#work !== undefined) throw new Error('the journal writer takes one write at a time')
-    if (write.length > (this.staging[write.slot]?.length ?? 0)) throw new RangeError('too long')
+    const staging = this.staging[write.slot]
+    if (staging === undefined || write.length > staging.length) throw new RangeError('too long')
     const descriptor = this.#descriptorOf(write)
-    // A write in flight keeps the process alive; an idle journal does not.
-    thread.ref()
-    const work = this.#command(write, descriptor)
-    this.#work = work
-    try {
-      await work
-    } finally {
-      this.#work = undefined
-      if (this.#thread !== undefined) thread.unref() // else it is being closed, and waited for
+    if (!write.sync) {
+      writeHere(write, descriptor, staging)
+      return
     }
+    this.#command(write, descriptor)
+    if (!this.#handOver.waits || !this.#isDoneSoon()) await this.#called(thread)
+    this.#handOver.note(this.#took[0] ?? 0)
     const errno = this.#words[CONTROL.result] ?? 0
     if (errno !== 0) throw diskErrorOfNumber(write.file.path, errno, 'the journal thread')
   }
@@ -87,8 +91,8 @@ export class NodeJournalWriter implements JournalWriter {
     thread.unref()
   }
 
-  /** Hands the command over; resolves when the thread says that it is done. */
-  async #command(write: JournalWrite, descriptor: number): Promise<void> {
+  /** Hands the command over. */
+  #command(write: JournalWrite, descriptor: number): void {
     const words = this.#words
     words[CONTROL.descriptor] = descriptor
     words[CONTROL.slot] = write.slot
@@ -97,13 +101,31 @@ export class NodeJournalWriter implements JournalWriter {
     this.#position[0] = write.position
     Atomics.store(words, CONTROL.begun, 0)
     Atomics.store(words, CONTROL.done, 0)
-    const done = Atomics.waitAsync(words, CONTROL.done, 0)
     Atomics.store(words, CONTROL.command, CONTROL.write)
     Atomics.notify(words, CONTROL.command)
+  }
+
+  /** Stands still until the thread is done, but not for long. */
+  #isDoneSoon(): boolean {
+    return Atomics.wait(this.#words, CONTROL.done, 0, WAIT_MAX_MS) !== 'timed-out'
+  }
+
+  /** Resolves when the thread says that it is done. */
+  async #called(thread: Worker): Promise<void> {
+    const done = Atomics.waitAsync(this.#words, CONTROL.done, 0)
+    if (!done.async) return
+    // A write in flight keeps the process alive; an idle journal does not.
+    thread.ref()
     const ended = new Promise<never>((_, reject) => {
       this.#fail = reject
     })
-    await Promise.race([done.value, ended])
+    this.#work = Promise.race([done.value.then(() => undefined), ended])
+    try {
+      await this.#work
+    } finally {
+      this.#work = undefined
+      if (this.#thread !== undefined) thread.unref() // else it is being closed, and waited for
+    }
   }
 
   #start(): void {
@@ -136,4 +158,12 @@ export class NodeJournalWriter implements JournalWriter {
       if (this.#thread === thread) failed(new Error(`exit code ${code}`))
     })
   }
+}
+
+function writeHere(write: JournalWrite, descriptor: number, staging: Buffer): void {
+  orDiskError(write.file.path, () => {
+    for (let done = 0; done < write.length; ) {
+      done += writeSync(descriptor, staging, done, write.length - done, write.position + done)
+    }
+  })
 }

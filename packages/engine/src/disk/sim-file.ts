@@ -74,10 +74,10 @@ export class SimFile implements DiskFile {
   }
 
   /** Syncs; the journal's writer says who it is. */
-  syncBytes(journal: boolean): Promise<void> {
+  syncBytes(journal: boolean, promptly: boolean = false): Promise<void> {
     this.#mustBeOpen()
     let mark = 0
-    return this.#machine.later('sync', this.path, journal, {
+    const effect = {
       begin: () => {
         this.#syncing += 1
         mark = this.#inode.beginSync()
@@ -90,7 +90,8 @@ export class SimFile implements DiskFile {
         this.#syncing -= 1
         this.#inode.failSync(mark)
       },
-    })
+    }
+    return this.#machine.later('sync', this.path, journal, effect, promptly)
   }
 
   truncate(size: number): void {

@@ -1,7 +1,8 @@
 /**
  * The journal's writer of a simulated disk: a write, then a sync, as two operations at which the
- * machine may crash, each answered later under virtual time. Like the real thread it looks at the
- * staging area when it writes, not when it is asked: who touches it too early writes something else.
+ * machine may crash, each answered later under virtual time, or, as the real one, now and then in the
+ * very turn in which it was asked. It looks at the staging area when it writes: who touches it too early
+ * writes something else.
  */
 import { DiskError, type JournalWrite, type JournalWriter } from './disk.ts'
 import { SimFile } from './sim-file.ts'
@@ -31,10 +32,11 @@ export class SimJournalWriter implements JournalWriter {
     }
     this.#busy = true
     try {
-      await this.#machine.pause(file.path)
+      const promptly = !sync || this.#machine.isPrompt()
+      if (!promptly) await this.#machine.pause(file.path)
       this.#writing = true
       file.writeBytes(position, staging.subarray(0, length), true)
-      if (sync) await file.syncBytes(true)
+      if (sync) await file.syncBytes(true, promptly)
     } catch (cause) {
       if (cause instanceof SimulatedCrash) await never()
       throw cause

@@ -12,6 +12,9 @@ import type { SimInode } from './sim-inode.ts'
 /** Bytes of a deleted file that may show up in a file that grew and lost its data. */
 const STALE_BYTES_MAX = 64 * 1024
 
+/** Share of the journal's writes that end in the turn in which they were asked for. */
+const PROMPT_SHARE = 0.25
+
 /** Thrown by every call of a disk after its crash; not a DiskError, because nobody can handle it. */
 export class SimulatedCrash extends Error {
   override readonly name: string = 'SimulatedCrash'
@@ -140,12 +143,21 @@ export class SimMachine {
     this.dropLink(inode)
   }
 
-  /** An asynchronous call. It is never answered once the disk has crashed. */
+  /** Whether this write of the journal is so quick that the engine's thread has waited for it. */
+  isPrompt(): boolean {
+    return this.#prng.chance(PROMPT_SHARE)
+  }
+
+  /**
+   * An asynchronous call. It is never answered once the disk has crashed. One that is prompt takes no
+   * time, unless the fault plan wants it to.
+   */
   later(
     kind: DiskCallKind,
     path: string,
     journal: boolean,
     effect: { begin: () => void; succeed: () => void; fail: (fault: Fault) => void },
+    promptly: boolean = false,
   ): Promise<void> {
     if (this.crashed) return never()
     return new Promise((resolve, reject) => {
@@ -163,7 +175,10 @@ export class SimMachine {
         if (fault !== undefined && 'hang' in fault) return
         const call = { kind, path, index: this.calls, journal }
         const delayMs = fault !== undefined && 'delayMs' in fault ? fault.delayMs : 0
-        this.#after(delayMs + (this.options.latencyMs?.(call) ?? 0), () =>
+        const ms = delayMs + (promptly ? 0 : (this.options.latencyMs?.(call) ?? 0))
+        const after = (work: () => void): void =>
+          promptly && ms === 0 ? queueMicrotask(work) : this.#after(ms, work)
+        after(() =>
           guarded(() => {
             if (this.crashed) return
             if (this.crashesAt(ticket.operation, 'during')) this.die()
