@@ -1,19 +1,19 @@
 // `npm run bench`: Millrace and a real Apache Kafka on the same machine in one run, turn by turn, so
 // that noise hits both. Prints progress, then tables in Markdown; writes every single measurement to
 // a JSON file under the results folder. What each part does stands at the top of its file.
-import { rm } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fetchApacheKafka } from '../scripts/peers/apache-kafka.ts'
 import { measureEmbedded } from './embedded.ts'
 import { measureLatency } from './latency.ts'
 import { measureMemory, measureRestart, measureStart } from './lifecycle.ts'
-import type { Recorder } from './measurements.ts'
+import type { Measurement, Recorder } from './measurements.ts'
 import { type BenchOptions, type Part, readOptions } from './options.ts'
 import { report } from './report.ts'
 import { beginRun } from './run.ts'
 import { syncDelayEnv } from './sync-delay.ts'
 import { type Kind, kindsOf, newPlace, pickSystems, type Server, startServer } from './systems.ts'
-import { measureThroughput } from './throughput.ts'
+import { measureThroughput, warmUp } from './throughput.ts'
 
 type Env = Readonly<Record<string, string>>
 
@@ -40,9 +40,10 @@ async function measure(options: BenchOptions, env: Env, recorder: Recorder): Pro
   if (has('start')) await measureStart(systems, options, recorder, env)
   if (has('memory')) await measureMemory(systems, options, recorder, env)
   if (has('produce', 'consume')) {
-    await withServers(options, env, servers =>
-      measureThroughput(systems, servers, options, recorder),
-    )
+    await withServers(options, env, async servers => {
+      await warmUp(servers)
+      await measureThroughput(systems, servers, options, recorder)
+    })
   }
   if (has('latency')) {
     await withServers(options, env, servers => measureLatency(systems, servers, options, recorder))
@@ -56,6 +57,14 @@ async function measure(options: BenchOptions, env: Env, recorder: Recorder): Pro
 // What was started is stopped when the process exits, and a signal alone is no exit.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 const options = readOptions(process.argv.slice(2))
+if (options.render !== undefined) {
+  const saved = JSON.parse(await readFile(options.render, 'utf8')) as {
+    readonly machine: string
+    readonly measurements: readonly Measurement[]
+  }
+  console.log(`${saved.machine}\n\n${report(saved.measurements)}`)
+  process.exit(0)
+}
 const kafka = await fetchApacheKafka()
 if (!kafka.available && options.systems.some(name => name.startsWith('kafka'))) {
   console.error(`no Apache Kafka to compare with: ${kafka.reason}`)

@@ -1,5 +1,6 @@
 // What a benchmark run measures, from the command line. The whole run takes well over an hour on
-// two cores; `--quick` has fewer shapes, one round and short loads, and takes a few minutes.
+// two cores; `--throughput` is all shapes and systems of produce and consume, three rounds with short
+// loads, in about ten minutes; `--quick` has fewer shapes, one round and short loads, and takes a few.
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 
@@ -38,15 +39,19 @@ export interface BenchOptions {
   readonly latencySeconds: number
   /** Where data folders and JSON results go. */
   readonly folder: string
+  /** A result of an earlier run whose tables are printed; nothing is measured then. */
+  readonly render: string | undefined
 }
 
 /** Results, compiled shims and data folders of runs; git-ignored. */
 export const resultsFolder: string = join(import.meta.dirname, 'results')
 
 const usage = `npm run bench -- [options]
+  --throughput            produce and consume alone: all shapes and systems, three rounds, about ten minutes
+  --render FILE.json      print the tables of an earlier run
   --quick                 one round, fewer shapes, short loads
   --only LIST             of ${parts.join(',')}
-  --systems LIST          of millrace,kafka,kafka-flush (default: all)
+  --systems LIST          of millrace,millrace-os,kafka,kafka-flush (default: all)
   --rounds N              rounds of each measurement; medians are reported (default 3)
   --sizes LIST            record sizes in bytes (default 100,1024)
   --partitions LIST       partitions of the topic (default 1,12,100)
@@ -74,6 +79,8 @@ function parse(args: readonly string[]): BenchOptions {
     args: [...args],
     options: {
       quick: { type: 'boolean', default: false },
+      throughput: { type: 'boolean', default: false },
+      render: { type: 'string' },
       only: { type: 'string' },
       systems: { type: 'string' },
       rounds: { type: 'string' },
@@ -88,7 +95,8 @@ function parse(args: readonly string[]): BenchOptions {
     },
   })
   if (values.help) throw new Error('millrace against Apache Kafka, turn by turn')
-  const { quick } = values
+  const { quick, throughput } = values
+  const short = quick || throughput
   const numbers = (text: string | undefined, usual: readonly number[]): readonly number[] => {
     if (text === undefined) return usual
     const list = text.split(',').map(Number)
@@ -97,7 +105,8 @@ function parse(args: readonly string[]): BenchOptions {
   }
   const number = (text: string | undefined, usual: number): number =>
     numbers(text, [usual])[0] ?? usual
-  const only = (values.only?.split(',') ?? parts).map(name => {
+  const all = throughput ? ['produce', 'consume'] : parts
+  const only = (values.only?.split(',') ?? all).map(name => {
     if (!isPart(name)) throw new Error(`no such part: ${name}`)
     return name
   })
@@ -109,10 +118,11 @@ function parse(args: readonly string[]): BenchOptions {
     partitions: numbers(values.partitions, quick ? [12] : [1, 12, 100]),
     rates: numbers(values.rates, quick ? [5000] : [1000, 5000, 20000]),
     writers: numbers(values.writers, [1, 64, 512]),
-    syncDelays: numbers(values['sync-delays'], quick ? [0] : [0, 5]),
-    systems: values.systems?.split(',') ?? ['millrace', 'kafka', 'kafka-flush'],
-    produceBytes: number(values.mib, quick ? 128 : 384) * 1024 * 1024,
+    syncDelays: numbers(values['sync-delays'], short ? [0] : [0, 5]),
+    systems: values.systems?.split(',') ?? ['millrace', 'millrace-os', 'kafka', 'kafka-flush'],
+    produceBytes: number(values.mib, quick ? 128 : throughput ? 192 : 384) * 1024 * 1024,
     latencySeconds: quick ? 5 : 15,
     folder: values.folder ?? resultsFolder,
+    render: values.render,
   }
 }

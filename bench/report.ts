@@ -10,6 +10,7 @@ export interface Column {
 
 const brokers: readonly Column[] = [
   { system: 'millrace', title: 'Millrace, synced' },
+  { system: 'millrace-os', title: 'Millrace, durability os' },
   { system: 'kafka', title: 'Kafka, default (unsynced)' },
   { system: 'kafka-flush', title: 'Kafka, flush.messages=1' },
 ]
@@ -28,20 +29,31 @@ export interface Table {
   readonly figures: readonly { readonly name: string; readonly label: string }[]
   /** The columns to compare, first divided by second. */
   readonly ratio?: readonly [string, string]
+  /** More of them; then their mean and their least over all rows are told as well. */
+  readonly ratios?: readonly (readonly [string, string])[]
 }
+
+/** One system: kinds of servers, where the settings of topics make no difference. */
+const servers = brokers.filter(({ system }) => system === 'millrace' || system === 'kafka')
+
+const throughputRatios = [
+  ['millrace', 'kafka'],
+  ['millrace-os', 'kafka'],
+  ['millrace', 'kafka-flush'],
+] as const
 
 const brokerTables: readonly Table[] = [
   {
     part: 'start',
     title: 'Start (ms)',
-    columns: brokers.slice(0, 2),
+    columns: servers,
     figures: [{ name: 'ms', label: '' }],
     ratio: ['millrace', 'kafka'],
   },
   {
     part: 'memory',
     title: 'Resident memory (MB)',
-    columns: brokers.slice(0, 2),
+    columns: servers,
     figures: [
       { name: 'idleMb', label: 'idle' },
       { name: 'loadMb', label: 'peak under load' },
@@ -54,14 +66,28 @@ const brokerTables: readonly Table[] = [
     title: 'Produce, acks=all (MB/s)',
     columns: brokers,
     figures: [{ name: 'megabytesPerSecond', label: '' }],
-    ratio: ['millrace', 'kafka'],
+    ratios: throughputRatios,
+  },
+  {
+    part: 'produce',
+    title: 'Processor seconds of the server for a gigabyte: produce',
+    columns: brokers,
+    figures: [{ name: 'processorSecondsPerGb', label: '' }],
+    ratios: throughputRatios.slice(0, 2),
   },
   {
     part: 'consume',
     title: 'Consume (MB/s)',
     columns: brokers,
     figures: [{ name: 'megabytesPerSecond', label: '' }],
-    ratio: ['millrace', 'kafka'],
+    ratios: throughputRatios,
+  },
+  {
+    part: 'consume',
+    title: 'Processor seconds of the server for a gigabyte: consume',
+    columns: brokers,
+    figures: [{ name: 'processorSecondsPerGb', label: '' }],
+    ratios: throughputRatios.slice(0, 2),
   },
   {
     part: 'latency',
@@ -78,7 +104,7 @@ const brokerTables: readonly Table[] = [
   {
     part: 'restart',
     title: 'Start after kill -9 under load (ms)',
-    columns: brokers.slice(0, 2),
+    columns: servers,
     figures: [{ name: 'ms', label: '' }],
     ratio: ['millrace', 'kafka'],
   },
@@ -91,17 +117,20 @@ const brokerTables: readonly Table[] = [
   },
 ]
 
-function showRatio(value: (system: string) => number, [first, second]: readonly [string, string]) {
-  const ratio = value(first) / value(second)
-  return Number.isFinite(ratio) ? ratio.toFixed(2) : '-'
-}
+const showRatio = (ratio: number): string => (Number.isFinite(ratio) ? ratio.toFixed(2) : '-')
 
 const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
 
 function tableOf(table: Table, rows: readonly Measurement[]): string[] {
   const present = table.columns.filter(column => rows.some(each => each.system === column.system))
+  const has = (system: string): boolean => present.some(column => column.system === system)
+  const ratios = [
+    ...(table.ratio === undefined ? [] : [table.ratio]),
+    ...(table.ratios ?? []),
+  ].filter(pair => pair === table.ratio || pair.every(has))
   const shapes = [...new Set(rows.map(each => each.shape))]
   const lines: string[] = []
+  const compared: number[][] = ratios.map(() => [])
   for (const shape of shapes) {
     for (const figure of table.figures) {
       const value = (system: string): number =>
@@ -110,17 +139,29 @@ function tableOf(table: Table, rows: readonly Measurement[]): string[] {
             .filter(each => each.shape === shape && each.system === system)
             .map(each => each.figures[figure.name] ?? Number.NaN),
         )
+      const quotients = ratios.map(([first, second]) => value(first) / value(second))
+      for (const [i, quotient] of quotients.entries()) compared[i]?.push(quotient)
       lines.push(
         row([
           figure.label === '' ? shape : `${shape}, ${figure.label}`,
           ...present.map(column => show(value(column.system))),
-          ...(table.ratio === undefined ? [] : [showRatio(value, table.ratio)]),
+          ...quotients.map(showRatio),
         ]),
       )
     }
   }
-  const compared = table.ratio === undefined ? [] : [table.ratio.join(' / ')]
-  const heads = ['', ...present.map(column => column.title), ...compared]
+  if (table.ratios !== undefined && lines.length > 1) {
+    const blank = present.map(() => '')
+    const mean = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0) / list.length
+    lines.push(row(['mean', ...blank, ...compared.map(list => showRatio(mean(list)))]))
+    lines.push(row(['least', ...blank, ...compared.map(list => showRatio(Math.min(...list)))]))
+    lines.push(row(['most', ...blank, ...compared.map(list => showRatio(Math.max(...list)))]))
+  }
+  const heads = [
+    '',
+    ...present.map(column => column.title),
+    ...ratios.map(pair => pair.join(' / ')),
+  ]
   return [row(heads), row(heads.map((_, i) => (i === 0 ? '---' : '---:'))), ...lines]
 }
 

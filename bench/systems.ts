@@ -100,6 +100,13 @@ const all: readonly System[] = [
     load: 1,
   },
   {
+    name: 'millrace-os',
+    title: 'Millrace, durability os',
+    kind: millrace,
+    topicConfig: { durability: 'os' },
+    load: 1,
+  },
+  {
     name: 'kafka',
     title: 'Kafka, unsynced (default)',
     kind: kafka,
@@ -111,7 +118,7 @@ const all: readonly System[] = [
     title: 'Kafka, flush.messages=1',
     kind: kafka,
     topicConfig: { 'flush.messages': '1' },
-    load: 0.25,
+    load: 0.125,
   },
 ]
 

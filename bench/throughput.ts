@@ -2,7 +2,7 @@
 // round every system takes one run of a shape before any takes the next, in an order that rotates.
 // The disk is synced before each run, so that nobody pays for what another left unwritten; resident
 // memory is sampled during each run.
-import { residentBytes, run } from '../scripts/peers/command.ts'
+import { processorSeconds, residentBytes, run } from '../scripts/peers/command.ts'
 import { createTopic, deleteTopic } from './admin.ts'
 import type { Recorder } from './measurements.ts'
 import type { BenchOptions } from './options.ts'
@@ -38,6 +38,36 @@ export async function withPeakMemory<T>(
 /** The list turned so that another comes first in each round. */
 export const turn = <T>(list: readonly T[], round: number): readonly T[] =>
   list.map((_, i) => list[(i + round) % list.length] as T)
+
+const warmUpRecords = 100_000
+
+/** Loads each server a little, so that no shape pays for what is compiled at first. */
+export async function warmUp(servers: ReadonlyMap<Kind, Server>): Promise<void> {
+  for (const { bootstrap } of servers.values()) {
+    const topic = 'warm-up'
+    await createTopic(bootstrap, topic, 12)
+    const load = { topic, recordBytes: 1024, records: warmUpRecords, throughput: -1, warmup: 0 }
+    await produce(bootstrap, load)
+    await consume(bootstrap, topic, warmUpRecords)
+    await deleteTopic(bootstrap, topic)
+  }
+}
+
+/** Resident memory at its peak, and processor seconds for a gigabyte of records, while `work` runs. */
+async function withCosts<T>(
+  pid: number,
+  bytes: number,
+  work: () => Promise<T>,
+): Promise<{
+  readonly result: T
+  readonly peakMb: number
+  readonly processorSecondsPerGb: number
+}> {
+  const before = await processorSeconds(pid)
+  const { result, peakMb } = await withPeakMemory(pid, work)
+  const seconds = (await processorSeconds(pid)) - before
+  return { result, peakMb, processorSecondsPerGb: (seconds * 1e9) / bytes }
+}
 
 /** Measures produce, and consume of what was produced, of every shape. */
 export async function measureThroughput(
@@ -76,13 +106,22 @@ interface Turn {
   readonly recorder: Recorder
 }
 
+const costs = ({
+  peakMb,
+  processorSecondsPerGb,
+}: {
+  readonly peakMb: number
+  readonly processorSecondsPerGb: number
+}) => ({ peakMb, processorSecondsPerGb })
+
 async function oneShape(t: Turn): Promise<void> {
   const { system, server, topic, recordBytes, shape, round, recorder } = t
   const wanted = Math.floor((t.options.produceBytes * system.load) / recordBytes)
   const records = Math.min(maxRecords, wanted)
   await createTopic(server.bootstrap, topic, t.partitions, system.topicConfig)
   await run('sync', [])
-  const written = await withPeakMemory(server.pid, () =>
+  const bytes = records * recordBytes
+  const written = await withCosts(server.pid, bytes, () =>
     produce(server.bootstrap, {
       ...{ topic, recordBytes, records, throughput: -1 },
       warmup: Math.floor(records * warmupPart),
@@ -95,15 +134,15 @@ async function oneShape(t: Turn): Promise<void> {
   note('produce', written.peakMb, written.result.megabytesPerSecond)
   recorder.add({
     ...{ part: 'produce', shape, round, system: system.name },
-    figures: { ...written.result, peakMb: written.peakMb },
+    figures: { ...written.result, ...costs(written) },
   })
   if (t.options.only.has('consume')) {
     await run('sync', [])
-    const read = await withPeakMemory(server.pid, () => consume(server.bootstrap, topic, records))
+    const read = await withCosts(server.pid, bytes, () => consume(server.bootstrap, topic, records))
     note('consume', read.peakMb, read.result.megabytesPerSecond)
     recorder.add({
       ...{ part: 'consume', shape, round, system: system.name },
-      figures: { ...read.result, peakMb: read.peakMb },
+      figures: { ...read.result, ...costs(read) },
     })
   }
   await deleteTopic(server.bootstrap, topic)
