@@ -115,8 +115,9 @@ export async function openWith(
     await disk.close()
     throw storageError(cause)
   }
+  let opening: Opening | undefined
   try {
-    const opening = new Opening({
+    opening = new Opening({
       ...options,
       settings,
       groupSettings,
@@ -127,6 +128,7 @@ export async function openWith(
     })
     return await new KeepAlive(outside.timers).during(opening.run())
   } catch (cause) {
+    opening?.abandon()
     disk.unlock()
     await disk.close()
     throw storageError(cause)
@@ -242,6 +244,11 @@ class Opening {
     this.#topics.addInternal(this.#registry.partitions)
     this.#appends = new Appends(this.#store, this.#topics, () => this.#runtime.lastGroup)
     this.#store.onRelieved = () => this.#appends.drain()
+  }
+
+  /** Opening has failed: whoever tries again in this process must not find fewer descriptors. */
+  abandon(): void {
+    this.#store.cache.closeAll()
   }
 
   async run(): Promise<Engine> {
@@ -423,17 +430,24 @@ class Opening {
   async #ringFiles(register: RingRegister): Promise<ReturnType<Disk['open']>[]> {
     const { disk, settings } = this.#options
     if (disk.exists(FENCED_MARKER)) return []
-    const files = []
-    for (const path of journalFiles(disk)) {
-      const file = disk.open(path, 'write')
-      const fits = file.size() === settings['journal.file.bytes'] + STAMP_BYTES
-      if (fits && readStamp(file)?.number === numberOf(path)) files.push(file)
-      else file.close()
+    const files: ReturnType<Disk['open']>[] = []
+    try {
+      for (const path of journalFiles(disk)) {
+        const file = disk.open(path, 'write')
+        files.push(file)
+        const fits = file.size() === settings['journal.file.bytes'] + STAMP_BYTES
+        if (fits && readStamp(file)?.number === numberOf(path)) continue
+        files.pop()
+        file.close()
+      }
+      if (files.length === 0) return files
+      await disk.syncFolder(JOURNAL_FOLDER)
+      await register.enter(files)
+      return files
+    } catch (cause) {
+      for (const file of files) file.close()
+      throw cause
     }
-    if (files.length === 0) return files
-    await disk.syncFolder(JOURNAL_FOLDER)
-    await register.enter(files)
-    return files
   }
 
   #fenced(reason: string): void {

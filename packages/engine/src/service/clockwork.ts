@@ -41,6 +41,8 @@ export class Clockwork {
   #checkpointing = false
   #remembering: Promise<void> | undefined
   #expiring = false
+  /** Jumps that are written down, whoever has noticed them. */
+  #rememberedJumps = 0
   #stopped = false
 
   constructor(parts: {
@@ -176,16 +178,20 @@ export class Clockwork {
 
   /** A jump is written down at once, so that a restart does not take it for time. */
   #checkClock(): void {
-    const { jumpsTotal } = this.#ages
     this.#ages.look()
-    if (this.#ages.jumpsTotal > jumpsTotal) void this.#rememberClock()
+    if (this.#ages.jumpsTotal > this.#rememberedJumps) void this.#rememberClock()
   }
 
   /** One at a time. Where it fails, the next start only sees a longer absence. */
   #rememberClock(): Promise<void> {
     const { disk, journal } = this.#store
     if (journal.fencedBy !== undefined) return Promise.resolve()
-    this.#remembering ??= writeClock(disk, this.#ages.memory)
+    if (this.#remembering !== undefined) return this.#remembering
+    const { memory, jumpsTotal } = this.#ages
+    this.#remembering = writeClock(disk, memory)
+      .then(() => {
+        this.#rememberedJumps = jumpsTotal
+      })
       .catch(() => undefined) // whatever it was: nobody waits for it
       .finally(() => {
         this.#remembering = undefined

@@ -3,6 +3,7 @@
 import {
   batchesOf,
   type KnownBatch,
+  type KnownPartition,
   type KnownTopic,
   knownBatch,
   type Oracle,
@@ -17,16 +18,27 @@ export async function audit(
   life: Life,
   oracle: Oracle,
   after: CrashKind | undefined,
+  /** What retention by time has taken is at least so old; undefined: not looked at. */
+  ageMin?: number,
 ): Promise<void> {
-  await life.outside.drive(auditAll(life, oracle, after), { until: () => life.disk.crashed })
+  await life.outside.drive(auditAll(life, oracle, after, ageMin), {
+    until: () => life.disk.crashed,
+  })
 }
 
-async function auditAll(life: Life, oracle: Oracle, after: CrashKind | undefined): Promise<void> {
+async function auditAll(
+  life: Life,
+  oracle: Oracle,
+  after: CrashKind | undefined,
+  ageMin: number | undefined,
+): Promise<void> {
   await auditTopics(life, oracle)
   for (const topic of oracle.topics.values()) {
     if (topic.state !== 'live') continue
     for (let i = 0; i < topic.partitionsAtLeast; i += 1) {
-      await auditPartition(life, oracle, topic, i, after)
+      const { logStart, known } = await auditPartition(life, oracle, topic, i, after)
+      if (ageMin === undefined || topic.retention !== 'time') continue
+      oracle.auditAges(known, logStart, life.outside.clock.monotonic(), ageMin)
     }
   }
   await auditGroups(life, oracle)
@@ -78,7 +90,7 @@ async function auditPartition(
   topic: KnownTopic,
   partition: number,
   after: CrashKind | undefined,
-): Promise<void> {
+): Promise<{ readonly known: KnownPartition; readonly logStart: number }> {
   const known = oracle.partition(topic, partition)
   const { batches, logStart, highWatermark } = await readAll(life, topic.name, partition)
   if (after === 'power' && topic.durability !== 'sync') known.fallBack(highWatermark)
@@ -88,6 +100,7 @@ async function auditPartition(
       `${known.name}: the log start is ${logStart}, at most ${known.startAsked} was asked`,
     )
   }
+  return { known, logStart }
 }
 
 /** Everything between log start and high watermark. */

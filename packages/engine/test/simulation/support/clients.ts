@@ -16,7 +16,14 @@ import type { Life } from './world.ts'
 
 /** After this virtual time a client gives up on an answer. */
 const PATIENCE_MS = 60_000
+const PATIENCE_STEP_MS = 1000
 const IN_FLIGHT_MAX = 5
+/** Of the wall clock: by NTP, by hand, by years. */
+const JUMPS_MS = [60_000, 7_200_000, 691_200_000, -60_000, -7_200_000, -691_200_000]
+/** Looks at the clocks are a second apart. */
+const JUMPS_APART_MS = 2000
+/** Of the whole process. */
+const PAUSES_MS = [300, 5000, 60_000, 300_000]
 const GROUPS = ['g0', 'g1']
 
 type Pending = { readonly batch: Buffer; readonly sequence: number; readonly records: number }
@@ -51,6 +58,7 @@ export class Clients {
   readonly #prng: Prng
   readonly #producers: Producer[] = []
   #left: number
+  #jumpedAt = Number.NEGATIVE_INFINITY
   /** Whether storage errors are legal now. */
   faulty = false
   /** Answers that never came, though nothing was wrong with the disk. */
@@ -126,7 +134,8 @@ export class Clients {
   async #operate(life: Life, operation: Operation): Promise<void> {
     const prng = this.#prng
     if (operation === 'rest') return life.outside.sleep(prng.pick([0, 0.5, 5, 100, 3000]))
-    if (operation === 'timeJump') return life.outside.jumpWallClock(prng.pick([60_000, 7_200_000]))
+    if (operation === 'timeJump') return this.#jump(life)
+    if (operation === 'pause') return this.#pause(life)
     if (operation === 'createTopic') return this.createTopic(life, prng.pick(this.#plan.topics))
     const topics = [...this.#oracle.topics.values()].filter(topic => topic.state === 'live')
     if (topics.length === 0) return this.createTopic(life, prng.pick(this.#plan.topics))
@@ -160,10 +169,25 @@ export class Clients {
     }
   }
 
+  /** Ahead and back between two looks is not noticed by anybody: jumps leave time for a look. */
+  #jump({ outside }: Life): void {
+    const now = outside.clock.monotonic()
+    if (now - this.#jumpedAt < JUMPS_APART_MS) return
+    this.#jumpedAt = now
+    outside.jumpWallClock(this.#prng.pick(JUMPS_MS))
+  }
+
+  /** Nobody looks at the clocks meanwhile. */
+  #pause({ outside }: Life): void {
+    outside.pause(this.#prng.pick(PAUSES_MS))
+    this.#jumpedAt = outside.clock.monotonic()
+  }
+
   #batch(life: Life, producer?: { producerId: number; sequence: number }): Pending {
     const prng = this.#prng
     const records = prng.pick([1, 1, 1, 2, 5])
     this.#oracle.sends += 1
+    this.#oracle.sentAt.set(this.#oracle.sends, life.outside.clock.monotonic())
     const timestamp = life.outside.clock.now()
     const values = Array.from({ length: records }, () => {
       const value = Buffer.alloc(
@@ -428,17 +452,19 @@ export class Clients {
   /** Waits for an answer, with patience; undefined when none came, or the machine died. */
   async #ask<T>(life: Life, work: Promise<T>): Promise<T | undefined> {
     let timedOut = false
+    let done = false
     const answer = await Promise.race([
       work.catch((cause: unknown) => {
         if (!(cause instanceof LogError)) throw cause
         if (!life.disk.crashed) this.#legal(cause, 'a call')
         return undefined
       }),
-      life.outside.sleep(PATIENCE_MS).then(() => {
-        timedOut = true
+      patience(life, () => done).then(() => {
+        timedOut = !done
         return undefined
       }),
     ])
+    done = true
     if (life.disk.crashed) return undefined
     if (timedOut) this.hung += 1
     if (timedOut && !this.faulty) throw new Violation('a call was not answered within a minute')
@@ -448,5 +474,12 @@ export class Clients {
   #legal(error: LogError, call: string): void {
     if (ALWAYS_LEGAL.has(error.code) || (this.faulty && FAULTY.has(error.code))) return
     throw new Violation(`${call} answers ${error.code}: ${error.message}`)
+  }
+}
+
+/** Time in which the client is awake: a pause of the process is one step of it. */
+async function patience(life: Life, isOver: () => boolean): Promise<void> {
+  for (let ms = 0; ms < PATIENCE_MS && !isOver(); ms += PATIENCE_STEP_MS) {
+    await life.outside.sleep(PATIENCE_STEP_MS)
   }
 }

@@ -11,6 +11,10 @@ export type TopicPlan = {
   readonly configs: Readonly<Record<string, string>>
 }
 
+/** Whether jumps of the clock are held for longer than any run. */
+export const holdsJumps = ({ settings }: Plan): boolean =>
+  settings['clock.jump.hold.ms'] === FOR_EVER_MS
+
 /** How often each operation is drawn, as weights. */
 export type Mix = Readonly<Record<Operation, number>>
 
@@ -29,6 +33,7 @@ export type Operation =
   | 'newProducer'
   | 'rest'
   | 'timeJump'
+  | 'pause'
 
 export type Plan = {
   readonly settings: Partial<EngineSettings>
@@ -40,9 +45,18 @@ export type Plan = {
   readonly recordBytesMax: number
   readonly latencyMs: number
   readonly climate: Climate
+  /** Files that the process may have open at once. */
+  readonly descriptorsMax: number
+  /** Of the lives, how many are spent on a disk that has no room from start to end. */
+  readonly fullLives: number
 }
 
-const HOUR_MS = 3_600_000
+/** Retention by time, where a topic has it. */
+export const RETENTION_MS = 3_600_000
+/** A start so much later counts as a jump of the clock: what was written down last is a minute old. */
+export const START_JUMP_MS = 120_000
+/** Longer than any run: nothing that is fresh may go because of a jump. */
+const FOR_EVER_MS = 31_536_000_000
 
 export function drawPlan(prng: Prng): Plan {
   const faulty = prng.chance(0.4)
@@ -59,6 +73,9 @@ export function drawPlan(prng: Prng): Plan {
       'flush.interval.ms': prng.pick([1, 20, 100]),
       'producer.id.expiration.ms': 2 ** 40,
       'files.open.max': 16,
+      'clock.jump.max.ms': 30_000,
+      'clock.start.jump.max.ms': START_JUMP_MS,
+      'clock.jump.hold.ms': prng.pick([1000, FOR_EVER_MS, FOR_EVER_MS]),
       'disk.reserve.bytes': 0,
       'segment.memory.max.bytes': prng.pick([0, 0, 600, 4096, 8192]),
       'segments.memory.max.bytes': prng.pick([2000, 1 << 20]),
@@ -71,6 +88,8 @@ export function drawPlan(prng: Prng): Plan {
     recordBytesMax: prng.pick([40, 300, 300, 2000, 12_000]),
     latencyMs: prng.pick([0, 0.2, 1, 10]),
     climate: faulty ? drawClimate(prng) : CALM,
+    descriptorsMax: prng.pick([Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, 48]),
+    fullLives: prng.chance(0.15) ? prng.fraction() : 0,
   }
 }
 
@@ -80,10 +99,12 @@ function drawTopic(prng: Prng, i: number): TopicPlan {
   const configs: Record<string, string> = {
     'segment.bytes': String(prng.pick([4096, 8192, 16_384])),
     'retention.ms': '-1',
+    // Producers repeat what they sent before the clock went back.
+    'message.timestamp.after.max.ms': String(2 ** 50),
     durability,
   }
   if (prng.chance(0.2)) configs['segment.ms'] = String(prng.pick([100, 10_000]))
-  if (retention === 'time') configs['retention.ms'] = String(HOUR_MS)
+  if (retention === 'time') configs['retention.ms'] = String(RETENTION_MS)
   if (retention === 'size') configs['retention.bytes'] = String(prng.pick([4096, 16_384]))
   return { name: `t${i}`, partitions: prng.between(1, 5), durability, retention, configs }
 }
@@ -105,6 +126,7 @@ function drawMix(prng: Prng): Mix {
     newProducer: weight(0.5),
     rest: weight(4),
     timeJump: weight(0.5),
+    pause: weight(0.3),
   }
 }
 

@@ -173,6 +173,8 @@ export class Oracle {
   readonly stray: Map<string, number> = new Map()
   sends = 0
   acknowledged = 0
+  /** When each send was made, by the monotonic clock. */
+  readonly sentAt: Map<number, number> = new Map()
 
   /** What the world knows now: for one of several futures. */
   clone(): Oracle {
@@ -211,6 +213,18 @@ export class Oracle {
       topic.partitions[partition] = known
     }
     return known
+  }
+
+  /** Retention by time has moved the log start: what went was old by the monotonic clock. */
+  auditAges(known: KnownPartition, logStart: number, now: number, ageMin: number): void {
+    for (const { base, last, sendId } of known.batches.values()) {
+      const sentAt = this.sentAt.get(sendId)
+      if (last >= logStart || last < known.startAsked || sentAt === undefined) continue
+      if (now - sentAt >= ageMin) continue
+      throw new Violation(
+        `${known.name} offset ${base} is gone after ${now - sentAt} ms, within its retention`,
+      )
+    }
   }
 
   noteCommit(key: string, offset: number): void {

@@ -1,20 +1,29 @@
 // One seed: draw the climate, run the workload, crash, recover, audit, and at the end ask for life.
 import { LogError } from '@millrace/log'
-import { climatePlan, Prng, type SimDisk, type SimDiskOptions } from '../../../src/simulation.ts'
+import {
+  CALM,
+  climatePlan,
+  Prng,
+  type SimDisk,
+  type SimDiskOptions,
+} from '../../../src/simulation.ts'
 import { audit } from './audit.ts'
 import { Clients } from './clients.ts'
-import { drawPlan, type Plan } from './climate.ts'
+import { drawPlan, holdsJumps, type Plan, RETENTION_MS, START_JUMP_MS } from './climate.ts'
 import { Oracle, Violation } from './oracle.ts'
 import { type CrashKind, type Life, World } from './world.ts'
 
 /** Boots that may fail in a row while the disk fails. */
 const FAULTY_BOOTS_MAX = 3
+const PLENTY_BYTES = 2 ** 40
 
 export type SeedReport = {
   readonly operations: number
   readonly acknowledged: number
   readonly crashes: number
   readonly crashesInRecovery: number
+  /** Starts that a full disk has refused. */
+  readonly refusedFull: number
 }
 
 export type SeedOptions = {
@@ -47,6 +56,7 @@ class Run {
   readonly #world: World
   readonly #faults: Prng
   #crashesInRecovery = 0
+  #refusedFull = 0
   #lastCrash: CrashKind | undefined
 
   constructor(seed: number, options: SeedOptions) {
@@ -77,6 +87,7 @@ class Run {
       acknowledged: this.#oracle.acknowledged,
       crashes: this.#world.crashes,
       crashesInRecovery: this.#crashesInRecovery,
+      refusedFull: this.#refusedFull,
     }
   }
 
@@ -96,9 +107,11 @@ class Run {
         })
       }
     }
+    life.disk.descriptorsMax = this.#plan.descriptorsMax
     const left = this.#clients.left
     const share = crashes ? Math.ceil(left / (this.#plan.crashes + 1)) * 2 : left
     this.#setFaults(life)
+    this.#fill(life)
     await this.#clients.run(life, Math.min(left, share))
     this.#clearFaults(life)
     if (life.disk.crashed || crashes) {
@@ -125,7 +138,11 @@ class Run {
       try {
         life = await world.boot()
       } catch (cause) {
-        if (!faulty || !(cause instanceof LogError)) throw cause
+        const isFull = world.disk.capacityBytes < PLENTY_BYTES
+        if (!(faulty || isFull) || !(cause instanceof LogError)) throw cause
+        // What it needs does not fit: somebody makes room.
+        world.disk.capacityBytes = PLENTY_BYTES
+        this.#refusedFull += isFull && !faulty ? 1 : 0
         if (this.#prng.chance(0.5)) this.#crash()
         continue
       }
@@ -142,8 +159,14 @@ class Run {
   }
 
   async #audit(life: Life): Promise<void> {
-    await audit(life, this.#oracle, this.#lastCrash)
+    await audit(life, this.#oracle, this.#lastCrash, this.#ageMin())
     this.#lastCrash = undefined
+  }
+
+  /** Each start may take for time what it cannot tell from an absence. */
+  #ageMin(): number | undefined {
+    if (!holdsJumps(this.#plan) || this.#plan.climate !== CALM) return undefined
+    return RETENTION_MS - START_JUMP_MS * (this.#world.crashes + 3)
   }
 
   #crash(kind: CrashKind = this.#prng.pick(['kill', 'power', 'power'])): void {
@@ -165,12 +188,22 @@ class Run {
     life.disk.faults = undefined
   }
 
+  /** Nothing more fits, for the whole life, and the next ones until one is drawn that has room. */
+  #fill(life: Life): void {
+    const { disk } = life
+    if (disk.crashed) return
+    const full = this.#faults.chance(this.#plan.fullLives)
+    disk.capacityBytes = full ? disk.capacityBytes - disk.space().free : PLENTY_BYTES
+    if (full) this.#clients.faulty = true
+  }
+
   /** The disk is good again: after a restart everything takes records, and nothing is missing. */
   async #liveness(): Promise<void> {
     const world = this.#world
     if (this.#clients.faulty) this.#crash('kill')
     else await world.close()
     this.#clients.faulty = false
+    world.disk.capacityBytes = PLENTY_BYTES
     for (const round of [1, 2]) {
       world.disk.faults = undefined
       const life = await world.boot()
@@ -182,7 +215,7 @@ class Run {
       await this.#audit(life)
       await this.#clients.finish(life)
       if (round === 1) this.#lastCrash = undefined
-      await audit(life, this.#oracle, undefined)
+      await audit(life, this.#oracle, undefined, this.#ageMin())
       await world.close()
       // What was under way in the background ends by itself.
       await life.outside.advance(1000)

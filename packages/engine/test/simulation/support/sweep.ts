@@ -9,12 +9,14 @@ const started = performance.now()
 let crashes = 0
 let inRecovery = 0
 let acknowledged = 0
+let refusedFull = 0
 for (let seed = first; seed < first + count; seed += 1) {
   try {
     const report = await runSeed(seed)
     crashes += report.crashes
     inRecovery += report.crashesInRecovery
     acknowledged += report.acknowledged
+    refusedFull += report.refusedFull
   } catch (cause) {
     const text = String(cause).replaceAll(/\d+/g, '#').slice(0, 160)
     found.set(text, [...(found.get(text) ?? []), seed])
@@ -25,5 +27,5 @@ for (const [text, seeds] of found) {
   process.stdout.write(`${seeds.length} x ${text}\n    ${seeds.slice(0, 8).join(' ')}\n`)
 }
 process.stdout.write(
-  `${count} seeds, ${ms.toFixed(1)} ms each, ${acknowledged} acknowledged, ${crashes} crashes, ${inRecovery} of them in recovery\n`,
+  `${count} seeds, ${ms.toFixed(1)} ms each, ${acknowledged} acknowledged, ${crashes} crashes, ${inRecovery} of them in recovery, ${refusedFull} starts refused by a full disk\n`,
 )
