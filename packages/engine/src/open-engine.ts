@@ -8,7 +8,7 @@ import { AwakeClock } from './awake-clock.ts'
 import { Catalogue } from './coordinators/catalogue/catalogue.ts'
 import { GroupCoordinator } from './coordinators/groups/group-coordinator.ts'
 import { createMachines } from './coordinators/machines.ts'
-import { type Disk, DiskError } from './disk/disk.ts'
+import { type Disk, DiskError, type DiskFile } from './disk/disk.ts'
 import { nodeDisk } from './disk/node-disk.ts'
 import type { Engine } from './engine.ts'
 import { GROUP_SETTINGS, type GroupSettings } from './group-settings.ts'
@@ -269,7 +269,11 @@ class Opening {
       before: checkpoint.journal.salt,
       fileBytes: this.#options.settings['journal.file.bytes'],
     })
-    const { journal, ring } = this.#journal(salt, await this.#ringFiles(register), register)
+    // Listed before files are opened: nothing may fail between that and the ring, which closes them.
+    const firstNumber = Math.max(-1, ...journalFiles(disk).map(numberOf)) + 1
+    const files = await this.#ringFiles(register)
+    const enter = (file: DiskFile): Promise<void> => register.enter([file])
+    const { journal, ring } = this.#journal(salt, files, { firstNumber, enter })
     try {
       await ring.start()
       // The folder itself may be as new: a checkpoint says that the journal is there.
@@ -380,24 +384,14 @@ class Opening {
 
   #journal(
     salt: Buffer,
-    files: ReturnType<Disk['open']>[],
-    register?: RingRegister,
+    files: DiskFile[],
+    growth: Pick<ConstructorParameters<typeof JournalRing>[1], 'firstNumber' | 'enter'> = {},
   ): { journal: Journal<PartitionLog>; ring: JournalRing } {
     const { disk, outside, settings } = this.#options
     const fileBytes = settings['journal.file.bytes']
     const filesMax = Math.max(1, Math.floor(settings['journal.max.bytes'] / fileBytes))
     const pause = (): Promise<void> => new Promise(resolve => outside.timers.soon(resolve))
-    const ring = new JournalRing(
-      disk,
-      {
-        fileBytes,
-        filesMax,
-        pause,
-        enter: async file => register?.enter([file]),
-        firstNumber: Math.max(-1, ...journalFiles(disk).map(numberOf)) + 1,
-      },
-      files,
-    )
+    const ring = new JournalRing(disk, { fileBytes, filesMax, pause, ...growth }, files)
     const stagingBytes = Math.min(fileBytes, STAGING_BYTES_MAX)
     const journal = new Journal<PartitionLog>({
       writer: disk.openJournalWriter(STAGING_SLOTS, stagingBytes),
@@ -427,10 +421,10 @@ class Opening {
    * left them in the page cache alone: they are synced, because it is said of them that each is there
    * and whole.
    */
-  async #ringFiles(register: RingRegister): Promise<ReturnType<Disk['open']>[]> {
+  async #ringFiles(register: RingRegister): Promise<DiskFile[]> {
     const { disk, settings } = this.#options
     if (disk.exists(FENCED_MARKER)) return []
-    const files: ReturnType<Disk['open']>[] = []
+    const files: DiskFile[] = []
     try {
       for (const path of journalFiles(disk)) {
         const file = disk.open(path, 'write')

@@ -43,25 +43,20 @@ export const journalFiles = (disk: Disk): readonly string[] =>
 export class JournalScan {
   /** By the name that each must have: where files were swapped their stamps tell. */
   readonly #files = new Map<string, DiskFile>()
+  /** All that are open, also those that are not read on. */
+  readonly #opened: DiskFile[] = []
   readonly #from: JournalPosition
   readonly #salt: JournalSalt
 
+  /** Throws DiskError when a file cannot be read. */
   constructor(disk: Disk, from: JournalPosition) {
     this.#from = from
     this.#salt = Buffer.from(from.salt, 'hex')
-    const stamped = new Set<string>()
-    for (const path of journalFiles(disk)) {
-      const file = disk.open(path, 'read')
-      const stamp = readStamp(file)
-      const isOurs = stamp !== null && (stamp.salt === from.salt || stamp.before === from.salt)
-      const name = isOurs ? journalFileName(stamp.number) : path
-      // One that is stamped with the name goes before one that is only called so.
-      if (stamped.has(name) && name !== path) file.close()
-      else {
-        this.#files.get(name)?.close()
-        this.#files.set(name, file)
-      }
-      if (isOurs) stamped.add(name)
+    try {
+      this.#open(disk)
+    } catch (cause) {
+      this.close()
+      throw cause
     }
   }
 
@@ -126,7 +121,22 @@ export class JournalScan {
   }
 
   close(): void {
-    for (const file of this.#files.values()) file.close()
+    for (const file of this.#opened.splice(0)) file.close()
+  }
+
+  #open(disk: Disk): void {
+    const { salt } = this.#from
+    const stamped = new Set<string>()
+    for (const path of journalFiles(disk)) {
+      const file = disk.open(path, 'read')
+      this.#opened.push(file)
+      const stamp = readStamp(file)
+      const isOurs = stamp !== null && (stamp.salt === salt || stamp.before === salt)
+      const name = isOurs ? journalFileName(stamp.number) : path
+      // One that is stamped with the name goes before one that is only called so.
+      if (!stamped.has(name) || name === path) this.#files.set(name, file)
+      if (isOurs) stamped.add(name)
+    }
   }
 
   #groupAtStart(seq: number, previous: number): Found | undefined {

@@ -5,7 +5,7 @@
  * Whatever is damaged here may have held acknowledged groups: the engine then serves reads only. A
  * torn tail is no damage: nothing vouches for it.
  */
-import { type Disk, DiskError } from '../disk/disk.ts'
+import type { Disk } from '../disk/disk.ts'
 import { PARTITIONS_FOLDER } from '../partitions/partition-log.ts'
 import { CHECKPOINT_FILES, type CheckpointHead } from './checkpoint-file.ts'
 import type { Finding } from './finding.ts'
@@ -29,7 +29,7 @@ type FoundFile = { readonly path: string; readonly bytes: number; readonly stamp
 
 /**
  * What is wrong with the journal behind a checkpoint. Of severity `damage` only where acknowledged
- * groups may be lost.
+ * groups may be lost. Throws DiskError when a file cannot be read.
  *
  * @param lastSeq the last whole group
  */
@@ -140,13 +140,11 @@ function judgeFile(
 const isOf = (stamp: Stamp, name: string, salt: string): boolean =>
   journalFileName(stamp.number) === name && (stamp.salt === salt || stamp.before === salt)
 
+/** Throws DiskError: a file that cannot be read now says nothing about what it holds. */
 function find(disk: Disk, path: string): FoundFile {
   const file = disk.open(path, 'read')
   try {
     return { path, bytes: file.size(), stamp: readStamp(file) }
-  } catch (cause) {
-    if (!(cause instanceof DiskError)) throw cause
-    return { path, bytes: 0, stamp: null }
   } finally {
     file.close()
   }

@@ -4,12 +4,13 @@
  *
  * - Each file ends with a sector of its own, the stamp: its number, and the salt of the generation
  *   that writes to it, with that of the one before (which is still the one that counts until the
- *   first checkpoint of the new one is durable).
+ *   first checkpoint of the new one is durable). The sector has two places for it, written in turn:
+ *   a crash while one is written leaves the other, which counts by its number of the turn.
  * - Two small files, written in turn and in place, list the files of the generation: the register.
  *   While an engine opens it lists two generations; the older leaves it once the checkpoint of the
  *   new one is durable. So a checkpoint that is older than the journal has no entry any more.
  *
- *     stamp      magic u32 | version u16 | 0 u16 | number u32 | salt 8 | salt before 8 | 0 | crc u32
+ *     stamp      magic u32 | version u16 | 0 u16 | number u32 | salt 8 | salt before 8 | turn u32 | crc u32
  *     register   magic u32 | version u16 | 0 u16 | body bytes u32 | crc u32 | body: JSON
  *
  * Both cost syncs when an engine opens and when a file is added, none for an append.
@@ -32,6 +33,8 @@ const REGISTER_MAGIC = 0x4d52_4a52 // "MRJR"
 const VERSION = 1
 const SALT_BYTES = 8
 const STAMP_CRC_AT = 32
+/** Each of the two places of a stamp in its sector. */
+const STAMP_PLACE_BYTES = STAMP_BYTES / 2
 const REGISTER_HEADER_BYTES = 16
 /** The register's files have this size at least: writing them again needs no room on a full disk. */
 const REGISTER_BYTES_MIN = 4096
@@ -67,14 +70,30 @@ export type RegisteredRing = {
 /** What the register holds. */
 export type Register = { readonly logId: string; readonly rings: readonly RegisteredRing[] }
 
-/** The stamp at the end of a journal file; null if there is no whole one. */
+/** The stamp at the end of a journal file; null if there is no whole one. Throws DiskError. */
 export function readStamp(file: DiskFile): Stamp | null {
-  const at = file.size() - STAMP_BYTES
+  return readStampPlace(file, file.size() - STAMP_BYTES)?.stamp ?? null
+}
+
+type StampPlace = { readonly stamp: Stamp; readonly turn: number; readonly offset: number }
+
+/** The newer of the two stamps in the sector at `at`. */
+function readStampPlace(file: DiskFile, at: number): StampPlace | null {
   if (at < 0) return null
-  const bytes = Buffer.allocUnsafe(STAMP_CRC_AT + 4)
-  if (file.read(at, bytes) < bytes.length || bytes.readUInt32BE(0) !== STAMP_MAGIC) return null
+  const bytes = Buffer.alloc(STAMP_CRC_AT + 4)
+  let newest: StampPlace | null = null
+  for (let offset = 0; offset < STAMP_BYTES; offset += STAMP_PLACE_BYTES) {
+    if (file.read(at + offset, bytes) < bytes.length) continue
+    const stamp = decodeStamp(bytes)
+    const turn = bytes.readUInt32BE(28)
+    if (stamp !== null && (newest === null || turn > newest.turn)) newest = { stamp, turn, offset }
+  }
+  return newest
+}
+
+function decodeStamp(bytes: Buffer): Stamp | null {
+  if (bytes.readUInt32BE(0) !== STAMP_MAGIC || bytes.readUInt16BE(4) !== VERSION) return null
   if (crc32c(bytes.subarray(0, STAMP_CRC_AT)) !== bytes.readUInt32BE(STAMP_CRC_AT)) return null
-  if (bytes.readUInt16BE(4) !== VERSION) return null
   const before = bytes.subarray(20, 20 + SALT_BYTES)
   return {
     number: bytes.readUInt32BE(8),
@@ -139,7 +158,7 @@ export class RingRegister {
   /** Makes files durable members of the ring: before it resolves no group may lie in one. */
   async enter(files: readonly DiskFile[]): Promise<void> {
     for (const file of files) {
-      file.write(this.#fileBytes, [this.#stamp(numberOf(file.path))])
+      this.#stamp(file)
       await file.sync()
     }
     this.#numbers.push(...files.map(({ path }) => numberOf(path)))
@@ -185,15 +204,20 @@ export class RingRegister {
     }
   }
 
-  #stamp(number: number): Buffer {
-    const bytes = Buffer.alloc(STAMP_BYTES)
+  /** Writes the stamp beside the one that counts until this is whole. */
+  #stamp(file: DiskFile): void {
+    const known = readStampPlace(file, this.#fileBytes)
+    const bytes = Buffer.alloc(STAMP_PLACE_BYTES)
     bytes.writeUInt32BE(STAMP_MAGIC, 0)
     bytes.writeUInt16BE(VERSION, 4)
-    bytes.writeUInt32BE(number, 8)
+    bytes.writeUInt32BE(numberOf(file.path), 8)
     bytes.write(this.#salt, 12, SALT_BYTES, 'hex')
     bytes.write(this.#before, 20, SALT_BYTES, 'hex')
+    bytes.writeUInt32BE(known === null ? 0 : (known.turn + 1) >>> 0, 28)
     bytes.writeUInt32BE(crc32c(bytes.subarray(0, STAMP_CRC_AT)), STAMP_CRC_AT)
-    return bytes
+    // A new file gets its size by the first one.
+    if (known === null) file.write(this.#fileBytes, [bytes, Buffer.alloc(STAMP_PLACE_BYTES)])
+    else file.write(this.#fileBytes + (STAMP_PLACE_BYTES - known.offset), [bytes])
   }
 }
 

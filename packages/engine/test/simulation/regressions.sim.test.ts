@@ -1,8 +1,9 @@
 // Bugs that the simulation has found, each as the shortest script that shows it.
+import { LogError } from '@millrace/log'
 import { expect, test } from 'vitest'
-import { type DiskCall, SimDisk, VirtualOutside } from '../../src/simulation.ts'
+import { type DiskCall, failNth, SimDisk, VirtualOutside } from '../../src/simulation.ts'
 import { audit } from './support/audit.ts'
-import { type BootOptions, mustBoot, recoverAndAudit } from './support/boot.ts'
+import { type BootOptions, boot, mustBoot, recoverAndAudit } from './support/boot.ts'
 import { Oracle } from './support/oracle.ts'
 import { append, create, deleteBelow, remove, rest, type Step } from './support/script.ts'
 import type { Life } from './support/world.ts'
@@ -134,3 +135,38 @@ test('growing the journal on a full disk leaves no half files behind', async () 
   expect(it.disk.list('journal').length).toBeLessThanOrEqual(before + 1)
   await powerCut(it)
 })
+
+test.each(['power', 'kill'] as const)(
+  'a file that cannot be read while opening after a crash (%s) is not told as damage',
+  async kind => {
+    const it = await scene([create('a'), append('a'), append('a')])
+    const isLook = ({ kind }: DiskCall): boolean =>
+      kind === 'open' || kind === 'read' || kind === 'list'
+    let n = 1
+    for (let failed = true; failed; n += 1) {
+      const outside = it.life.outside.reboot()
+      const disk = it.disk.crash({ kind, timers: outside.timers, choose: () => 0 })
+      const failing = failNth(n, 'EIO', { only: isLook })
+      failed = false
+      disk.faults = call => {
+        const fault = failing(call)
+        failed ||= fault !== undefined
+        return fault
+      }
+      const life = await boot(disk, outside).catch(cause => {
+        if (cause instanceof LogError && !cause.message.includes('damaged')) return undefined
+        throw new Error(`call ${n}`, { cause })
+      })
+      expect({ n, state: life?.engine.health().state ?? 'refused' }).not.toMatchObject({
+        state: 'fenced',
+      })
+      disk.faults = undefined
+      if (life === undefined) {
+        // The same process tries again: nothing may be left open.
+        expect({ n, open: disk.openFiles }).toEqual({ n, open: 0 })
+        await recoverAndAudit(disk, outside, it.oracle.clone(), kind)
+      }
+    }
+    expect(n).toBeGreaterThan(20)
+  },
+)
