@@ -4,6 +4,7 @@
  */
 
 import type { Timer } from '../outside.ts'
+import type { PartitionLog } from '../partitions/partition-log.ts'
 import type { Segment } from '../segments/segment.ts'
 import { pauseOf } from '../storage/checkpoint-pass.ts'
 import type { Checkpointer } from '../storage/checkpointer.ts'
@@ -34,8 +35,8 @@ export class Clockwork {
   readonly #ages: ExpiryClock
   readonly #timers = new Map<string, Timer>()
   #bytesAtCheckpoint = 0
-  /** Segments of internal topics that the last checkpoint still lists. */
-  #doomed: Segment[] = []
+  /** Segments of internal topics that the last checkpoint still lists; the next one does not. */
+  #doomed: (readonly [partition: PartitionLog, segment: Segment])[] = []
   #retaining: Promise<void> | undefined
   #cleaning: Promise<void> | undefined
   #checkpointing = false
@@ -202,18 +203,22 @@ export class Clockwork {
   #afterCheckpoint(): void {
     this.#bytesAtCheckpoint = this.#store.journalBytes
     this.#cleaner.afterCheckpoint()
-    for (const segment of this.#doomed) segment.unlink()
+    for (const [partition, segment] of this.#doomed) {
+      // A fenced partition is listed as it was before it was fenced; the next start takes them away.
+      if (!isFenced(partition)) segment.unlink()
+    }
     this.#doomed = []
     for (const topic of this.#topics.all()) {
       if (!topic.internal) continue
       for (const partition of topic.partitions) {
+        if (isFenced(partition)) continue
         // The checkpoint holds the coordinators' whole state: their older records are not needed.
         const closed = partition.segments.slice(0, -1).filter(segment => !segment.dirty)
         const last = closed.at(-1)
         if (last === undefined) continue
         partition.moveLogStart(last.nextOffset)
         partition.drop(closed)
-        this.#doomed.push(...closed)
+        for (const segment of closed) this.#doomed.push([partition, segment])
       }
     }
   }
@@ -229,3 +234,5 @@ export class Clockwork {
     )
   }
 }
+
+const isFenced = ({ trouble }: PartitionLog): boolean => trouble?.state === 'fenced'

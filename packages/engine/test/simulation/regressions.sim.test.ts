@@ -9,6 +9,8 @@ import { append, create, deleteBelow, remove, rest, type Step } from './support/
 import type { Life } from './support/world.ts'
 
 const LATENCY_MS = 1
+/** Older than segments become. */
+const WEEKS_MS = 14 * 86_400_000
 
 type Scene = { readonly life: Life; readonly disk: SimDisk; readonly oracle: Oracle }
 
@@ -28,6 +30,13 @@ async function powerCut({ life, disk, oracle }: Scene): Promise<void> {
   const outside = life.outside.reboot()
   const after = disk.crash({ kind: 'power', timers: outside.timers, choose: () => 0 })
   await recoverAndAudit(after, outside, oracle.clone(), 'power')
+}
+
+async function kill({ life, disk, oracle }: Scene): Promise<void> {
+  disk.faults = undefined
+  const outside = life.outside.reboot()
+  const after = disk.crash({ kind: 'kill', timers: outside.timers })
+  await recoverAndAudit(after, outside, oracle.clone(), 'kill')
 }
 
 test('deleting records answers with the start that is durable, not with a later one under way', async () => {
@@ -122,6 +131,24 @@ test('a rescue file whose sync failed is written again, not taken for durable', 
   expect(await act(it, append('a', 1))).toBe(true)
   await act(it, rest(5000))
   await powerCut(it)
+})
+
+test('of a fenced partition of a coordinator no file goes that its checkpoint lists', async () => {
+  const it = await scene([create('a'), rest(1100)], { settings: { 'journal.stall.max.ms': 500 } })
+  let begun: Promise<boolean> | undefined
+  it.disk.faults = call => {
+    if (call.kind !== 'sync' || !call.path.startsWith('partitions/0/')) return undefined
+    // While it is synced for too long another segment begins behind it.
+    it.life.outside.jumpWallClock(WEEKS_MS)
+    begun ??= create('c')(it)
+    return { delayMs: 1500 }
+  }
+  await act(it, create('b'))
+  await act(it, rest(6000))
+  expect(await begun).toBe(true)
+  const { partitions } = it.life.engine.health()
+  expect(partitions).toMatchObject([{ topic: '__catalogue', state: 'fenced' }])
+  await kill(it)
 })
 
 test('growing the journal on a full disk leaves no half files behind', async () => {
