@@ -48,7 +48,13 @@ describe.each(Object.entries(TABLES))('the README of %s', (name, tables) => {
       ([, path]) => path,
     )
     expect(named.length).toBeGreaterThan(10)
-    const missing = named.filter(path => !existsSync(at(`${name}/test/${path}.test.ts`)))
+    // Kinds of faults that the listener or the node holds are listed here, too.
+    const missing = named.filter(
+      path =>
+        ![name, 'broker', 'millrace'].some(owner =>
+          existsSync(at(`${owner}/test/${path}.test.ts`)),
+        ),
+    )
     expect(missing).toEqual([])
   })
 })

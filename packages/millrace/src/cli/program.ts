@@ -36,7 +36,7 @@ const BENCH_PARTITIONS = 12
 const EXIT_HELP = `
 Exit codes:
   0  done                      3  no node reachable at the bootstrap address
-  1  failed                    4  damage found (verify, dump)
+  1  failed                    4  damage found (verify, dump, repair)
   2  wrong command line or     5  data folder or port in use by another process
      configuration           130  interrupted
 
