@@ -28,7 +28,7 @@ export interface Call {
   readonly clientHost: string
   /** Where this node says it is: the advertised address, or the one this connection came to. */
   readonly endpoint: Endpoint
-  /** Aborted when the connection ends or the node stops: nobody waits for the answer. */
+  /** Aborted when the connection ends or the node stops, which still answers: waits are cut short. */
   readonly gone: AbortSignal
 }
 

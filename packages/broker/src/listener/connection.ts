@@ -328,7 +328,9 @@ export class Connection implements Waiter, WriterOwner, ExchangePeer {
   /** A large request: what comes behind it waits until all of it has begun. */
   #handleSpread(exchange: Exchange, request: object, silent: boolean): void {
     const { turns, watch } = this.#node
-    const work = { handler: exchange.handler, request, call: exchange, node: this.#node, turns }
+    const { handler } = exchange
+    const isOver = (): boolean => this.#over
+    const work = { handler, request, call: exchange, node: this.#node, turns, isOver }
     const asking = this.#askingFor(exchange)
     const begun = handleSpread(work, piece => watch.run(asking, piece))
     begun

@@ -21,6 +21,8 @@ export type Work = {
   readonly call: Call
   readonly node: HandlerNode
   readonly turns: Turns
+  /** Whether the connection is over: what has not begun then need not. */
+  readonly isOver: () => boolean
 }
 
 /** Whether a request has to be spread: it is large, and not only for the records in it. */
@@ -34,12 +36,13 @@ export function isSpread(handler: AnyHandler, request: object, requestBytes: num
 
 /**
  * The parts of a request, begun one after the other; resolves when all have begun, with what they will
- * answer together. A part that fails is answered as such, the others as they are.
+ * answer together. A part that fails is answered as such, the others as they are. A node that stops
+ * still begins all parts of what it has begun.
  *
  * @param begun told how long each part has held the loop
  */
 export async function handleSpread(
-  { handler, request, call, node, turns }: Work,
+  { handler, request, call, node, turns, isOver }: Work,
   begun: (work: () => unknown) => void,
 ): Promise<() => Promise<object>> {
   await turns.next()
@@ -61,11 +64,13 @@ export async function handleSpread(
     // What the part before goes on with in promises is part of its turn.
     await drained()
     if (turns.spent()) await turns.next()
-    if (call.gone.aborted) break
+    if (isOver()) break
     begun(() => {
       const answer = started(() => handler.handle(piece, call, node))
       // A failure that nobody is told of is one of the whole.
       answers.push(isSilent ? answer : answer.catch(e => handler.failure(piece, failed(e), call)))
+      // Nobody looks at it before all have begun.
+      answers.at(-1)?.catch(() => undefined)
     })
   }
   return async () => {

@@ -30,8 +30,8 @@ export class TurnWatch {
   readonly #now: () => number
   readonly #warnMs: number
   readonly #logger: Logger
-  #window = NOTHING
-  #windowBefore = NOTHING
+  #windowMs = 0
+  #windowBeforeMs = 0
   #windowBegunAt: number
   #sinceTick = NOTHING
   #tickedAt: number | undefined
@@ -71,22 +71,22 @@ export class TurnWatch {
     this.#sinceTick = NOTHING
     if (now - this.#windowBegunAt < WINDOW_MS) return
     this.#windowBegunAt = now
-    this.#windowBefore = this.#window
-    this.#window = NOTHING
+    this.#windowBeforeMs = this.#windowMs
+    this.#windowMs = 0
   }
 
   /** Figures, in ms and counts. */
   metrics(): Readonly<Record<string, number>> {
     return {
-      request_turn_longest_ms: round(Math.max(this.#window.ms, this.#windowBefore.ms)),
+      request_turn_longest_ms: round(Math.max(this.#windowMs, this.#windowBeforeMs)),
       request_turns_slow_total: this.#slow,
       loop_standstill_longest_ms: round(this.#standstillMs),
     }
   }
 
   #note(ms: number, asking: Asking): void {
-    this.#sinceTick = { ms: Math.max(ms, this.#sinceTick.ms), asking }
-    if (ms > this.#window.ms) this.#window = { ms, asking }
+    if (ms > this.#sinceTick.ms) this.#sinceTick = { ms, asking }
+    this.#windowMs = Math.max(ms, this.#windowMs)
     if (ms < this.#warnMs) return
     this.#slow += 1
     this.#logger.warn(

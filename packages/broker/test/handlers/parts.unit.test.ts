@@ -116,6 +116,7 @@ test('parts have their turns; one that fails is answered as such, the others as 
       call: { gone: new AbortController().signal } as unknown as Call,
       node: {} as unknown as HandlerNode,
       turns: { spent: () => true, next } as never,
+      isOver: () => false,
     },
     work => void work(),
   )

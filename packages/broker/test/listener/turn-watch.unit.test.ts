@@ -77,6 +77,19 @@ test('a loop that stands still is noticed by a late tick, with the longest piece
   expect(watch.metrics()['loop_standstill_longest_ms']).toBe(550)
 })
 
+test('the client that a late tick names is the one of the piece that it tells', () => {
+  const { lines, clock, watch, run } = scene()
+  watch.tick()
+  run(300, 'long')
+  run(150, 'short')
+  clock.now += TICK_MS
+  watch.tick()
+  expect(lines.at(-1)?.fields).toMatchObject({
+    request: 'Fetch version 12 of client long',
+    requestMs: 300,
+  })
+})
+
 test('the longest turn is one of the last minutes, not of all time', () => {
   const { clock, watch, run } = scene(10_000)
   run(70)

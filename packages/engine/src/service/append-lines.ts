@@ -5,7 +5,7 @@
  */
 type Held = {
   readonly lines: readonly string[]
-  /** Present once it may enter. */
+  /** Present once it may enter; never throws. */
   enter?: () => void
 }
 
@@ -27,20 +27,38 @@ export class AppendLines {
   /**
    * Puts an append at the end of its lines.
    *
-   * @param verdict resolves when it may enter; never rejects
+   * @param verdict resolves when it may enter
    * @param enter is called once, synchronously behind the one before it
+   * @returns what `enter` returns or throws, or why there is no verdict; the line goes on anyway
    */
-  add<T>(lines: ReadonlySet<string>, verdict: Promise<T>, enter: (verdict: T) => void): void {
+  add<T, R>(
+    lines: ReadonlySet<string>,
+    verdict: Promise<T>,
+    enter: (verdict: T) => R | Promise<R>,
+  ): Promise<R> {
     const held: Held = { lines: [...lines] }
     for (const name of held.lines) {
       const line = this.#lines.get(name)
       if (line === undefined) this.#lines.set(name, [held])
       else line.push(held)
     }
-    void verdict.then(known => {
-      held.enter = () => enter(known)
+    const { promise, resolve, reject } = Promise.withResolvers<R>()
+    const mayEnter = (turn: () => void): void => {
+      held.enter = turn
       this.#advance(held)
-    })
+    }
+    verdict.then(
+      known =>
+        mayEnter(() => {
+          try {
+            resolve(enter(known))
+          } catch (cause) {
+            reject(cause)
+          }
+        }),
+      cause => mayEnter(() => reject(cause)),
+    )
+    return promise
   }
 
   /** Resolves when nobody waits. */

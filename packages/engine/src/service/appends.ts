@@ -30,9 +30,20 @@ import { AppendLines } from './append-lines.ts'
 import { BatchDoor, type LateVerdict, mayTakeLong } from './batch-door.ts'
 import type { TopicTable } from './topic-table.ts'
 
-type Waiting = {
+/** One call. */
+type Asked = {
   readonly entries: readonly AppendEntry[]
   readonly bytes: number
+  readonly options: AppendOptions
+  /**
+   * What the names stood for when it had to wait: another topic may have the name when it enters.
+   * Absent while it has not waited.
+   */
+  readonly partitions?: readonly (PartitionLog | undefined)[]
+}
+
+type Waiting = {
+  readonly asked: Asked
   readonly start: () => void
   readonly fail: (error: LogError) => void
 }
@@ -92,14 +103,14 @@ export class Appends {
       return this.#split(entries, options)
     }
     if (this.#lines.isEmpty && !entries.some(({ batch }) => mayTakeLong(batch))) {
-      return this.#admit(entries, bytes, options, NONE_JUDGED)
+      return this.#admit({ entries, bytes, options }, NONE_JUDGED)
     }
     const verdicts = entries.map(entry => this.#open(entry))
     const lines = new Set(entries.map(({ topic, partition }) => lineOf(topic, partition)))
     if (verdicts.every(isSettled) && !this.#lines.holds(lines)) {
-      return this.#admit(entries, bytes, options, verdicts)
+      return this.#admit({ entries, bytes, options }, verdicts)
     }
-    return this.#hold(entries, bytes, options, lines, verdicts)
+    return this.#hold({ entries, bytes, options }, lines, verdicts)
   }
 
   /** The verdict on a batch that may take long; undefined for one that is judged as it enters. */
@@ -112,41 +123,35 @@ export class Appends {
 
   /** Waits for verdicts, and for those who came before for the same partitions. */
   #hold(
-    entries: readonly AppendEntry[],
-    bytes: number,
-    options: AppendOptions,
+    asked: Asked,
     lines: ReadonlySet<string>,
     verdicts: readonly (Verdict | LateVerdict | undefined)[],
   ): Promise<readonly AppendResult[]> {
+    const { bytes } = asked
     const full = this.#queueProblem(bytes)
     if (full !== null) return Promise.reject(full)
     this.#waitingBytes += bytes
     const all = Promise.all(verdicts.map(each => (typeof each === 'function' ? each() : each)))
-    return new Promise((resolve, reject) => {
-      this.#lines.add(lines, all, judged => {
-        this.#waitingBytes -= bytes
-        this.#admit(entries, bytes, options, judged).then(resolve, reject)
-      })
+    const held = this.#waits(asked)
+    return this.#lines.add(lines, all, judged => {
+      this.#waitingBytes -= bytes
+      return this.#admit(held, judged)
     })
   }
 
   /** Enters what has been judged, or lets it wait for room. */
-  #admit(
-    entries: readonly AppendEntry[],
-    bytes: number,
-    options: AppendOptions,
-    verdicts: Verdicts,
-  ): Promise<readonly AppendResult[]> {
+  #admit(asked: Asked, verdicts: Verdicts): Promise<readonly AppendResult[]> {
     const { journal } = this.#store
+    const { entries, bytes } = asked
     // A batch that no group can hold is refused as it enters; it must not wait for room.
-    if (bytes > journal.batchBytesMax) return this.#start(entries, options, verdicts)
+    if (bytes > journal.batchBytesMax) return this.#start(asked, verdicts)
     // A fenced journal never has room again: the answer says why.
-    if (journal.fencedBy !== undefined) return this.#start(entries, options, verdicts)
+    if (journal.fencedBy !== undefined) return this.#start(asked, verdicts)
     const mayGoOn = this.#waiting.length === 0 && !this.#store.relieving
     if (mayGoOn && journal.hasRoom(entries.length, bytes)) {
-      return this.#start(entries, options, verdicts)
+      return this.#start(asked, verdicts)
     }
-    return this.#queue(entries, bytes, options, verdicts)
+    return this.#queue(asked, verdicts)
   }
 
   /** There is room again: what waits goes on, in order. */
@@ -154,11 +159,10 @@ export class Appends {
     const fencedBy = this.#store.journal.fencedBy
     for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
       if (fencedBy === undefined && this.#store.relieving) return
-      if (fencedBy === undefined && !this.#store.journal.hasRoom(next.entries.length, next.bytes)) {
-        return
-      }
+      const { entries, bytes } = next.asked
+      if (fencedBy === undefined && !this.#store.journal.hasRoom(entries.length, bytes)) return
       this.#waiting.shift()
-      this.#waitingBytes -= next.bytes
+      this.#waitingBytes -= bytes
       if (fencedBy === undefined) next.start()
       else next.fail(new LogError('KAFKA_STORAGE_ERROR', fencedBy))
     }
@@ -188,23 +192,29 @@ export class Appends {
     })
   }
 
-  #queue(
-    entries: readonly AppendEntry[],
-    bytes: number,
-    options: AppendOptions,
-    verdicts: Verdicts,
-  ): Promise<readonly AppendResult[]> {
+  #queue(asked: Asked, verdicts: Verdicts): Promise<readonly AppendResult[]> {
+    const { bytes } = asked
     const full = this.#queueProblem(bytes)
     if (full !== null) return Promise.reject(full)
     this.#waitingBytes += bytes
+    const queued = this.#waits(asked)
     return new Promise((resolve, reject) => {
-      this.#waiting.push({
-        entries,
-        bytes,
-        start: () => this.#start(entries, options, verdicts).then(resolve, reject),
-        fail: reject,
-      })
+      const start = (): void => {
+        // Whoever makes room is not told of it: the caller is.
+        try {
+          resolve(this.#start(queued, verdicts))
+        } catch (cause) {
+          reject(cause)
+        }
+      }
+      this.#waiting.push({ asked: queued, start, fail: reject })
     })
+  }
+
+  #waits(asked: Asked): Asked {
+    if (asked.partitions !== undefined) return asked
+    const partitions = asked.entries.map(each => this.#topics.partition(each.topic, each.partition))
+    return { ...asked, partitions }
   }
 
   #queueProblem(bytes: number): LogError | null {
@@ -216,13 +226,10 @@ export class Appends {
     )
   }
 
-  #start(
-    entries: readonly AppendEntry[],
-    options: AppendOptions,
-    verdicts: Verdicts,
-  ): Promise<readonly AppendResult[]> {
-    const { results, group } = this.#enter(entries, verdicts)
+  #start(asked: Asked, verdicts: Verdicts): Promise<readonly AppendResult[]> {
+    const { results, group } = this.#enter(asked, verdicts)
     const { journal } = this.#store
+    const { options } = asked
     if (options.acks === 0 || (group <= journal.completedSeq && journal.fencedBy === undefined)) {
       return Promise.resolve(results)
     }
@@ -235,11 +242,13 @@ export class Appends {
     })
   }
 
-  #enter(entries: readonly AppendEntry[], verdicts: Verdicts): Entered {
+  #enter({ entries, partitions }: Asked, verdicts: Verdicts): Entered {
     const results: AppendResult[] = []
     let group = 0
     for (const entry of entries) {
-      const partition = this.#topics.partition(entry.topic, entry.partition)
+      const named = this.#topics.partition(entry.topic, entry.partition)
+      const meant = partitions === undefined ? named : partitions[results.length]
+      const partition = named === meant ? named : undefined
       const result = this.#enterOne(partition, entry, verdicts[results.length])
       results.push(result)
       if (result.error !== undefined) this.refused += 1

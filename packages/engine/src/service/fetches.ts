@@ -206,7 +206,7 @@ export class Fetches {
   readonly #turns: Turns
   readonly #waiting = new Set<FetchWait>()
   /** Waits that have what they waited for, until the group that brought it is applied as a whole. */
-  #due: FetchWait[] = []
+  readonly #due = new Set<FetchWait>()
   count = 0
   bytes = 0
 
@@ -222,8 +222,9 @@ export class Fetches {
     this.#turns = turns
   }
 
+  /** Those that wait, for bytes or for their turn. */
   get waitingCount(): number {
-    return this.#waiting.size
+    return this.#waiting.size + this.#due.size
   }
 
   fetchSlices(request: FetchRequest): Promise<readonly SlicedFetchResult[]> {
@@ -267,6 +268,15 @@ export class Fetches {
     return this.#judge(request, look)
   }
 
+  /** What is there now, without waiting for more. */
+  #lookNow(
+    request: FetchRequest,
+  ): readonly SlicedFetchResult[] | Promise<readonly SlicedFetchResult[]> {
+    const look = this.#look(request)
+    if (look.goOn(this.#turns)) return this.#take(look)
+    return this.#wholly(look).then(() => this.#take(look))
+  }
+
   async #wholly(look: Look): Promise<void> {
     while (!look.goOn(this.#turns)) await look.wait(this.#turns)
   }
@@ -282,7 +292,7 @@ export class Fetches {
       waitMs <= 0 ||
       look.places.size === 0 ||
       request.signal?.aborted === true ||
-      this.#waiting.size >= this.#settings['fetch.waiting.max']
+      this.waitingCount >= this.#settings['fetch.waiting.max']
     ) {
       return Promise.resolve(this.#take(look))
     }
@@ -291,9 +301,12 @@ export class Fetches {
       const wait = new FetchWait(look.places, missing, {
         due: ended => this.#finishSoon(ended),
         finish: () => {
-          const again = this.#look(request)
-          if (again.goOn(this.#turns)) resolve(this.#take(again))
-          else this.#wholly(again).then(() => resolve(this.#take(again)), reject)
+          // Whoever waits behind this one has nothing to do with what goes wrong here.
+          try {
+            resolve(this.#lookNow(request))
+          } catch (cause) {
+            reject(cause)
+          }
         },
       })
       this.#waiting.add(wait)
@@ -303,16 +316,16 @@ export class Fetches {
 
   #finishSoon(wait: FetchWait): void {
     this.#waiting.delete(wait)
-    if (this.#due.push(wait) > 1) return
-    queueMicrotask(() => void this.#finishDue())
+    this.#due.add(wait)
+    if (this.#due.size === 1) queueMicrotask(() => void this.#finishDue())
   }
 
   async #finishDue(): Promise<void> {
-    for (let index = 0; index < this.#due.length; index += 1) {
+    // Those that become due meanwhile are seen, too.
+    for (const wait of this.#due) {
       if (this.#turns.spent()) await this.#turns.next()
-      this.#due[index]?.finish()
+      if (this.#due.delete(wait)) wait.finish()
     }
-    this.#due = []
   }
 
   #take({ results, bytes }: Look): readonly SlicedFetchResult[] {

@@ -319,3 +319,17 @@ describe('batches that wait for their verdict', () => {
     expect(await codeOf(engine, large)).toBe('stored')
   })
 })
+
+test('what was held for one topic never enters another of its name', async () => {
+  const engine = await open({ settings: SLICED })
+  await createTopic(engine, 't')
+  const held = engine.append([entry(compressed('old', MIB))])
+  // Plain, and held behind it.
+  const behind = engine.append([entry(encodeBatch({ records: [{ value: 'old' }], timestamp: 1 }))])
+  const deleted = engine.deleteTopics(['t'])
+  await Promise.all([deleted, createTopic(engine, 't')])
+  for (const [result] of [await held, await behind]) {
+    expect(result?.error?.code).toBe('UNKNOWN_TOPIC_OR_PARTITION')
+  }
+  expect(await store(engine, 't', ['new'])).toBe(0)
+})

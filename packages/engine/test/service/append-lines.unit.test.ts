@@ -15,7 +15,7 @@ it('whatever comes out of turn, each line keeps its order and nobody stays behin
       const entered: number[] = []
       const verdicts = appends.map(() => Promise.withResolvers<number>())
       for (const [i, each] of appends.entries()) {
-        lines.add(each.lines, verdicts[i]?.promise ?? Promise.resolve(i), known => {
+        void lines.add(each.lines, verdicts[i]?.promise ?? Promise.resolve(i), known => {
           expect(known).toBe(i)
           entered.push(i)
         })
@@ -41,14 +41,28 @@ it('who has a line of its own is not held up by another', async () => {
   const lines = new AppendLines()
   const entered: string[] = []
   const late = Promise.withResolvers<null>()
-  lines.add(new Set(['slow']), late.promise, () => void entered.push('slow'))
+  void lines.add(new Set(['slow']), late.promise, () => void entered.push('slow'))
   expect(lines.holds(['quick'])).toBe(false)
   expect(lines.holds(['quick', 'slow'])).toBe(true)
-  lines.add(new Set(['quick']), Promise.resolve(null), () => void entered.push('quick'))
-  lines.add(new Set(['slow']), Promise.resolve(null), () => void entered.push('behind'))
+  void lines.add(new Set(['quick']), Promise.resolve(null), () => void entered.push('quick'))
+  void lines.add(new Set(['slow']), Promise.resolve(null), () => void entered.push('behind'))
   await Promise.resolve()
   expect(entered).toEqual(['quick'])
   late.resolve(null)
   await lines.idle()
   expect(entered).toEqual(['quick', 'slow', 'behind'])
+})
+
+it('what fails as it enters, or has no verdict, is told to its caller; the line goes on', async () => {
+  const lines = new AppendLines()
+  const line = new Set(['a'])
+  const thrown = lines.add(line, Promise.resolve(1), () => {
+    throw new Error('as it entered')
+  })
+  const unjudged = lines.add(line, Promise.reject(new Error('no verdict')), () => 'entered')
+  const behind = lines.add(line, Promise.resolve(3), verdict => verdict)
+  await expect(thrown).rejects.toThrow('as it entered')
+  await expect(unjudged).rejects.toThrow('no verdict')
+  expect(await behind).toBe(3)
+  await lines.idle()
 })
