@@ -31,10 +31,12 @@ export type SlicedFetchResult = Omit<FetchResult, 'records'> & { readonly record
 
 /** How the engine is. */
 export type EngineHealth = {
-  /** `fenced`: the journal failed; reads go on, appends are refused until a restart. */
+  /** `fenced`: the journal failed, or is damaged; reads go on, appends are refused. */
   readonly state: 'opening' | 'ready' | 'fenced' | 'closing' | 'closed'
   /** Why it is not ready, for an operator. */
   readonly reason?: string
+  /** Whether it is fenced because the journal was found damaged: a repair helps, a restart does not. */
+  readonly journalDamaged?: true
   /** Partitions that refuse appends, each with its reason. */
   readonly partitions: readonly {
     readonly topic: string

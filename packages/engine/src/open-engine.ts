@@ -53,7 +53,7 @@ import {
 import type { GivenUp } from './storage/salvage.ts'
 import { StoreCommits } from './storage/store-commits.ts'
 import { TimerWheel } from './timer-wheel.ts'
-import { Turns } from './turns.ts'
+import { pauseOf, Turns } from './turns.ts'
 
 /** Largest commit group, and so the largest record batch. Bytes. */
 const STAGING_BYTES_MAX = 16 << 20
@@ -146,6 +146,8 @@ type OpeningOptions = Omit<EngineOptions, 'settings' | 'groupSettings'> & {
 
 /** The steps of opening, and the wires between the parts. */
 class Opening {
+  /** Whether the journal was found damaged: then nothing is written. */
+  #isDamaged = false
   readonly #options: OpeningOptions
   readonly #store: LogStore
   readonly #topics: TopicTable
@@ -377,6 +379,7 @@ class Opening {
 
   /** The journal is damaged: every byte stays where it is, nothing is written, reads are served. */
   #serveReadOnly(report: RecoveryReport, checkpoint: CheckpointHead, damage: string): Engine {
+    this.#isDamaged = true
     const { journal } = this.#journal(Buffer.alloc(8), [])
     journal.fence(damage)
     return this.#serve(report, checkpoint)
@@ -390,7 +393,7 @@ class Opening {
     const { disk, outside, settings } = this.#options
     const fileBytes = settings['journal.file.bytes']
     const filesMax = Math.max(1, Math.floor(settings['journal.max.bytes'] / fileBytes))
-    const pause = (): Promise<void> => new Promise(resolve => outside.timers.soon(resolve))
+    const pause = pauseOf({ outside })
     const ring = new JournalRing(disk, { fileBytes, filesMax, pause, ...growth }, files)
     const stagingBytes = Math.min(fileBytes, STAGING_BYTES_MAX)
     const journal = new Journal<PartitionLog>({
@@ -445,6 +448,8 @@ class Opening {
   }
 
   #fenced(reason: string): void {
+    // Found damaged: `Troubles` says so, and nothing is written, no mark either.
+    if (this.#isDamaged) return
     this.#event('error', `appends are refused until a restart: ${reason}`)
     try {
       // Best effort on a disk that has just failed: without it the next run reuses the files.

@@ -9,6 +9,15 @@ import type { Clock, Timers } from './outside.ts'
 /** What one turn may take of such work, in ms: a fifth of what a turn may take in all. */
 export const TURN_BUDGET_MS = 10
 
+/** Partitions that are looked at in one turn, where a look costs little. */
+export const PARTITIONS_A_TURN = 256
+
+/** A pause that ends with the turn of the event loop. */
+export const pauseOf =
+  ({ outside }: { readonly outside: { readonly timers: Pick<Timers, 'soon'> } }) =>
+  (): Promise<void> =>
+    new Promise(resolve => outside.timers.soon(resolve))
+
 /** The budget of the current turn, and who waits for the next one. */
 export class Turns {
   readonly #clock: Pick<Clock, 'monotonic'>

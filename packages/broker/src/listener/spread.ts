@@ -8,7 +8,7 @@ import { failureOf } from '../handlers/error-mapping.ts'
 import type { AnyHandler, Call, HandlerNode } from '../handlers/handler.ts'
 
 /** Requests of fewer bytes are handled in the turn in which they arrive. */
-export const LARGE_REQUEST_BYTES: number = 16 * 1024
+const LARGE_REQUEST_BYTES = 16 * 1024
 /** Answers with fewer elements are encoded at once. */
 const LARGE_ANSWER_ELEMENTS = 512
 /** Elements written between two looks at the clock. */

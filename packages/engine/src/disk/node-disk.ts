@@ -25,7 +25,7 @@ import {
   unlinkSync,
   writevSync,
 } from 'node:fs'
-import { resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import {
   type Disk,
   DiskError,
@@ -55,7 +55,17 @@ const GATHER_BYTES = 256 * 1024
 /** Buffers smaller than this on average are worth gathering. */
 const SMALL_BYTES = 4096
 /** What lies at the top of a data folder: the folder itself may hold files of its owner as well. */
-const OWN_NAMES = ['journal', 'partitions', 'rescue', 'checkpoint-a', 'checkpoint-b', 'lock.sqlite']
+const OWN_NAMES = [
+  'journal',
+  'partitions',
+  'rescue',
+  'checkpoint-a',
+  'checkpoint-b',
+  'clock',
+  'fenced',
+  'lock.sqlite',
+  'lock.pid',
+]
 const gathered = Buffer.allocUnsafeSlow(GATHER_BYTES)
 
 /** How to use a folder. */
@@ -67,7 +77,12 @@ export type NodeDiskOptions = {
 /** A folder of the file system as a {@link Disk}; created if absent. Throws DiskError. */
 export function nodeDisk(folder: string, options: NodeDiskOptions = {}): Disk {
   const root = resolve(folder)
-  orDiskError('', () => mkdirSync(root, { recursive: true, mode: FOLDER_MODE }))
+  try {
+    makeFolders(root)
+  } catch (cause) {
+    const detail = `the data folder cannot be created: ${(cause as Error).message}`
+    throw new DiskError(diskError(root, cause).code, root, detail, cause)
+  }
   return new NodeDisk(root, options.syncDelayMs ?? 0)
 }
 
@@ -131,7 +146,7 @@ class NodeDisk implements Disk {
   }
 
   makeFolder(path: string): void {
-    orDiskError(path, () => mkdirSync(this.#at(path), { recursive: true, mode: FOLDER_MODE }))
+    orDiskError(path, () => makeFolders(this.#at(path)))
   }
 
   rename(from: string, to: string): void {
@@ -266,6 +281,21 @@ class NodeFile implements DiskFile {
       }
       if (rest[0] !== undefined) rest[0] = rest[0].subarray(written)
     }
+  }
+}
+
+/**
+ * A folder and its parents. Not `recursive` of node:fs: where a parent is there but takes no folder and
+ * says ENOENT, as /proc does, that tries for ever.
+ */
+function makeFolders(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return
+  if (dirname(path) !== path) makeFolders(dirname(path))
+  try {
+    mkdirSync(path, { mode: FOLDER_MODE })
+  } catch (cause) {
+    // Somebody else has made it meanwhile.
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) throw cause
   }
 }
 

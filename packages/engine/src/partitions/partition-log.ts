@@ -9,7 +9,14 @@
  * in memory for its segment, and is read from there. Damage quarantines the partition: no
  * appends, no reads past it, until an operator decides; a failed sync of a segment fences it.
  */
-import { baseOffsetOf, LogError, lastOffsetOf, type Offset, type Timestamp } from '@millrace/log'
+import {
+  baseOffsetOf,
+  LogError,
+  lastOffsetOf,
+  type Offset,
+  type RecordPlace,
+  type Timestamp,
+} from '@millrace/log'
 import { type Disk, type DiskError, isShortage } from '../disk/disk.ts'
 import { DamageError } from '../segments/damage.ts'
 import type { FileCache } from '../segments/file-cache.ts'
@@ -78,9 +85,6 @@ export type PartitionParts = {
   readonly allProducers?: ProducerCount
   readonly config: () => TopicConfig
 }
-
-/** A record as offset queries answer it. */
-export type RecordPlace = { readonly offset: Offset; readonly timestamp: Timestamp }
 
 /** A run of whole batches: in one segment, or waiting in memory for theirs. */
 export type LocatedRange = SegmentRun | MemoryRun

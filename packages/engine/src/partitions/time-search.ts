@@ -13,11 +13,11 @@ import {
   type PlaceQuestion,
   placeInSlices,
   RecordBatch,
+  type RecordPlace,
   recordCountOf,
 } from '@millrace/log'
 import type { Segment } from '../segments/segment.ts'
 import type { Turns } from '../turns.ts'
-import type { RecordPlace } from './partition-log.ts'
 
 /** Answers of opened batches that are kept. */
 const ANSWERS_MAX = 256

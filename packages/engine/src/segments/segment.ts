@@ -9,7 +9,7 @@
  * all after a clean stop), else by walking all batches once, which builds the index as well.
  */
 import { BATCH_HEADER_BYTES, batchBytesOf, lastOffsetOf, maxTimestampOf } from '@millrace/log'
-import type { Disk } from '../disk/disk.ts'
+import { type Disk, DiskError } from '../disk/disk.ts'
 import { BlockChecksums } from './block-checksums.ts'
 import { DamageError } from './damage.ts'
 import type { FileCache } from './file-cache.ts'
@@ -65,6 +65,20 @@ export function segmentName(segment: Pick<SegmentRecord, 'baseOffset' | 'revisio
 /** Whether offsets may be missing between the segment's batches. */
 export const isSparse = ({ revision = 0 }: Pick<SegmentRecord, 'revision'>): boolean => revision > 0
 
+/** Takes the files of all away: the disk may keep one, and that keeps no other. Its first failure. */
+export function unlinkAll(segments: Iterable<Segment>): DiskError | undefined {
+  let failure: DiskError | undefined
+  for (const segment of segments) {
+    try {
+      segment.unlink()
+    } catch (cause) {
+      if (!(cause instanceof DiskError)) throw cause
+      failure ??= cause
+    }
+  }
+  return failure
+}
+
 /** A file of record batches. */
 export class Segment {
   readonly baseOffset: number
@@ -80,8 +94,9 @@ export class Segment {
   #nextOffset: number
   /** What it holds while it has no file. */
   #memory: MemoryFile | undefined
-  /** Calls of `hold` while it had none. */
+  /** Calls of `hold` while it had none, and what they hold once it has: it may be unlinked meanwhile. */
   #memoryHolds = 0
+  #heldMemory: MemoryFile | undefined
   #index = new SegmentIndex()
   /** Whether the index, and the checksums, reach back to the segment's start. */
   #loaded: boolean
@@ -204,6 +219,7 @@ export class Segment {
     else {
       file.write(0, [memory.content, ...batches])
       this.#place.small.give(this.#bytes)
+      if (this.#memoryHolds > 0) this.#heldMemory = memory
       this.#memory = undefined
     }
   }
@@ -245,14 +261,16 @@ export class Segment {
 
   /** Reads bytes of the segment. */
   read(position: number, target: Buffer): void {
-    const read = this.#file().read(position, target)
+    const held = this.#heldMemory
+    const isHeld = held !== undefined && position + target.length <= held.content.length
+    const read = (isHeld ? held : this.#file()).read(position, target)
     if (read !== target.length) {
       throw new DamageError(this.path, position + read, 'the file ends too early')
     }
   }
 
   /**
-   * Keeps the file open, also when unlinked; as many `letGo` calls must follow. Throws EMFILE where
+   * Keeps the file open, or what is in memory, also when unlinked; as many `letGo` calls must follow. Throws EMFILE where
    * too many are read at once.
    */
   hold(): void {
@@ -261,9 +279,11 @@ export class Segment {
   }
 
   letGo(): void {
-    // Which of the calls is ended does not matter: their number does.
-    if (this.#memoryHolds > 0) this.#memoryHolds -= 1
-    else this.#place.cache.release(this.path, 'reader')
+    // Which of the calls is ended does not matter: their number does. The last ones end holds of the
+    // file, so that whoever is left has either.
+    if (this.#memoryHolds === 0) this.#place.cache.release(this.path, 'reader')
+    else this.#memoryHolds -= 1
+    if (this.#memoryHolds === 0) this.#heldMemory = undefined
   }
 
   /** What is read: the memory, or the open file. */
@@ -352,12 +372,12 @@ export class Segment {
       cache.release(this.path, 'writer')
     }
     cache.forget(this.path)
+    // Its room first: a disk that does not let go keeps files, no memory.
+    if (this.#memory !== undefined && !this.#unlinked) small.give(this.#bytes)
+    this.#unlinked = true
     // One that is small may have had a file in an earlier run.
     disk.unlink(this.path)
     disk.unlink(this.indexPath)
-    if (this.#memory === undefined || this.#unlinked) return
-    this.#unlinked = true
-    small.give(this.#bytes)
   }
 
   /** Whether the first read would have to build the index first, by a walk of more than one step. */

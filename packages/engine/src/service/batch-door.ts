@@ -16,9 +16,10 @@ import {
   LogError,
   type Verdict,
 } from '@millrace/log'
-import type { Clock, Outside, Timers } from '../outside.ts'
+import type { Clock, Outside } from '../outside.ts'
 import type { TopicConfig } from '../partitions/topic-config.ts'
 import type { EngineSettings } from '../settings.ts'
+import { pauseOf } from '../turns.ts'
 
 /** The stretch of time for which `append.decompressed.turn.bytes` is the budget, in ms. */
 const BUDGET_MS = 10
@@ -36,7 +37,7 @@ export type LateVerdict = () => Promise<Verdict>
 export class BatchDoor {
   readonly #settings: EngineSettings
   readonly #clock: Clock
-  readonly #soon: Timers['soon']
+  readonly #pause: () => Promise<void>
   readonly #bytesMax: () => number
   /** Who waits for the threads, by partition: those take turns, so that none waits behind all of another. */
   readonly #backlog = new Map<string, (() => void)[]>()
@@ -50,7 +51,7 @@ export class BatchDoor {
   constructor(settings: EngineSettings, { clock, timers }: Outside, bytesMax: () => number) {
     this.#settings = settings
     this.#clock = clock
-    this.#soon = callback => timers.soon(callback)
+    this.#pause = pauseOf({ outside: { timers } })
     this.#bytesMax = bytesMax
   }
 
@@ -93,7 +94,7 @@ export class BatchDoor {
     if (this.#sliced >= SLICED_MAX) await this.#turnOf(line)
     else this.#sliced += 1
     try {
-      return await judgeInSlices(batch, rules, () => new Promise(go => this.#soon(go)))
+      return await judgeInSlices(batch, rules, this.#pause)
     } catch (cause) {
       const error = new LogError('UNKNOWN_SERVER_ERROR', 'the batch could not be looked at', cause)
       return { error, maxTimestamp: -1, decompressedBytes: 0 }

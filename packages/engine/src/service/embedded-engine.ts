@@ -216,7 +216,7 @@ export class EmbeddedEngine implements Engine {
   }
 
   health(): EngineHealth {
-    const { store, appends } = this.#parts
+    const { store, appends, recovery } = this.#parts
     const partitions = [...store.partitions.values()].flatMap(({ topic, partition, trouble }) =>
       trouble === undefined ? [] : [{ topic, partition, ...trouble }],
     )
@@ -225,8 +225,9 @@ export class EmbeddedEngine implements Engine {
     const clockHeldBackMs = this.#parts.ages.heldBackMs
     const health = { partitions, diskFull, clockHeldBackMs }
     if (this.#state !== 'ready') return { state: this.#state, ...health }
-    if (fencedBy !== undefined) return { state: 'fenced', reason: fencedBy, ...health }
-    return { state: 'ready', ...health }
+    if (fencedBy === undefined) return { state: 'ready', ...health }
+    const damaged = recovery.damage === undefined ? {} : { journalDamaged: true as const }
+    return { state: 'fenced', reason: fencedBy, ...damaged, ...health }
   }
 
   metrics(): EngineMetrics {

@@ -14,6 +14,7 @@ import type { InternalPartition } from '../machines/machine.ts'
 import { PartitionLog } from '../partitions/partition-log.ts'
 import { ProducerCount } from '../partitions/producer-ledger.ts'
 import { type TopicConfig, topicConfigOf } from '../partitions/topic-config.ts'
+import { unlinkAll } from '../segments/segment.ts'
 import type { LogStore } from '../storage/log-store.ts'
 
 /** A topic as the engine works with it. */
@@ -186,8 +187,8 @@ export class TopicTable implements CatalogueEvents {
     this.#leaving.delete(topicId)
     for (const partition of entry?.partitions ?? []) {
       this.#store.partitions.delete(partition.id)
+      unlinkAll(partition.remove())
       try {
-        for (const segment of partition.remove()) segment.unlink()
         this.#store.disk.removeFolder(partition.folder)
       } catch (cause) {
         if (!(cause instanceof DiskError)) throw cause

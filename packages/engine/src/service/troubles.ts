@@ -72,10 +72,9 @@ function troublesOf(health: EngineHealth): readonly Said[] {
   const said: Said[] = []
   if (health.state === 'fenced') {
     const reason = health.reason ?? 'the journal has failed'
-    const isDamage = reason.includes('damaged')
     said.push({
       key: 'fenced',
-      text: isDamage
+      text: health.journalDamaged
         ? `READ-ONLY: ${reason}. Nothing is written, nothing was thrown away. Stop the node, look with "millrace verify", restore the files from a copy; or go on without what is lost with "millrace repair --accept-loss".`
         : `READ-ONLY until a restart: ${reason}. Appends are refused, reads go on. Check the device, then restart the node.`,
       over: 'appends are taken again',

@@ -132,7 +132,7 @@ export function readCheckpoint(disk: Disk): FoundCheckpoint<Checkpoint> {
 }
 
 /** All of a checkpoint in memory. */
-export function loadCheckpoint({ head, rows }: StoredCheckpoint): Checkpoint {
+function loadCheckpoint({ head, rows }: StoredCheckpoint): Checkpoint {
   const partitions: PartitionRecord[] = []
   const producers = new Map<number, ProducerRecord[]>()
   const machines = new Map<string, MachineRecord[]>()

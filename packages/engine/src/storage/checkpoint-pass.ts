@@ -9,6 +9,7 @@
 import type { MachineSnapshots } from '../machines/registry.ts'
 import type { PartitionLog, PartitionRecord } from '../partitions/partition-log.ts'
 import type { Segment } from '../segments/segment.ts'
+import { PARTITIONS_A_TURN, pauseOf } from '../turns.ts'
 import type { PartitionProducer } from './checkpoint-codec.ts'
 import {
   type CheckpointHead,
@@ -23,9 +24,6 @@ import type { LogStore } from './log-store.ts'
 import { rescue } from './rescue.ts'
 import type { SegmentSyncs } from './segment-syncs.ts'
 
-/** Partitions that are looked at in one turn. */
-export const PARTITIONS_A_TURN = 256
-
 /** What a pass works with. */
 export type PassParts = {
   readonly store: LogStore
@@ -36,14 +34,8 @@ export type PassParts = {
   readonly syncs: SegmentSyncs
 }
 
-/** The end of a turn of the event loop. */
-export const pauseOf =
-  ({ outside }: LogStore): Pause =>
-  () =>
-    new Promise(resolve => outside.timers.soon(resolve))
-
 /** Quarantined partitions and their reasons, as a checkpoint keeps them. */
-export const quarantinedOf = (store: LogStore): Quarantined =>
+const quarantinedOf = (store: LogStore): Quarantined =>
   [...store.partitions.values()].flatMap(({ id, trouble }) =>
     trouble?.state === 'quarantined' ? [[id, trouble.reason] as const] : [],
   )

@@ -4,8 +4,9 @@
  */
 
 import { releaseAll } from '../machines/registry.ts'
+import { pauseOf } from '../turns.ts'
 import { type CheckpointHead, repeatCheckpoint } from './checkpoint-file.ts'
-import { CheckpointPass, pauseOf } from './checkpoint-pass.ts'
+import { CheckpointPass } from './checkpoint-pass.ts'
 import type { JournalPosition } from './journal.ts'
 import { journalFiles } from './journal-scan.ts'
 import type { LogStore } from './log-store.ts'

@@ -39,6 +39,7 @@ import {
 } from '../partitions/partition-log.ts'
 import { DamageError } from '../segments/damage.ts'
 import { type SegmentRecord, segmentName } from '../segments/segment.ts'
+import { pauseOf } from '../turns.ts'
 import {
   type CheckpointHead,
   confirmCheckpoint,
@@ -46,7 +47,6 @@ import {
   type Pause,
   type StoredCheckpoint,
 } from './checkpoint-file.ts'
-import { pauseOf } from './checkpoint-pass.ts'
 import type { JournalPosition } from './journal.ts'
 import { entriesOf } from './journal-format.ts'
 import { JournalScan, type ScannedGroup } from './journal-scan.ts'

@@ -9,16 +9,13 @@
  */
 
 import type { PartitionLog } from '../partitions/partition-log.ts'
-import type { Segment } from '../segments/segment.ts'
-import { pauseOf } from './checkpoint-pass.ts'
+import { type Segment, unlinkAll } from '../segments/segment.ts'
+import { PARTITIONS_A_TURN, pauseOf } from '../turns.ts'
 import type { ExpiryClock } from './expiry-clock.ts'
 import type { LogStore } from './log-store.ts'
 
 /** Moves log starts, durably; with none to move, resolves when all earlier moves are durable. */
 export type MoveLogStarts = (moves: ReadonlyMap<number, number>) => Promise<void>
-
-/** Partitions that are looked at in one turn. */
-const PARTITIONS_A_TURN = 256
 
 /** Finds and removes old segments. */
 export class Retention {
@@ -74,8 +71,9 @@ export class Retention {
   #removeObsolete(partition: PartitionLog, start: number): void {
     const obsolete = partition.obsoleteSegments(start).filter(segment => !segment.dirty)
     partition.drop(obsolete)
-    for (const segment of obsolete) segment.unlink()
+    const failure = unlinkAll(obsolete)
     this.segmentsRemoved += obsolete.length
+    if (failure !== undefined) throw failure
   }
 
   #newStart(partition: PartitionLog, now: number): number {

@@ -1,7 +1,7 @@
 // The real disk keeps the same contract as its simulated twin; its lock and thread are checked here.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -156,6 +156,19 @@ describe('errors of the platform', () => {
     await disk.close()
   })
 })
+
+test.runIf(process.platform === 'linux')(
+  'a folder that cannot be made is refused with its name, also below one that takes none',
+  () => {
+    expect(() => nodeDisk('/proc/no-such/folder')).toThrow(
+      /data folder cannot be created.*\/proc\/no-such/,
+    )
+    writeFileSync(`${folder}/file`, '')
+    expect(() => nodeDisk(`${folder}/file/below`)).toThrow(/ENOTDIR|EEXIST/)
+    nodeDisk(`${folder}/a/b/c`)
+    expect(readdirSync(`${folder}/a/b`)).toEqual(['c'])
+  },
+)
 
 test('only the lock leaves files of its own', async () => {
   const disk = nodeDisk(folder)

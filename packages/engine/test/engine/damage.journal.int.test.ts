@@ -63,11 +63,15 @@ const damaged = (folder: string): string[] =>
 async function expectTold(folder: string): Promise<void> {
   expect(damaged(folder)).not.toEqual([])
   const before = journalFiles(folder).map(path => readFileSync(path))
-  const engine = await open({ folder })
-  expect(engine.health()).toMatchObject({ state: 'fenced' })
+  const said: string[] = []
+  const engine = await open({ folder, onEvent: ({ message }) => said.push(message) })
+  expect(engine.health()).toMatchObject({ state: 'fenced', journalDamaged: true })
+  expect(said.filter(line => line.includes('READ-ONLY'))).toHaveLength(1)
+  expect(said.join(), 'a restart does not help').not.toContain('until a restart')
   expect(engine.health().reason).toContain('damaged')
   await engine.close()
   expect(journalFiles(folder).map(path => readFileSync(path))).toEqual(before)
+  expect(existsSync(join(folder, 'fenced')), 'the mark of a failed journal').toBe(false)
   expect(damaged(folder)).not.toEqual([])
 }
 

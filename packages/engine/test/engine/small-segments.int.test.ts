@@ -3,9 +3,20 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { encodeBatch } from '@millrace/log'
 import { expect, test } from 'vitest'
-import type { Engine } from '../../src/index.ts'
+import { DiskError } from '../../src/disk/disk.ts'
+import type { Engine, RecordSlice } from '../../src/index.ts'
 import { nodeDisk, verifyFolder } from '../../src/index.ts'
-import { append, createTopic, killed, open, store, temporaryFolder, valuesOf } from './support.ts'
+import { WrappedDisk } from '../storage/support.ts'
+import {
+  append,
+  createTopic,
+  killed,
+  open,
+  store,
+  temporaryFolder,
+  until,
+  valuesOf,
+} from './support.ts'
 
 const SMALL = {
   'segment.memory.max.bytes': 2000,
@@ -105,6 +116,65 @@ test('what compaction erases of a small segment stands in no file, checkpoints i
   await engine.compactNow('t')
   expect(await valuesOf(engine, 't')).toEqual(['no more'])
   expect(filesWith(folder, 'a secret')).toEqual([])
+})
+
+test.each([false, true])(
+  'what is being read of a small segment stays whole when it gets its file and is deleted (others read the file: %s)',
+  async others => {
+    const engine = await opened(temporaryFolder())
+    await createTopic(engine, 't')
+    const slice = async (): Promise<RecordSlice> => {
+      const positions = [{ topic: 't', partition: 0, offset: 0, maxBytes: 1 << 20 }]
+      const limits = { maxBytes: 1 << 20, minBytes: 1, maxWaitMs: 0 }
+      const request = { positions, ...limits, isolation: 'read_uncommitted' } as const
+      const [answer] = await engine.fetchSlices(request)
+      if (answer === undefined || answer.error !== undefined) throw new Error('no answer')
+      return answer.records
+    }
+    const bytesOf = (of: RecordSlice): string => {
+      const bytes = Buffer.alloc(of.byteLength)
+      of.read(0, bytes)
+      return bytes.toString('latin1')
+    }
+    await store(engine, 't', ['first'])
+    const [small, second] = [await slice(), await slice()]
+    const before = bytesOf(small)
+    await store(engine, 't', ['x'.repeat(3000)])
+    const large = others ? await slice() : undefined
+    const whole = large === undefined ? '' : bytesOf(large)
+    await engine.deleteTopics(['t'])
+    // In whatever order they are let go.
+    expect(bytesOf(small)).toBe(before)
+    if (large !== undefined) expect(bytesOf(large)).toBe(whole)
+    large?.release()
+    expect(bytesOf(small)).toBe(before)
+    small.release()
+    expect(bytesOf(second)).toBe(before)
+    second.release()
+    await until(() => engine.metrics()['segment_files_open'] === 0)
+  },
+)
+
+test('a deleted topic gives back its memory though the disk does not let its files go', async () => {
+  const folder = temporaryFolder()
+  const disk = new WrappedDisk(nodeDisk(folder), {
+    onUnlink: path => {
+      if (path.endsWith('.log')) throw new DiskError('EIO', path, 'it stays')
+    },
+  })
+  const settings = { ...SMALL, 'segments.memory.max.bytes': 6000 }
+  const engine = await open({ folder, disk, settings })
+  const fill = async (topic: string): Promise<void> => {
+    await createTopic(engine, topic, {}, 3)
+    for (const partition of [0, 1, 2]) {
+      await store(engine, topic, ['x'.repeat(1000)], { partition })
+    }
+  }
+  await fill('first')
+  expect(foldersOf(folder)).toEqual([])
+  await engine.deleteTopics(['first'])
+  await fill('second')
+  expect(foldersOf(folder), 'there was room for all').toEqual([])
 })
 
 function filesWith(folder: string, text: string): string[] {

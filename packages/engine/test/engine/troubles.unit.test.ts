@@ -42,15 +42,15 @@ test('a trouble is said at once, again at intervals, when it changes, and when i
 })
 
 test('a read-only engine says what to do: after a failure a restart, after damage a repair', () => {
-  for (const [reason, advice] of [
-    ['the journal failed: EIO', 'restart the node'],
-    ['the journal is damaged: journal/00000000.journal', 'millrace repair --accept-loss'],
+  for (const [reason, damaged, advice] of [
+    ['the journal failed: EIO: a damaged sector', {}, 'restart the node'],
+    ['a hole in the journal', { journalDamaged: true }, 'millrace repair --accept-loss'],
   ] as const) {
     const said: string[] = []
     const troubles = new Troubles({
       outside: new HandTime(),
       everyMs: 60_000,
-      health: () => ({ ...READY, state: 'fenced', reason }),
+      health: () => ({ ...READY, state: 'fenced', reason, ...damaged }),
       say: (_, message) => said.push(message),
     })
     troubles.look()

@@ -13,7 +13,7 @@
 import { LogError, type Offset, RecordBatch } from '@millrace/log'
 import type { PartitionLog } from '../../partitions/partition-log.ts'
 import type { Segment } from '../../segments/segment.ts'
-import { pauseOf } from '../checkpoint-pass.ts'
+import { pauseOf } from '../../turns.ts'
 import type { LogStore } from '../log-store.ts'
 import { BatchCleaner } from './batch-cleaner.ts'
 import { CleaningObsolete, CleaningOutput } from './cleaning-output.ts'
