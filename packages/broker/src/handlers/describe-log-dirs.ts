@@ -53,9 +53,12 @@ function wanted(
   topics: Decoded<DescribeLogDirsRequest>['topics'],
 ): readonly PartitionSize[] {
   if (topics === null) return sizes
-  const keys = new Set<string>()
+  // By topic, not by a text of both: a long name with many partitions would be copied for each.
+  const asked = new Map<string, Set<number>>()
   for (const { topic, partitions } of topics) {
-    for (const partition of partitions) keys.add(`${topic}/${partition}`)
+    const numbers = asked.get(topic) ?? new Set()
+    for (const partition of partitions) numbers.add(partition)
+    asked.set(topic, numbers)
   }
-  return sizes.filter(({ topic, partition }) => keys.has(`${topic}/${partition}`))
+  return sizes.filter(({ topic, partition }) => asked.get(topic)?.has(partition) === true)
 }
