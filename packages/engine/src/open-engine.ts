@@ -9,6 +9,7 @@ import { Catalogue } from './coordinators/catalogue/catalogue.ts'
 import { GroupCoordinator } from './coordinators/groups/group-coordinator.ts'
 import { createMachines } from './coordinators/machines.ts'
 import { type Disk, DiskError, type DiskFile } from './disk/disk.ts'
+import { FreezableDisk } from './disk/freezable-disk.ts'
 import { nodeDisk } from './disk/node-disk.ts'
 import type { Engine } from './engine.ts'
 import { GROUP_SETTINGS, type GroupSettings } from './group-settings.ts'
@@ -108,7 +109,7 @@ export async function openWith(
   const groupSettings = resolveSettings(GROUP_SETTINGS, options.groupSettings)
   const topicDefaults = canonicalTopicConfig(options.topicDefaults ?? {})
   const outside = options.outside ?? systemOutside()
-  const disk = options.disk ?? nodeDisk(options.folder)
+  const disk = new FreezableDisk(options.disk ?? nodeDisk(options.folder))
   try {
     disk.lock()
   } catch (cause) {
@@ -140,7 +141,7 @@ type OpeningOptions = Omit<EngineOptions, 'settings' | 'groupSettings'> & {
   readonly groupSettings: GroupSettings
   readonly topicDefaults: Readonly<Record<string, string>>
   readonly outside: Outside
-  readonly disk: Disk
+  readonly disk: FreezableDisk
   readonly more: readonly CoordinatorFactory[]
 }
 
@@ -261,6 +262,7 @@ class Opening {
     const { report, checkpoint, takeAway } = await recover(target, {
       newId: () => this.#newId(),
       acceptLoss: this.#options.acceptLoss === true,
+      onReadOnly: () => disk.freeze(),
     })
     this.#tell(report)
     if (report.damage !== undefined) return this.#serveReadOnly(report, checkpoint, report.damage)

@@ -91,10 +91,18 @@ export type Recovered = {
   readonly takeAway: () => void
 }
 
+/** How to recover. */
+export type RecoveryOptions = {
+  readonly newId: () => string
+  readonly acceptLoss: boolean
+  /** Called before anything is replayed into a store that must not write: its disk takes no more. */
+  readonly onReadOnly: () => void
+}
+
 /** Restores the store; the journal is attached by the caller afterwards. */
 export async function recover(
   target: RecoveryTarget,
-  options: { readonly newId: () => string; readonly acceptLoss: boolean },
+  options: RecoveryOptions,
 ): Promise<Recovered> {
   const { disk } = target.store
   const pause = pauseOf(target.store)
@@ -111,7 +119,7 @@ export async function recover(
     }
   }
   await confirmCheckpoint(disk, checkpoint, pause)
-  const recovery = new Recovery(target, checkpoint, options.acceptLoss)
+  const recovery = new Recovery(target, checkpoint, options)
   const report = await recovery.run()
   return { report, checkpoint: checkpoint.head, takeAway: () => recovery.takeAway() }
 }
@@ -149,6 +157,7 @@ class Recovery {
   readonly #stored: StoredCheckpoint
   readonly #checkpoint: CheckpointHead
   readonly #acceptLoss: boolean
+  readonly #onReadOnly: () => void
   readonly #pause: Pause
   /** Partitions that the journal's tail has batches of. */
   readonly #touched = new Set<number>()
@@ -167,12 +176,13 @@ class Recovery {
   /** Batches behind the checkpoint that were found in the segments of partitions. */
   readonly #tails = new Map<number, readonly Buffer[]>()
 
-  constructor(target: RecoveryTarget, stored: StoredCheckpoint, acceptLoss: boolean) {
+  constructor(target: RecoveryTarget, stored: StoredCheckpoint, options: RecoveryOptions) {
     this.#salvage = new Salvage(target.store.disk)
     this.#target = target
     this.#stored = stored
     this.#checkpoint = stored.head
-    this.#acceptLoss = acceptLoss
+    this.#acceptLoss = options.acceptLoss
+    this.#onReadOnly = options.onReadOnly
     this.#pause = pauseOf(target.store)
   }
 
@@ -184,6 +194,7 @@ class Recovery {
       const { lastSeq, end } = this.#replayFirst(scan)
       const damage = this.#journalDamage(scan, lastSeq)
       this.#readOnly = damage !== undefined && !this.#acceptLoss
+      if (this.#readOnly) this.#onReadOnly()
       this.#salvagesJournal = damage !== undefined && this.#acceptLoss
       if (this.#salvagesJournal) this.#salvageFirst(scan, lastSeq)
       await this.#restorePartitions()
@@ -418,6 +429,7 @@ class Recovery {
       for (const batch of tail) {
         if (baseOffsetOf(batch) < partition.nextOffset) continue
         if (id !== registry.first.partition.id) this.#replay(id, batch)
+        await this.#freeFiles()
         this.#applyBatch(partition, batch)
       }
     }

@@ -75,6 +75,49 @@ async function expectTold(folder: string): Promise<void> {
   expect(damaged(folder)).not.toEqual([])
 }
 
+/** Segments that have grown, rolled, or got their first file since the checkpoint; a hole in the journal. */
+async function holedFolder(): Promise<string> {
+  const folder = temporaryFolder()
+  const settings = { 'segment.memory.max.bytes': 16_384, 'checkpoint.interval.ms': 3_600_000 }
+  const topics = [
+    ['small', {}],
+    ['rolls', { 'segment.bytes': '4096' }],
+  ] as const
+  const first = await open({ folder, settings })
+  for (const [topic, configs] of topics) {
+    await createTopic(first, topic, configs)
+    await store(first, topic, ['kept '.padEnd(1000, 'x')])
+  }
+  await first.close()
+  const second = await open({ folder, settings })
+  for (const value of numbered(40)) {
+    for (const [topic] of topics) await store(second, topic, [value.padEnd(1000, 'x')])
+  }
+  const whole = killed(folder)
+  const groups = [...dumpJournal(nodeDisk(whole))]
+  const { path, position } = groups[groups.length >> 1] ?? { path: '', position: 0 }
+  const bytes = readFileSync(join(whole, path))
+  bytes.fill(0, position, position + 64)
+  writeFileSync(join(whole, path), bytes)
+  return whole
+}
+
+/** The bytes of every file, but for the lock's own. */
+const bytesOf = (folder: string): Map<string, string> =>
+  new Map(
+    readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter(entry => entry.isFile() && !entry.name.startsWith('lock.'))
+      .map(({ parentPath, name }) => join(parentPath, name))
+      .map(path => [path.slice(folder.length), readFileSync(path, 'latin1')]),
+  )
+
+async function repairedValues(folder: string): Promise<string[]> {
+  const engine = await open({ folder, acceptLoss: true })
+  const values = [...(await valuesOf(engine, 'small')), '', ...(await valuesOf(engine, 'rolls'))]
+  await engine.close()
+  return values.map(value => value.trimEnd())
+}
+
 const zero = (path: string): void => writeFileSync(path, Buffer.alloc(statSync(path).size))
 
 function cutAndGrown(path: string): void {
@@ -139,6 +182,39 @@ describe('a journal file that no checkpoint names', () => {
     const engine = await open({ folder })
     await createTopic(engine, 'u')
     await store(engine, 'u', ['goes on'])
+  })
+})
+
+describe('an engine that reads only, because its journal is damaged', () => {
+  test.each([
+    ['as the process left them', 1],
+    ['shorter than the journal, as a power cut may leave them', 0.5],
+  ])('leaves every file as it was, and nothing is lost by it: segments %s', async (_, part) => {
+    const folder = await holedFolder()
+    for (const name of readdirSync(join(folder, 'partitions'), { recursive: true })) {
+      const path = join(folder, 'partitions', String(name))
+      if (path.endsWith('.log') && part < 1) truncateSync(path, statSync(path).size * part)
+    }
+    const settings = { 'segment.memory.max.bytes': 16_384 }
+    const before = bytesOf(folder)
+    const events: string[] = []
+    const onEvent = ({ message }: { message: string }): number => events.push(message)
+    const engine = await open({ folder, settings, onEvent })
+    expect(engine.health().reason).toContain('damaged')
+    expect((await valuesOf(engine, 'small')).length).toBeGreaterThan(10)
+    expect((await valuesOf(engine, 'rolls')).length).toBeGreaterThan(10)
+    expect(bytesOf(folder)).toEqual(before)
+    await engine.close()
+    expect(bytesOf(folder)).toEqual(before)
+    expect(events.join()).not.toContain('until a restart')
+  })
+
+  test('takes nothing from a repair', async () => {
+    const folder = await holedFolder()
+    const other = killed(folder)
+    await (await open({ folder })).close()
+    expect(await repairedValues(folder)).toEqual(await repairedValues(other))
+    expect(await repairedValues(folder)).toHaveLength(2 * 41 + 1)
   })
 })
 
