@@ -26,7 +26,7 @@ export default defineConfig({
     maxWorkers: 2,
     projects: [
       project('unit', 20_000, true),
-      project('sim', 300_000, true),
+      project('sim', 900_000, true),
       project('int', 60_000, true),
       project('e2e', 300_000, false),
     ],
