@@ -132,16 +132,18 @@ class Look {
   async wait(turns: Turns): Promise<void> {
     const segment = this.#preparing
     this.#preparing = undefined
-    if (segment === undefined) await turns.next()
+    if (segment === undefined) {
+      await turns.next()
+      return
+    }
     // What is wrong with it the read will say.
-    else await segment.prepare(() => turns.next()).catch(() => undefined)
+    await segment.prepare(() => turns.next()).catch(() => undefined)
+    this.#prepared.add(segment)
   }
 
   #unprepared({ topic, partition, offset }: FetchPosition): Segment | undefined {
     const segment = this.#topics.readable(topic, partition)?.unprepared(offset)
-    if (segment === undefined || this.#prepared.has(segment)) return undefined
-    this.#prepared.add(segment)
-    return segment
+    return segment === undefined || this.#prepared.has(segment) ? undefined : segment
   }
 
   /** Nothing of it is sent. */
@@ -277,8 +279,10 @@ export class Fetches {
     return this.#wholly(look).then(() => this.#take(look))
   }
 
+  /** The rest of a look that has to be waited for. */
   async #wholly(look: Look): Promise<void> {
-    while (!look.goOn(this.#turns)) await look.wait(this.#turns)
+    do await look.wait(this.#turns)
+    while (!look.goOn(this.#turns))
   }
 
   /** The look is done: answered is what it found, or waited for more. */

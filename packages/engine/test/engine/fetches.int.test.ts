@@ -3,7 +3,8 @@ import type { FetchPosition, FetchRequest } from '@millrace/log'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Engine } from '../../src/index.ts'
 import { PartitionLog } from '../../src/partitions/partition-log.ts'
-import { append, createTopic, open } from './support.ts'
+import { Segment } from '../../src/segments/segment.ts'
+import { append, createTopic, open, temporaryFolder } from './support.ts'
 
 const KIB = 1024
 const FOREVER_MS = 60_000
@@ -147,4 +148,55 @@ test('a fetch of a great many positions lets the loop turn, and answers them all
   expect(results.every(({ records, error }) => records.length > 0 && error === undefined)).toBe(
     true,
   )
+})
+
+describe('a large segment that nobody has read since the start', () => {
+  /** Reopened; every look from now on is noted: whether its segment was prepared. */
+  async function scene(): Promise<{
+    readonly engine: Engine
+    readonly preparations: () => number
+    readonly looked: readonly boolean[]
+    readonly end: number
+  }> {
+    const folder = temporaryFolder()
+    const before = await open({ folder })
+    await createTopic(before, 't')
+    const end = 40
+    for (let i = 0; i < end; i += 1) await append(before, 't', ['x'.repeat(100 * KIB)])
+    await before.close()
+    const engine = await open({ folder })
+    const looked: boolean[] = []
+    const { locate } = PartitionLog.prototype
+    const look = vi.spyOn(PartitionLog.prototype, 'locate')
+    look.mockImplementation(function (this: PartitionLog, offset, maxBytes) {
+      looked.push(this.unprepared(offset) === undefined)
+      return locate.call(this, offset, maxBytes)
+    })
+    const prepare = vi.spyOn(Segment.prototype, 'prepare')
+    onTestFinished(() => {
+      look.mockRestore()
+      prepare.mockRestore()
+    })
+    return { engine, preparations: () => prepare.mock.calls.length, looked, end }
+  }
+
+  test('is prepared in slices before a fetch looks into it, once', async () => {
+    const { engine, preparations, looked } = await scene()
+    expect(await fetched(engine, fetchOf([position(0, 10 * KIB)], 1))).toBeGreaterThan(0)
+    expect(looked).toEqual([true])
+    expect(preparations()).toBe(1)
+  })
+
+  test('is prepared before a fetch that has waited looks into it', async () => {
+    const { engine, preparations, looked, end } = await scene()
+    const waiting = fetched(engine, fetchOf([position(0, 10 * KIB, end)], 1))
+    while (engine.metrics()['fetch_waiting'] !== 1) await new Promise(setImmediate)
+    // What is new is in memory: the rest of the segment is still as it was.
+    await append(engine, 't', ['y'])
+    expect(await waiting).toBeGreaterThan(0)
+    expect(looked).not.toContain(false)
+    expect(await fetched(engine, fetchOf([position(0, 10 * KIB)], 1))).toBeGreaterThan(0)
+    expect(looked).not.toContain(false)
+    expect(preparations()).toBeLessThanOrEqual(1)
+  })
 })
