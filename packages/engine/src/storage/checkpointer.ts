@@ -146,34 +146,46 @@ export class Checkpointer {
   }
 
   #start(): void {
-    if (this.#running !== undefined || this.#parked === undefined) return
-    this.#running = this.#writeParked().finally(() => {
-      this.#running = undefined
-    })
+    if (this.#running === undefined && this.#parked !== undefined) this.#running = this.#writeAll()
   }
 
-  async #writeParked(): Promise<void> {
-    for (let parked = this.#parked; parked !== undefined; parked = this.#parked) {
-      if (this.#store.hasWaiting) await this.#store.relieve()
-      this.#parked = undefined
-      try {
-        // Those of the groups up to this one have to be in their segments.
-        if (this.#store.hasWaiting) {
-          throw new Error(`batches wait for their segments: ${this.#store.lacks?.message}`)
-        }
-        await this.#run(parked)
-      } catch (cause) {
-        // The same file is written again next time: the other one holds the last good checkpoint.
-        this.#number += 2
-        this.#onError(`a checkpoint failed: ${String(cause)}`)
+  async #writeAll(): Promise<void> {
+    try {
+      while (this.#parked !== undefined) {
+        if (this.#store.hasWaiting) await this.#store.relieve()
+        // Looked up behind that wait: a newer one may have taken its place and released its copies.
+        const parked: Parked = this.#parked
+        this.#parked = undefined
+        const written = await this.#write(parked)
         this.#answer(parked.copied.seq)
         // Kept, because a full journal could not seal a group to begin another one with.
-        if (this.#parked === undefined) this.#parked = parked
-        else this.#letGo(parked)
-        return
+        if (!written && this.#parked === undefined) {
+          this.#parked = parked
+          return
+        }
+        // A newer one goes on, also behind one that has failed: nobody else would begin it.
+        this.#letGo(parked)
       }
-      this.#letGo(parked)
-      this.#answer(parked.copied.seq)
+    } finally {
+      // In the step of the last look, so that what is parked in the next one begins by itself.
+      this.#running = undefined
+    }
+  }
+
+  /** Whether it was written; why not is told. */
+  async #write(parked: Parked): Promise<boolean> {
+    try {
+      // Those of the groups up to this one have to be in their segments.
+      if (this.#store.hasWaiting) {
+        throw new Error(`batches wait for their segments: ${this.#store.lacks?.message}`)
+      }
+      await this.#run(parked)
+      return true
+    } catch (cause) {
+      // The same file is written again next time: the other one holds the last good checkpoint.
+      this.#number += 2
+      this.#onError(`a checkpoint failed: ${String(cause)}`)
+      return false
     }
   }
 

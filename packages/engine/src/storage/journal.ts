@@ -27,6 +27,9 @@ const SWEEP_MS = 250
 /** ... and at least so often within the longest write: one gap of the clock must not fill it. */
 const SWEEPS_PER_STALL = 4
 
+/** Why nothing enters a journal that has been closed. */
+const CLOSED = 'the journal has been closed'
+
 /** What the journal tells its owner. */
 export type JournalEvents<T extends JournalTarget> = {
   /** The group's bytes are fixed; state machines stand exactly behind it. Synchronous. */
@@ -91,6 +94,9 @@ export class Journal<T extends JournalTarget> {
   #sweep: Timer | undefined
   #syncTimer: Timer | undefined
   #lastFile: JournalPlace['file'] | undefined
+  /** The last group that is written: none is known before {@link close}. */
+  #endSeq = Number.POSITIVE_INFINITY
+  #closing: Promise<void> | undefined
   #closed = false
   #hung = false
 
@@ -133,6 +139,11 @@ export class Journal<T extends JournalTarget> {
   /** Why nothing is accepted any more, if so. */
   get fencedBy(): string | undefined {
     return this.#fencedBy
+  }
+
+  /** Why nothing more may enter, if so: it is fenced, or is being closed. */
+  get refuses(): string | undefined {
+    return this.#fencedBy ?? (this.#closing === undefined ? undefined : CLOSED)
   }
 
   /** When the group that was completed last went its way. */
@@ -180,8 +191,12 @@ export class Journal<T extends JournalTarget> {
     return groupBytes(count * ENTRY_HEADER_BYTES + bytes) <= this.#open.staging.length
   }
 
-  /** Enters a batch into the open group; returns where it lies in {@link staging}. */
+  /**
+   * Enters a batch into the open group; returns where it lies in {@link staging}. Throws LOG_CLOSED
+   * once it is being closed: what came behind the last group would never be written.
+   */
   add(target: T, batch: Buffer, needsSync: boolean): number {
+    if (this.#closing !== undefined) throw closedError()
     if (needsSync) this.#open.needsSync = true
     const at = this.#open.add(target, batch)
     this.#schedule()
@@ -194,8 +209,8 @@ export class Journal<T extends JournalTarget> {
   }
 
   /**
-   * Calls back when group `seq` is complete, or with the reason why it never will be; after
-   * `timeoutMs` with REQUEST_TIMED_OUT.
+   * Calls back when group `seq` is complete, or with the reason why it never will be (LOG_CLOSED for
+   * one behind the last); after `timeoutMs` with REQUEST_TIMED_OUT.
    */
   wait(seq: number, done: GroupWaiter['done'], timeoutMs?: number): void {
     if (this.#fencedBy !== undefined && seq > this.#completedSeq) {
@@ -204,6 +219,10 @@ export class Journal<T extends JournalTarget> {
     }
     if (seq <= this.#completedSeq) {
       done(null)
+      return
+    }
+    if (seq > this.#endSeq) {
+      done(closedError())
       return
     }
     const group = this.#inFlight?.seq === seq ? this.#inFlight : this.#open
@@ -234,7 +253,8 @@ export class Journal<T extends JournalTarget> {
 
   /**
    * Writes zeros over what no recovery needs in these files, durably, and takes those that are done
-   * out of the set. Rejects with DiskError, NoAnswer, KAFKA_STORAGE_ERROR, and as `pause` does.
+   * out of the set. Rejects with DiskError, NoAnswer, KAFKA_STORAGE_ERROR, LOG_CLOSED, and as `pause`
+   * does.
    */
   async scrub(files: Set<DiskFile>, pause: (bytes: number) => Promise<unknown>): Promise<void> {
     await this.#ring.scrub(files, {
@@ -270,10 +290,15 @@ export class Journal<T extends JournalTarget> {
     this.#events.onRoom()
   }
 
-  /** Syncs what is open, then closes writer and files. */
-  async close(): Promise<void> {
-    if (this.#closed) return
+  /** Takes nothing more, syncs what is open, answers all who wait, then closes writer and files. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
     const pending = !this.#open.isEmpty || this.#durableSeq < this.#open.seq - 1
+    this.#endSeq = pending ? this.#open.seq : this.#open.seq - 1
     if (this.#fencedBy === undefined && pending) {
       await this.sync().catch(() => undefined) // fenced on the way: nothing more can be done
     }
@@ -464,6 +489,8 @@ export class Journal<T extends JournalTarget> {
     this.#syncTimer = undefined
   }
 }
+
+const closedError = (): LogError => new LogError('LOG_CLOSED', CLOSED)
 
 function fencedError(reason: string): LogError {
   return new LogError('KAFKA_STORAGE_ERROR', reason)

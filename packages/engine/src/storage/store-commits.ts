@@ -11,7 +11,7 @@ export class StoreCommits implements CommitPort {
   }
 
   get fencedBy(): string | undefined {
-    return this.#store.journal.fencedBy
+    return this.#store.journal.refuses
   }
 
   get completedGroup(): number {

@@ -203,17 +203,7 @@ describe('deleting', () => {
 
   it('takes as many commit groups as a large group needs, and others have room in between', async () => {
     const bench = new Bench()
-    const groupId = `large-${'x'.repeat(400)}`
-    for (const topic of ['t', 'u']) {
-      const offsets = [0, 1, 2, 3, 4, 5, 6, 7].map(partition => ({
-        topic,
-        partition,
-        offset: 1,
-        leaderEpoch: -1,
-        metadata: null,
-      }))
-      await bench.commit({ groupId, offsets })
-    }
+    const groupId = await largeGroup(bench)
     bench.sink.largest = 0
     bench.sink.latency = 5
     const deleting = bench.groups.delete([groupId])
@@ -226,6 +216,22 @@ describe('deleting', () => {
     bench.restart()
     expect(await bench.groups.describe([groupId])).toMatchObject([{ state: 'Dead' }])
     expect(await bench.groups.fetchOffsets(groupId)).toEqual([])
+  })
+
+  it('ends between two slices when the coordinator is closed', async () => {
+    const bench = new Bench()
+    const groupId = await largeGroup(bench)
+    bench.sink.latency = 5
+    const deleting = bench.groups.delete([groupId])
+    await bench.time.run(7)
+    bench.groups.close()
+    const { length } = bench.sink.entered
+    await bench.time.run(1000)
+    expect((await deleting).map(codeOf)).toEqual(['COORDINATOR_NOT_AVAILABLE'])
+    expect(bench.sink.entered).toHaveLength(length)
+    // What is left of it is there.
+    bench.restart()
+    expect((await bench.groups.fetchOffsets(groupId)).length).toBeGreaterThan(0)
   })
 })
 
@@ -363,4 +369,20 @@ describe('restart and close', () => {
 
 function raise(): never {
   throw new Error('nobody')
+}
+
+/** A group whose offsets take several slices. */
+async function largeGroup(bench: Bench): Promise<string> {
+  const groupId = `large-${'x'.repeat(400)}`
+  for (const topic of ['t', 'u']) {
+    const offsets = [0, 1, 2, 3, 4, 5, 6, 7].map(partition => ({
+      topic,
+      partition,
+      offset: 1,
+      leaderEpoch: -1,
+      metadata: null,
+    }))
+    await bench.commit({ groupId, offsets })
+  }
+  return groupId
 }

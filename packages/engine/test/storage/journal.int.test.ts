@@ -339,6 +339,28 @@ describe('the journal', () => {
     expect(writer.closed).toBe(true)
   })
 
+  test('answers whoever comes behind its last group, and takes nothing more', async () => {
+    const { writer, time, append, answers, journal } = await journalOf()
+    // As one who works in slices: the next thing is entered when the last one is durable.
+    journal.add(PARTITION, batchOf(1), true)
+    journal.wait(1, () => {
+      journal.wait(journal.openSeq, answerTo(answers, 'behind the last'))
+    })
+    const closed = journal.close()
+    expect(journal.refuses).toContain('closed')
+    expect(() => append('late')).toThrow('closed')
+    journal.wait(1, answerTo(answers, 'of the last'))
+    await time.turn()
+    writer.finish()
+    await time.turn()
+    await closed
+    journal.wait(journal.openSeq, answerTo(answers, 'after'))
+    await expect(journal.sync()).rejects.toMatchObject({ code: 'LOG_CLOSED' })
+    expect(answers).toEqual(['behind the last: LOG_CLOSED', 'of the last', 'after: LOG_CLOSED'])
+    expect(writer.writes).toHaveLength(1)
+    expect(journal.fencedBy).toBeUndefined()
+  })
+
   test('names the place behind the last complete group, as a checkpoint keeps it', async () => {
     const { writer, time, append, journal } = await journalOf()
     append('a')

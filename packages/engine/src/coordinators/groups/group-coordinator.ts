@@ -112,7 +112,7 @@ export class GroupCoordinator implements Groups, Coordinator {
     this.#rebalancer = new Rebalancer(this.#context)
     this.#joins = new Joins(this.#context, this.#rebalancer, outside.random)
     this.#memberships = new Memberships(this.#context, this.#rebalancer)
-    this.#removals = new Removals(this.#ledger, this.#offsets)
+    this.#removals = new Removals(this.#ledger, this.#offsets, () => this.#phaseProblem())
     this.#turns = new Turns(outside)
   }
 

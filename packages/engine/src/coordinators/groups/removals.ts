@@ -6,6 +6,7 @@
  * others have room in between. A group's own record goes with its last offsets, so a crash on the way
  * leaves a group with fewer offsets and never offsets of a group that is gone.
  */
+import type { LogError } from '@millrace/log'
 import type { MachineCommit } from '../../machines/runtime.ts'
 import type { ClassicGroup } from '../classic-groups/classic-group.ts'
 import { type GroupLedger, hadNoRoom } from '../classic-groups/ledger.ts'
@@ -25,10 +26,13 @@ type Slice = {
 export class Removals {
   readonly #ledger: GroupLedger
   readonly #offsets: OffsetsMachine
+  readonly #problem: () => LogError | null
 
-  constructor(ledger: GroupLedger, offsets: OffsetsMachine) {
+  /** `problem`: why nothing may be removed any more, if so; asked before each slice. */
+  constructor(ledger: GroupLedger, offsets: OffsetsMachine, problem: () => LogError | null) {
     this.#ledger = ledger
     this.#offsets = offsets
+    this.#problem = problem
   }
 
   /**
@@ -78,7 +82,12 @@ export class Removals {
   }
 
   async #inSlices(next: () => Slice | null): Promise<void> {
-    for (let slice = next(); slice !== null; slice = next()) {
+    for (;;) {
+      // Who closes the coordinator in between waits for what has entered, not for all that is left.
+      const problem = this.#problem()
+      if (problem !== null) throw problem
+      const slice = next()
+      if (slice === null) return
       if (!this.#commit(slice)) {
         await this.#ledger.room()
         continue
