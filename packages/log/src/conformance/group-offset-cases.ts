@@ -171,6 +171,8 @@ export const groupOffsetCases: readonly CaseSpec[] = [
       failed(
         only(await scene.log.groups.commit({ ...member, offsets: [offsetOf(topic, 1)] })),
         'ILLEGAL_GENERATION',
+        // From version 9 of OffsetCommit on (KIP-848).
+        'GROUP_ID_NOT_FOUND',
       )
     },
   },
