@@ -358,5 +358,6 @@ const refusal = (error: LogError, recordErrors?: readonly RecordError[]): Append
   logStartOffset: -1,
 })
 
+/** A refusal whose ground may not last is none, except one of the storage, which rests on no record. */
 const failed = (result: AppendResult, error: LogError): AppendResult =>
-  result.error === undefined ? refusal(error) : result
+  result.error?.code === 'KAFKA_STORAGE_ERROR' ? result : refusal(error)

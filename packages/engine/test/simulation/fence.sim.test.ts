@@ -1,6 +1,7 @@
 // D4: a failed or hung sync. The journal's fences the engine: no later acknowledgement, health says
 // why, reads go on, a restart heals and keeps the evidence. A segment's fences its partition alone;
 // what it was acknowledged is in the rescue file.
+import { encodeBatch } from '@millrace/log'
 import { expect, test } from 'vitest'
 import { type DiskCall, type SimDisk, VirtualOutside } from '../../src/simulation.ts'
 import { audit } from './support/audit.ts'
@@ -228,4 +229,20 @@ test('a journal that failed is set aside once; the restart after that writes its
   expect(life.engine.health().state).toBe('ready')
   expect(disk.list('journal').filter(name => name.endsWith('.aside'))).toEqual(evidence)
   expect(disk.exists('fenced')).toBe(false)
+})
+
+test('a refusal that rests on a deletion which is not durable in time is answered as late', async () => {
+  const it = await scene([create('a'), append('a')])
+  const { engine, outside } = it.life
+  it.disk.faults = call => (journalSync(call) ? { delayMs: 10_000 } : undefined)
+  const deleted = engine.deleteTopics(['a'])
+  const batch = encodeBatch({ records: [{ value: 'x' }], timestamp: 0 })
+  const produce = (timeoutMs: number) =>
+    outside.drive(engine.append([{ topic: 'a', partition: 0, batch }], { timeoutMs }))
+  const late = (await produce(1_000))?.[0]
+  expect(late?.error?.code).toBe('REQUEST_TIMED_OUT')
+  const inTime = (await produce(60_000))?.[0]
+  expect(inTime?.error?.code).toBe('UNKNOWN_TOPIC_OR_PARTITION')
+  it.disk.faults = undefined
+  await outside.drive(deleted)
 })
