@@ -5,8 +5,11 @@ import { once } from 'node:events'
 import { run } from '../../scripts/peers/command.ts'
 import { millraceBin } from '../support/node.ts'
 
-/** More lines than pipes and commands under way can hold. */
-const overlapLines = 5_000
+/**
+ * More lines than pipes and commands under way can hold: sockets and streams between the two processes
+ * about half a MiB in lines of 140 bytes, and an import does not run further than 4,096 lines ahead.
+ */
+const overlapLines = 10_000
 const chunkLines = 50
 /** One kill in so many comes at a moment of the clock: in the start, say. */
 const byClock = 4

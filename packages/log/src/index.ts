@@ -166,6 +166,7 @@ export {
   type Acks,
   type Isolation,
   NO_LEADER_EPOCH,
+  type NumberOf,
   type Offset,
   type OffsetPlace,
   type ProducerIdentity,

@@ -5,11 +5,20 @@
  * is refused where it enters, never rounded.
  */
 
+declare const KIND: unique symbol
+
+/**
+ * A number of a kind: one kind is no other kind, and each is a number. The mark is optional, so that a
+ * plain number, a literal or a sum, is taken for any of them: what is caught is an offset where a
+ * timestamp was meant, and nobody has to convert what he has counted himself.
+ */
+export type NumberOf<Kind extends string> = number & { readonly [KIND]?: Kind }
+
 /** Position of a record in its partition, from 0. A safe integer. */
-export type Offset = number
+export type Offset = NumberOf<'offset'>
 
 /** Milliseconds since the epoch, UTC. -1 where there is none. */
-export type Timestamp = number
+export type Timestamp = NumberOf<'timestamp'>
 
 /** What an append waits for. 1 behaves as "all": a node has one copy, and one durability. */
 export type Acks = 0 | 1 | 'all'

@@ -6,6 +6,7 @@
  * in one bucket, and only within a bucket can one append be judged by more than its own stream.
  * Lost races are answers (`ok: false`, with what came in between); failures are `StoreError`s.
  */
+import type { NumberOf, Offset, Timestamp } from '@millrace/log'
 
 /** JSON: what an event's data may be. */
 export type Json =
@@ -28,11 +29,14 @@ export type StreamRef = {
   readonly id: string
 }
 
+/** Number of events in a stream; of an event, its place in it, from 1. 0: there is no stream. */
+export type StreamVersion = NumberOf<'stream version'>
+
 /**
  * What a writer takes the stream's version for: a version, `"any"` (not looked at), `"exists"`
  * (at least one event), `"absent"` (none yet).
  */
-export type ExpectedVersion = number | 'any' | 'exists' | 'absent'
+export type ExpectedVersion = StreamVersion | 'any' | 'exists' | 'absent'
 
 /**
  * A position across buckets: opaque. Pass it on unchanged.
@@ -54,7 +58,7 @@ export type NewEvent = {
    * Ms since the epoch, UTC, to the end of the year 9999; the future too. Default: now, but never
    * below the stream's last.
    */
-  readonly time?: number
+  readonly time?: Timestamp
   /** Version of the data's schema. Default: the category's present one of the type, else 1. */
   readonly schemaVersion?: number
   /** Words that conditions and searches find it by, such as "course:42". At most 16 of 128 bytes. */
@@ -76,9 +80,9 @@ export type RecordedEvent<Type extends string = string, Data = unknown> = {
   /** Id of the stream. */
   readonly stream: string
   /** 1 for a stream's first event. */
-  readonly version: number
+  readonly version: StreamVersion
   /** Ms since the epoch, UTC. Never falls within a stream. */
-  readonly time: number
+  readonly time: Timestamp
   /** Of the data as it is given: an old event that was brought up has the present one. */
   readonly schemaVersion: number
   readonly tags: readonly string[]
@@ -93,7 +97,7 @@ export type RecordedEvent<Type extends string = string, Data = unknown> = {
   readonly saga?: string
   readonly bucket: number
   /** Position in the bucket. Not to be compared across buckets. */
-  readonly offset: number
+  readonly offset: Offset
   /**
    * Names of fields whose subject was forgotten; they read as {@link ERASED}. Absent: all readable.
    */
@@ -153,16 +157,16 @@ export type AppendOptions = {
 export type Appended = {
   readonly ok: true
   /** The stream's version after it. */
-  readonly version: number
+  readonly version: StreamVersion
   /** Version of its first event; `version + 1` if it had none. */
-  readonly firstVersion: number
+  readonly firstVersion: StreamVersion
   readonly appendId: string
   /** A repeated command id: this is the first result, and nothing was appended. */
   readonly duplicate: boolean
   readonly bucket: number
   /** Offsets of the first and last event; -1 without events. */
-  readonly firstOffset: number
-  readonly lastOffset: number
+  readonly firstOffset: Offset
+  readonly lastOffset: Offset
   /** A reader that has reached it has seen this append. */
   readonly checkpoint: Checkpoint
 }
@@ -173,7 +177,7 @@ export type Conflict = {
   /** What did not hold: the stream's version, the condition, or a stream that was only checked. */
   readonly conflict: 'version' | 'condition' | 'check'
   /** The stream's version now; of the checked stream if that was it. */
-  readonly version: number
+  readonly version: StreamVersion
   /**
    * What came in between: of the stream after the expected version, or what matched the condition.
    * At most `conflict.events.max`; `complete` says whether that is all.
@@ -190,12 +194,12 @@ export type AppendResult = Appended | Conflict
 export type StreamState = {
   readonly stream: StreamRef
   /** 0: it does not exist. Never falls, not by truncation or deletion either. */
-  readonly version: number
+  readonly version: StreamVersion
   /** First version that can be read; 1 where nothing was truncated. */
-  readonly firstVersion: number
+  readonly firstVersion: StreamVersion
   /** Time of the first and last event; -1 without events. */
-  readonly createdAt: number
-  readonly updatedAt: number
+  readonly createdAt: Timestamp
+  readonly updatedAt: Timestamp
   readonly archived: boolean
   readonly tombstoned: boolean
   readonly bucket: number
@@ -220,7 +224,7 @@ export type ReadOptions = {
 /** How a read of one stream ended. */
 export type ReadEnd = {
   /** The stream's version when the read began. */
-  readonly version: number
+  readonly version: StreamVersion
   readonly checkpoint: Checkpoint
 }
 
@@ -251,9 +255,9 @@ export type Fold<State> = {
 /** Up to where a fold goes. */
 export type AggregateOptions = {
   /** The state at a version. */
-  readonly version?: number
+  readonly version?: StreamVersion
   /** The state at a time, ms since the epoch, included. */
-  readonly time?: number
+  readonly time?: Timestamp
 }
 
 /** A folded stream. */
@@ -324,7 +328,7 @@ export type BucketDescription = {
   readonly position: number
   /** Below it everything is decided. */
   readonly decided: number
-  readonly endOffset: number
+  readonly endOffset: Offset
   readonly events: number
   /** Records that lost a race or were cancelled. */
   readonly voided: number
@@ -393,7 +397,7 @@ export interface EventStore extends AsyncDisposable {
   /** Never throws for a stream that does not exist: its version is 0. */
   state(stream: StreamRef): Promise<StreamState>
   /** The one event, or undefined. */
-  event(stream: StreamRef, version: number): Promise<RecordedEvent | undefined>
+  event(stream: StreamRef, version: StreamVersion): Promise<RecordedEvent | undefined>
   readAll(categories: readonly string[], options?: ReadAllOptions): AsyncIterable<EventPage>
   /** Events that match, found by the index; ends. In offset order within a bucket. */
   search(
@@ -434,7 +438,7 @@ export interface EventStore extends AsyncDisposable {
   /** A checkpoint at the end of what is decided now. */
   now(categories: readonly string[], tenant?: string | null): Promise<Checkpoint>
   /** A checkpoint before the first event at or after a time (ms since the epoch). */
-  at(categories: readonly string[], time: number, tenant?: string | null): Promise<Checkpoint>
+  at(categories: readonly string[], time: Timestamp, tenant?: string | null): Promise<Checkpoint>
   /** Resolves when this store's own reads have reached it; rejects with the signal's reason. */
   reached(checkpoint: Checkpoint, options?: { readonly signal?: AbortSignal }): Promise<void>
 

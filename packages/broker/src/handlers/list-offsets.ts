@@ -2,7 +2,13 @@
  * ListOffsets: the earliest or latest offset, or the first one at a time. There is no tiered storage:
  * the earliest local offset is the earliest, and what would lie in the other tier is nowhere (-1).
  */
-import { LogError, type OffsetAnswer, type OffsetPlace, type OffsetQuery } from '@millrace/log'
+import {
+  LogError,
+  type OffsetAnswer,
+  type OffsetPlace,
+  type OffsetQuery,
+  type Timestamp,
+} from '@millrace/log'
 import {
   type Decoded,
   ISOLATION_LEVEL,
@@ -104,7 +110,7 @@ const VERSION_MIN: Readonly<Record<number, number>> = {
  */
 type Place = OffsetPlace | 'tiered' | 'unsupported' | 'repeated'
 
-function placeOf(timestamp: number, version: number): Place {
+function placeOf(timestamp: Timestamp, version: number): Place {
   if (timestamp >= 0) return timestamp
   if (version < (VERSION_MIN[timestamp] ?? Number.POSITIVE_INFINITY)) return 'unsupported'
   switch (timestamp) {

@@ -162,7 +162,8 @@ function answer(
     for (const { index } of partitionData) {
       const refusal = refusals?.[asked]
       asked += 1
-      const result = refusal === undefined ? results[appended++] : { ...NOTHING, error: refusal }
+      const result: AppendResult | undefined =
+        refusal === undefined ? results[appended++] : { ...NOTHING, error: refusal }
       if (result === undefined) throw new Error('the log answered fewer batches than it was given')
       const { error, recordErrors } = result
       // Nobody hears of it otherwise: the connection ends.

@@ -296,7 +296,7 @@ export class PartitionLog implements SegmentPlace {
   }
 
   /** The first record at or after `timestamp`, null if there is none. Rejects with LogError. */
-  recordAtTime(timestamp: number, search: TimeSearch): Promise<RecordPlace | null> {
+  recordAtTime(timestamp: Timestamp, search: TimeSearch): Promise<RecordPlace | null> {
     return this.#searching(search.recordAtTime(this.#searched, timestamp, this.#logStart))
   }
 

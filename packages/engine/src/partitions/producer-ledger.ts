@@ -7,7 +7,7 @@
  * ProducerStateEntry keeps five as well, because clients keep at most five in flight). The state
  * survives a restart through the checkpoint and the journal.
  */
-import { LogError, type LogErrorCode } from '@millrace/log'
+import { LogError, type LogErrorCode, type Offset, type Timestamp } from '@millrace/log'
 
 /** Batches remembered for each producer. */
 export const BATCHES_REMEMBERED = 5
@@ -17,8 +17,8 @@ const SEQUENCES = 2 ** 31
 export type RememberedBatch = readonly [
   firstSequence: number,
   lastSequence: number,
-  baseOffset: number,
-  timestamp: number,
+  baseOffset: Offset,
+  timestamp: Timestamp,
 ]
 
 /** A producer as a checkpoint keeps it. */
@@ -41,7 +41,7 @@ export type ProducedBatch = {
 /** The ledger's verdict on a batch. */
 export type ProducerVerdict =
   | { readonly kind: 'new' }
-  | { readonly kind: 'duplicate'; readonly baseOffset: number; readonly timestamp: number }
+  | { readonly kind: 'duplicate'; readonly baseOffset: Offset; readonly timestamp: Timestamp }
   | { readonly kind: 'refused'; readonly error: LogError }
 
 type Entry = { epoch: number; lastSeen: number; batches: RememberedBatch[] }
@@ -107,7 +107,7 @@ export class ProducerLedger {
   }
 
   /** Takes a batch in that has been stored at `baseOffset`. */
-  replay(batch: ProducedBatch, baseOffset: number, timestamp: number, now: number): void {
+  replay(batch: ProducedBatch, baseOffset: Offset, timestamp: Timestamp, now: number): void {
     const known = this.#producers.get(batch.producerId)
     const remembered: RememberedBatch = [
       batch.baseSequence,
@@ -179,7 +179,7 @@ export class ProducerLedger {
    * Forgets batches from this offset on: a checkpoint that was read in slices may hold some of which a
    * crash has left nothing else. Their producers will send them again.
    */
-  forgetFrom(offset: number): void {
+  forgetFrom(offset: Offset): void {
     for (const entry of this.#producers.values()) {
       const { batches } = entry
       while ((batches.at(-1)?.[2] ?? -1) >= offset) batches.pop()

@@ -15,6 +15,7 @@ import {
   RecordBatch,
   type RecordPlace,
   recordCountOf,
+  type Timestamp,
 } from '@millrace/log'
 import type { Segment } from '../segments/segment.ts'
 import type { Turns } from '../turns.ts'
@@ -41,7 +42,7 @@ export class TimeSearch {
   /** The first record at or after `timestamp`, of those from `fromOffset` on. */
   async recordAtTime(
     { segments, waiting }: Searched,
-    timestamp: number,
+    timestamp: Timestamp,
     fromOffset: Offset,
   ): Promise<RecordPlace | null> {
     const question = { atTime: timestamp }

@@ -34,7 +34,7 @@ const LENGTH_BITS = 31
 export type MendingRules = {
   readonly segment: SegmentRecord
   /** The leader epoch of a record at an offset. */
-  readonly epochAt: (offset: number) => number
+  readonly epochAt: (offset: Offset) => number
   readonly knowsEpoch: (epoch: number) => boolean
   /** Whether the index beside it, which names it, vouches for one of the blocks at least. */
   readonly indexVouches: boolean

@@ -11,6 +11,7 @@
  * Derived data: a file that is missing or wrong is built again from the segment. The block checksums
  * also name partition and base offset, so that a swapped file is noticed (engine rule 12).
  */
+import type { Offset, Timestamp } from '@millrace/log'
 import { crc32c } from '@node-rs/crc32'
 import type { HeaderSumsRecord } from './header-sums.ts'
 
@@ -26,16 +27,16 @@ const ENTRY_BYTES = 16
 const TWO_32 = 0x1_0000_0000
 
 /** A batch's place as the index tells it: start walking here. */
-export type IndexedPlace = { readonly position: number; readonly offset: number }
+export type IndexedPlace = { readonly position: number; readonly offset: Offset }
 
 /** What the index knows of a segment as a whole. */
 export type SegmentSummary = {
   readonly bytes: number
-  readonly nextOffset: number
+  readonly nextOffset: Offset
   /** -1 if the segment is empty or holds no timestamps. */
-  readonly maxTimestamp: number
+  readonly maxTimestamp: Timestamp
   /** Base offset of the first batch that has the largest timestamp. */
-  readonly maxTimestampOffset: number
+  readonly maxTimestampOffset: Offset
 }
 
 /** Offsets, positions and timestamps of some batches of a segment, in order. */
@@ -46,16 +47,16 @@ export class SegmentIndex {
   #maxTimestamp = -1
   #maxTimestampOffset = -1
 
-  get maxTimestamp(): number {
+  get maxTimestamp(): Timestamp {
     return this.#maxTimestamp
   }
 
-  get maxTimestampOffset(): number {
+  get maxTimestampOffset(): Offset {
     return this.#maxTimestampOffset
   }
 
   /** Notes a batch at the end of the segment. */
-  note(offset: number, position: number, maxTimestamp: number): void {
+  note(offset: Offset, position: number, maxTimestamp: Timestamp): void {
     const last = this.#positions.at(-1)
     if (last === undefined || position - last >= INDEX_INTERVAL_BYTES) {
       this.#offsets.push(offset)
@@ -69,18 +70,18 @@ export class SegmentIndex {
   }
 
   /** Takes over what a checkpoint knows of the batches before the first noted one. */
-  assumeTimestamps(maxTimestamp: number, maxTimestampOffset: number): void {
+  assumeTimestamps(maxTimestamp: Timestamp, maxTimestampOffset: Offset): void {
     this.#maxTimestamp = maxTimestamp
     this.#maxTimestampOffset = maxTimestampOffset
   }
 
   /** The last indexed batch at or before `offset`; undefined if all lie behind it. */
-  placeOf(offset: number): IndexedPlace | undefined {
+  placeOf(offset: Offset): IndexedPlace | undefined {
     return this.#at(lastAtMost(this.#offsets, offset))
   }
 
   /** The last indexed batch in front of which all timestamps are below `timestamp`. */
-  placeBefore(timestamp: number): IndexedPlace | undefined {
+  placeBefore(timestamp: Timestamp): IndexedPlace | undefined {
     return this.#at(lastAtMost(this.#timestampsBefore, timestamp - 1))
   }
 
@@ -114,7 +115,7 @@ export class SegmentIndex {
   /** The file's bytes. */
   encode(
     partitionId: number,
-    baseOffset: number,
+    baseOffset: Offset,
     summary: SegmentSummary & { readonly headers?: HeaderSumsRecord },
     blocks: readonly number[],
   ): Buffer {
@@ -154,7 +155,7 @@ export class SegmentIndex {
   static decode(
     file: Buffer,
     partitionId: number,
-    baseOffset: number,
+    baseOffset: Offset,
   ): {
     index: SegmentIndex
     summary: SegmentSummary

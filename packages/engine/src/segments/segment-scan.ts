@@ -15,6 +15,7 @@ import {
   crcOf,
   lastOffsetDeltaOf,
   magicOf,
+  type Offset,
 } from '@millrace/log'
 import type { ReadableFile } from './small-segments.ts'
 
@@ -24,8 +25,8 @@ const PIECE_BYTES = 1 << 20
 export type ScannedBatch = {
   readonly position: number
   readonly bytes: number
-  readonly baseOffset: number
-  readonly lastOffset: number
+  readonly baseOffset: Offset
+  readonly lastOffset: Offset
   readonly buffer: Buffer
   /** Where the batch starts in `buffer`. */
   readonly at: number
@@ -37,7 +38,7 @@ export type ScanEnd = { readonly position: number; readonly damage: string | nul
 /** What a scan takes for right. */
 export type ScanRules = {
   /** The first batch must have at least this base offset. */
-  readonly nextOffset: number
+  readonly nextOffset: Offset
   /** Whether offsets may be missing, as compaction leaves them. */
   readonly gaps: boolean
   /** Whether to compute each checksum. */
@@ -91,7 +92,7 @@ function batchDamage(
   buffer: Buffer,
   at: number,
   bytes: number,
-  nextOffset: number,
+  nextOffset: Offset,
   rules: ScanRules,
 ): string | null {
   if (magicOf(buffer, at) !== BATCH_MAGIC) return `a batch has format ${magicOf(buffer, at)}`

@@ -8,7 +8,14 @@
  * the first read: by the block checksums of the index file where there is one (sealed segments, and
  * all after a clean stop), else by walking all batches once, which builds the index as well.
  */
-import { BATCH_HEADER_BYTES, batchBytesOf, lastOffsetOf, maxTimestampOf } from '@millrace/log'
+import {
+  BATCH_HEADER_BYTES,
+  batchBytesOf,
+  lastOffsetOf,
+  maxTimestampOf,
+  type Offset,
+  type Timestamp,
+} from '@millrace/log'
 import { type Disk, DiskError } from '../disk/disk.ts'
 import { BlockChecksums } from './block-checksums.ts'
 import { DamageError } from './damage.ts'
@@ -26,9 +33,9 @@ const walkPiece = Buffer.allocUnsafeSlow(WALK_BYTES)
 
 /** What a checkpoint keeps of a segment. */
 export type SegmentRecord = SegmentSummary & {
-  readonly baseOffset: number
+  readonly baseOffset: Offset
   /** When its first batch was appended, ms since the epoch. */
-  readonly createdAt: number
+  readonly createdAt: Timestamp
   /** How often compaction has written it anew. Default 0. */
   readonly revision?: number
   /** Absent where an earlier version began the segment. */
@@ -81,8 +88,8 @@ export function unlinkAll(segments: Iterable<Segment>): DiskError | undefined {
 
 /** A file of record batches. */
 export class Segment {
-  readonly baseOffset: number
-  readonly createdAt: number
+  readonly baseOffset: Offset
+  readonly createdAt: Timestamp
   readonly revision: number
   readonly #place: SegmentPlace
   /** What a checkpoint knows the bytes by that were there when the engine opened. */
@@ -91,7 +98,7 @@ export class Segment {
   /** Bytes from here on were written by this run. */
   readonly #trustedFrom: number
   #bytes: number
-  #nextOffset: number
+  #nextOffset: Offset
   /** What it holds while it has no file. */
   #memory: MemoryFile | undefined
   /** Calls of `hold` while it had none, and what they hold once it has: it may be unlinked meanwhile. */
@@ -152,16 +159,16 @@ export class Segment {
     return this.#bytes
   }
 
-  get nextOffset(): number {
+  get nextOffset(): Offset {
     return this.#nextOffset
   }
 
-  get maxTimestamp(): number {
+  get maxTimestamp(): Timestamp {
     return this.#index.maxTimestamp
   }
 
   /** Base offset of the first batch that has the largest timestamp. */
-  get maxTimestampOffset(): number {
+  get maxTimestampOffset(): Offset {
     return this.#index.maxTimestampOffset
   }
 
@@ -249,7 +256,7 @@ export class Segment {
    * The batches from the one that holds `offset` on, up to about `maxBytes`, at least one; where
    * compaction has taken that one away, from the next on. Empty if there is none.
    */
-  range(offset: number, maxBytes: number): SegmentRange {
+  range(offset: Offset, maxBytes: number): SegmentRange {
     if (offset >= this.#nextOffset) return { position: this.#bytes, bytes: 0 }
     this.#load()
     const position = this.#positionOf(offset)
@@ -296,7 +303,7 @@ export class Segment {
    * until the next step. For those between it yields undefined, so that whoever goes on in a later turn
    * can; he holds the segment meanwhile. Throws DamageError.
    */
-  *batchesReaching(timestamp: number, fromOffset: number): Generator<Buffer | undefined> {
+  *batchesReaching(timestamp: Timestamp, fromOffset: Offset): Generator<Buffer | undefined> {
     if (!this.#loaded) for (const _ of this.#loading()) yield undefined
     const start = this.#index.placeBefore(timestamp) ?? { position: 0, offset: this.baseOffset }
     const file = this.#file()
@@ -318,7 +325,7 @@ export class Segment {
    * All batches, from one at or before `fromOffset` on, each checked and valid until the next step.
    * Whoever goes on in a later turn holds the segment meanwhile. Throws DamageError.
    */
-  *batches(fromOffset: number): Generator<ScannedBatch, void> {
+  *batches(fromOffset: Offset): Generator<ScannedBatch, void> {
     this.#load()
     const start = this.#index.placeOf(fromOffset) ?? { position: 0, offset: this.baseOffset }
     const file = this.#file()
@@ -509,7 +516,7 @@ export class Segment {
     }
   }
 
-  #positionOf(offset: number): number {
+  #positionOf(offset: Offset): number {
     let position = this.#index.placeOf(offset)?.position ?? 0
     const file = this.#file()
     for (;;) {

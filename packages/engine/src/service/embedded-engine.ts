@@ -22,6 +22,7 @@ import {
   type OffsetQuery,
   type PartitionSize,
   type ProducerIdentity,
+  type Timestamp,
   type TopicDescription,
   type TopicOutcome,
   type TopicPartition,
@@ -350,7 +351,7 @@ async function placeIn(
   log: PartitionLog,
   place: OffsetQuery['place'],
   search: TimeSearch,
-): Promise<{ offset: Offset; timestamp: number; leaderEpoch: number }> {
+): Promise<{ offset: Offset; timestamp: Timestamp; leaderEpoch: number }> {
   if (place === 'earliest') {
     return { offset: log.logStart, timestamp: -1, leaderEpoch: log.epochAt(log.logStart) }
   }

@@ -6,7 +6,7 @@
  * are shown (names, partitions, configuration, log starts, deletions) changes when the commit group
  * that decided it is complete: nobody learns what a crash could take back.
  */
-import type { PartitionDescription } from '@millrace/log'
+import type { Offset, PartitionDescription } from '@millrace/log'
 import type { CatalogueEvents, CatalogueTopic } from '../coordinators/catalogue/catalogue.ts'
 import { DiskError } from '../disk/disk.ts'
 import type { TopicView } from '../engine.ts'
@@ -196,7 +196,7 @@ export class TopicTable implements CatalogueEvents {
     }
   }
 
-  logStartMoved(partitionId: number, offset: number): void {
+  logStartMoved(partitionId: number, offset: Offset): void {
     this.#later(() => this.#store.partitions.get(partitionId)?.moveLogStart(offset))
   }
 

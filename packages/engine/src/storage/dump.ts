@@ -9,9 +9,11 @@ import {
   deleteHorizonOf,
   leaderEpochOf,
   maxTimestampOf,
+  type Offset,
   producerEpochOf,
   producerIdOf,
   recordCountOf,
+  type Timestamp,
 } from '@millrace/log'
 import type { Disk } from '../disk/disk.ts'
 import { scanBatches } from '../segments/segment-scan.ts'
@@ -21,8 +23,8 @@ import { JournalScan } from './journal-scan.ts'
 
 /** A record as a dump shows it: text where it is valid UTF-8, else base64. */
 export type DumpedRecord = {
-  readonly offset: number
-  readonly timestamp: number
+  readonly offset: Offset
+  readonly timestamp: Timestamp
   readonly key: string | null
   readonly value: string | null
 }
@@ -31,12 +33,12 @@ export type DumpedRecord = {
 export type DumpedBatch = {
   readonly position: number
   readonly bytes: number
-  readonly baseOffset: number
-  readonly lastOffset: number
+  readonly baseOffset: Offset
+  readonly lastOffset: Offset
   readonly leaderEpoch: number
   readonly records: number
   readonly compression: number
-  readonly maxTimestamp: number
+  readonly maxTimestamp: Timestamp
   readonly producerId: number
   readonly producerEpoch: number
   readonly baseSequence: number

@@ -16,6 +16,7 @@
  * While the engine is closed there is no monotonic clock. What it wrote down last tells how long it
  * was away, by the wall clock: more than `clock.start.jump.max.ms` counts as a jump.
  */
+import type { Timestamp } from '@millrace/log'
 import type { Clock } from '../outside.ts'
 
 /** Jumps that are told apart; two earlier ones count as one, to the side of keeping. */
@@ -85,7 +86,7 @@ export class ExpiryClock {
   }
 
   /** The age of something with this wall time, in ms; negative for what lies ahead. */
-  ageOf(timestamp: number): number {
+  ageOf(timestamp: Timestamp): number {
     this.look()
     let age = this.#wall - timestamp
     for (const { after, by } of this.#jumps) if (timestamp < after) age -= by

@@ -1,7 +1,7 @@
 /**
  * The store: journal and partitions together. Batches enter here and reach their segments here.
  */
-import { setBatchPosition } from '@millrace/log'
+import { type Offset, setBatchPosition } from '@millrace/log'
 import type { Disk, DiskError } from '../disk/disk.ts'
 import type { Outside } from '../outside.ts'
 import type { PartitionLog } from '../partitions/partition-log.ts'
@@ -16,7 +16,7 @@ const RETRY_WAITING_MS = 1000
 
 /** A batch that has entered the open group. */
 export type EnteredBatch = {
-  readonly baseOffset: number
+  readonly baseOffset: Offset
   /** The group that must complete before the append is acknowledged. */
   readonly group: number
   /** Where the batch lies in the journal's staging area. */

@@ -15,7 +15,7 @@ import { asLogError } from '../thrown.ts'
 import type { Offset, OffsetPlace } from '../vocabulary.ts'
 import { type Chunk, chunkOf } from './consumed-batch.ts'
 import type { ResolvedConsumerOptions } from './options.ts'
-import type { PartitionState, PartitionTable, StartPlace } from './partition-table.ts'
+import type { PartitionState, PartitionTable, SoughtPlace } from './partition-table.ts'
 import { Signal } from './signal.ts'
 
 /** What the fetcher tells its consumer. */
@@ -240,7 +240,7 @@ export class Fetcher {
 
   async #resolve(asked: readonly Asked[]): Promise<void> {
     const { groupId, autoOffsetReset, isolation } = this.#options
-    const placed: { asked: Asked; start: StartPlace }[] = []
+    const placed: { asked: Asked; start: SoughtPlace }[] = []
     const committed = asked.filter(({ state }) => state.start === 'committed')
     for (const each of asked)
       if (each.state.start !== 'committed') placed.push({ asked: each, start: each.state.start })
@@ -303,5 +303,5 @@ type Asked = { readonly state: PartitionState; readonly version: number }
 const isReadable = (state: PartitionState): boolean =>
   state.position !== null && !state.paused && !state.leaving
 
-const placeOf = (start: StartPlace): OffsetPlace =>
+const placeOf = (start: SoughtPlace): OffsetPlace =>
   typeof start === 'object' ? start.timestamp : start

@@ -9,17 +9,20 @@
  * `version` changes whenever what was fetched becomes void, `seeks` only when the position jumps, so
  * that answers to older questions are known as such.
  */
-import type { Offset, TopicPartition } from '../vocabulary.ts'
+import type { Offset, Timestamp, TopicPartition } from '../vocabulary.ts'
 
 /** Where to begin in a partition; a number is an offset. */
-export type StartPlace = Offset | 'earliest' | 'latest' | { readonly timestamp: number }
+export type StartPlace = Offset | SoughtPlace
+
+/** Where to begin, in words: the log is asked for the offset. */
+export type SoughtPlace = 'earliest' | 'latest' | { readonly timestamp: Timestamp }
 
 /** A partition of the table. */
 export class PartitionState {
   readonly topic: string
   readonly partition: number
   /** Where to begin while `position` is not known; committed: where the group left off. */
-  start: StartPlace | 'committed'
+  start: SoughtPlace | 'committed' = 'committed'
   position: Offset | null = null
   fetchOffset: Offset = -1
   finished: Offset | null = null
@@ -40,8 +43,8 @@ export class PartitionState {
   constructor({ topic, partition }: TopicPartition, start: StartPlace | 'committed') {
     this.topic = topic
     this.partition = partition
-    this.start = start
     if (typeof start === 'number') this.moveTo(start)
+    else this.start = start
   }
 
   /** Sets all positions; what was fetched before is void. */
@@ -56,7 +59,7 @@ export class PartitionState {
   }
 
   /** Forgets the position, to be found again from a place. */
-  restart(start: StartPlace | 'committed'): void {
+  restart(start: SoughtPlace | 'committed'): void {
     this.version += 1
     this.seeks += 1
     this.position = null

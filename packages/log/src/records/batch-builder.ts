@@ -8,7 +8,12 @@
  */
 import { COMPRESSIONS, type Compression, compress } from '../compression/compression.ts'
 import { LogError } from '../errors.ts'
-import { NO_LEADER_EPOCH, type ProducerIdentity, type Timestamp } from '../vocabulary.ts'
+import {
+  NO_LEADER_EPOCH,
+  type Offset,
+  type ProducerIdentity,
+  type Timestamp,
+} from '../vocabulary.ts'
 import {
   attributeBits,
   BATCH_HEADER_BYTES,
@@ -49,7 +54,7 @@ export type BatchIdentity = {
   readonly baseSequence?: number
   readonly transactional?: boolean
   /** Default 0: the log sets it. */
-  readonly baseOffset?: number
+  readonly baseOffset?: Offset
   /** Default -1: the log sets it. */
   readonly leaderEpoch?: number
 }

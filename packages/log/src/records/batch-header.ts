@@ -6,7 +6,9 @@
  * base offset and leader epoch can be set without touching it.
  * Layout: Apache Kafka, DefaultRecordBatch; all numbers big endian.
  */
+
 import { crc32c } from '@node-rs/crc32'
+import type { Offset, Timestamp } from '../vocabulary.ts'
 
 /** Bytes of the header. */
 export const BATCH_HEADER_BYTES = 61
@@ -54,7 +56,7 @@ function writeInt64(buffer: Buffer, at: number, value: number): void {
 }
 
 /** Base offset of the batch at `at`; NaN if not a safe integer. */
-export const baseOffsetOf = (b: Buffer, at = 0): number => readInt64(b, at)
+export const baseOffsetOf = (b: Buffer, at = 0): Offset => readInt64(b, at)
 /** Whole size of the batch in bytes, header included. */
 export const batchBytesOf = (b: Buffer, at = 0): number =>
   b.readInt32BE(at + LENGTH_AT) + BATCH_LENGTH_OVERHEAD
@@ -70,12 +72,13 @@ export const attributesOf = (b: Buffer, at = 0): number => b.readUInt16BE(at + A
 export const lastOffsetDeltaOf = (b: Buffer, at = 0): number =>
   b.readInt32BE(at + LAST_OFFSET_DELTA_AT)
 /** Offset of the last record. */
-export const lastOffsetOf = (b: Buffer, at = 0): number =>
+export const lastOffsetOf = (b: Buffer, at = 0): Offset =>
   baseOffsetOf(b, at) + lastOffsetDeltaOf(b, at)
 /** Timestamp of the first record, or the delete horizon (KIP-534). */
-export const baseTimestampOf = (b: Buffer, at = 0): number => readInt64(b, at + BASE_TIMESTAMP_AT)
+export const baseTimestampOf = (b: Buffer, at = 0): Timestamp =>
+  readInt64(b, at + BASE_TIMESTAMP_AT)
 /** Largest timestamp of the batch, or its append time. */
-export const maxTimestampOf = (b: Buffer, at = 0): number => readInt64(b, at + MAX_TIMESTAMP_AT)
+export const maxTimestampOf = (b: Buffer, at = 0): Timestamp => readInt64(b, at + MAX_TIMESTAMP_AT)
 /** Producer id, -1 without one. */
 export const producerIdOf = (b: Buffer, at = 0): number => readInt64(b, at + PRODUCER_ID_AT)
 /** Producer epoch, -1 without one. */
@@ -113,7 +116,7 @@ export const computeBatchCrc = (b: Buffer, at: number, bytes: number): number =>
 export function setBatchPosition(
   b: Buffer,
   at: number,
-  baseOffset: number,
+  baseOffset: Offset,
   leaderEpoch: number,
 ): void {
   writeInt64(b, at, baseOffset)
@@ -132,19 +135,19 @@ export function setLogAppendTime(b: Buffer, at: number, bytes: number, time: num
 }
 
 /** Sets the largest timestamp of the records, and computes the checksum anew. */
-export function setMaxTimestamp(b: Buffer, at: number, bytes: number, timestamp: number): void {
+export function setMaxTimestamp(b: Buffer, at: number, bytes: number, timestamp: Timestamp): void {
   writeInt64(b, at + MAX_TIMESTAMP_AT, timestamp)
   b.writeUInt32BE(computeBatchCrc(b, at, bytes), at + CRC_AT)
 }
 
 /** What a new batch's header says; its length and checksum follow from the bytes behind it. */
 export type BatchHeader = {
-  readonly baseOffset: number
+  readonly baseOffset: Offset
   readonly leaderEpoch: number
   readonly attributes: number
   readonly lastOffsetDelta: number
-  readonly baseTimestamp: number
-  readonly maxTimestamp: number
+  readonly baseTimestamp: Timestamp
+  readonly maxTimestamp: Timestamp
   readonly producerId: number
   readonly producerEpoch: number
   readonly baseSequence: number

@@ -257,7 +257,7 @@ class RecordIterator implements IterableIterator<LogRecord> {
   readonly #batch: RecordBatch
   readonly #cursor: RecordCursor
   readonly #appendTime: boolean
-  readonly #baseTimestamp: number
+  readonly #baseTimestamp: Timestamp
 
   constructor(batch: RecordBatch, cursor: RecordCursor) {
     this.#batch = batch

@@ -1,13 +1,21 @@
 /**
  * Runs the lines of a file as commands: lines of one stream one after the other, those of different
- * streams side by side, at most `concurrency` under way. A refused command stops the import: what
- * the file says happened, and the aggregate says it cannot have. The same file may be imported again
- * at any time, and after a stop at any moment: what is there already is passed over.
+ * streams side by side, at most `concurrency` under way and none further than `LINES_AHEAD_MAX` ahead of
+ * the first that is not done. A refused command stops the import: what the file says happened, and the
+ * aggregate says it cannot have. The same file may be imported again at any time, and after a stop at
+ * any moment: what is there already is passed over.
  */
 import type { CommandMessage, Outcome } from '@millrace/model'
 import { CommandError, EXIT } from '../exit-codes.ts'
 import type { ImportedCommand } from './define-application.ts'
 import type { RunningApplication } from './run-application.ts'
+
+/**
+ * Most lines between the first that is not done and the newest that is under way. A stream with many
+ * lines in a row is behind the others by a round trip for each; without a bound, whoever goes on with a
+ * file behind a stop would have to look for the first line that is missing in all of it.
+ */
+export const LINES_AHEAD_MAX = 4096
 
 const ADVICE = 'What was imported stays. Correct the file and import it again.'
 
@@ -39,7 +47,8 @@ export class Importer {
   readonly #concurrency: number
   readonly #streams = new Map<string, Promise<void>>()
   readonly #versions = new Map<string, number>()
-  #underWay = 0
+  /** Numbers of the lines under way, the first one first. */
+  readonly #underWay = new Set<number>()
   #failure: unknown
   #wake: (() => void) | undefined
 
@@ -64,27 +73,32 @@ export class Importer {
       return
     }
     const before = this.#streams.get(stream) ?? Promise.resolve()
-    this.#underWay += 1
+    this.#underWay.add(number)
     const run = before
       .then(() => (this.#failure === undefined ? this.#run(command, stream, number) : undefined))
       .catch(error => {
         this.#failure ??= error
       })
       .finally(() => {
-        this.#underWay -= 1
+        this.#underWay.delete(number)
         if (this.#streams.get(stream) === run) this.#streams.delete(stream)
         this.#wake?.()
       })
     this.#streams.set(stream, run)
-    while (this.#underWay >= this.#concurrency) await this.#change()
+    while (this.#isFull(number)) await this.#change()
     if (this.#failure !== undefined) throw this.#failure
   }
 
   /** Waits for all lines. */
   async end(): Promise<ImportProgress> {
-    while (this.#underWay > 0) await this.#change()
+    while (this.#underWay.size > 0) await this.#change()
     if (this.#failure !== undefined) throw this.#failure
     return this.progress
+  }
+
+  #isFull(newest: number): boolean {
+    const [first = newest] = this.#underWay
+    return this.#underWay.size >= this.#concurrency || newest - first >= LINES_AHEAD_MAX
   }
 
   #change(): Promise<void> {

@@ -8,6 +8,9 @@
  * function of `evolve` has a parameter, looked at or not (`_ => …`): one without is inferred before
  * the state is known.
  */
+
+import type { Timestamp } from '@millrace/log'
+import type { StreamVersion } from '@millrace/store'
 import type { In, Out, Schema, Schemas } from './schema.ts'
 
 type IsJson<T> = T extends string | number | boolean | null | undefined
@@ -50,9 +53,9 @@ export type Recorded<K, D> = New<K, D> & {
   id: string
   /** Id of the aggregate. */
   stream: string
-  version: number
+  version: StreamVersion
   /** Ms since the epoch, UTC. */
-  time: number
+  time: Timestamp
   metadata: Readonly<Record<string, string>>
   tenant: string
   /** Fields whose subject was forgotten; they read as `ERASED`. Absent: all readable. */

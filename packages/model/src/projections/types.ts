@@ -1,6 +1,6 @@
 /** What a projection is to those who run it and to those who watch it. */
-import type { SettingValues } from '@millrace/log'
-import type { EventStore, StreamRef } from '@millrace/store'
+import type { SettingValues, Timestamp } from '@millrace/log'
+import type { EventStore, StreamRef, StreamVersion } from '@millrace/store'
 import type { Kysely } from 'kysely'
 import type { Processor, ProcessorStatus, RuntimeContext } from '../runtime/context.ts'
 import type { PROJECTION_SETTINGS } from './settings.ts'
@@ -26,12 +26,12 @@ export type ParkedStream = {
   /** Version of the projection. */
   readonly projectionVersion: number
   /** The event that failed, and the last one that was passed over. */
-  readonly firstVersion: number
-  readonly lastVersion: number
+  readonly firstVersion: StreamVersion
+  readonly lastVersion: StreamVersion
   readonly reason: string
   readonly attempts: number
   /** Ms since the epoch. */
-  readonly parkedAt: number
+  readonly parkedAt: Timestamp
 }
 
 /** What became of a redrive. */
@@ -48,7 +48,7 @@ export type Redriven = {
 export type ProjectionStatus = ProcessorStatus & {
   readonly kind: 'projection'
   /** Version that readers see; null before the start. */
-  readonly version: number | null
+  readonly version: StreamVersion | null
   /** Version that catches up to take over; null when none does. */
   readonly nextVersion: number | null
 }

@@ -15,18 +15,19 @@
  * An instance grows with the source streams that it took from, its timers, and what it sent and
  * does not know the outcome of. State and data go through JSON.
  */
-import type { Fold, Json, RecordedEvent } from '@millrace/store'
+import type { Offset, Timestamp } from '@millrace/log'
+import type { Fold, Json, RecordedEvent, StreamVersion } from '@millrace/store'
 
 /** An event of a source stream: which, and where it stood. */
 export type EventInput = {
   readonly kind: 'event'
   readonly category: string
   readonly stream: string
-  readonly version: number
+  readonly version: StreamVersion
   /** Full name. */
   readonly type: string
   readonly bucket: number
-  readonly offset: number
+  readonly offset: Offset
 }
 
 /** A timer that is due. */
@@ -46,7 +47,7 @@ export type RejectionInput = {
 export type SagaInput = EventInput | TimerInput | RejectionInput
 
 /** A timer that runs: when it is due (ms since the epoch), and the version that started it. */
-export type RunningTimer = { readonly due: number; readonly version: number }
+export type RunningTimer = { readonly due: number; readonly version: StreamVersion }
 
 /** Data by type of event. */
 export type SagaEvents = {
@@ -76,7 +77,7 @@ export type SagaEvents = {
   /** Came while the instance was parked. */
   Deferred: { input: SagaInput }
   /** All that was deferred is handled. The timers that run, for those who index them. */
-  Resumed: { timers: { timer: string; due: number; version: number }[] }
+  Resumed: { timers: { timer: string; due: number; version: StreamVersion }[] }
 }
 
 /** A type of event of a saga's stream. */
@@ -116,7 +117,7 @@ export type SagaInstance = {
   /** Why it is parked. */
   readonly reason: string | null
   /** Highest time of its events, ms since the epoch; -1 at first. */
-  readonly time: number
+  readonly time: Timestamp
 }
 
 /** An instance before its first event. */
@@ -147,7 +148,7 @@ export function isSameInput(a: SagaInput, b: SagaInput): boolean {
 export function evolveInstance(
   instance: SagaInstance,
   event: NewSagaEvent,
-  version: number,
+  version: StreamVersion,
 ): SagaInstance {
   switch (event.type) {
     case 'Started': {
@@ -270,12 +271,20 @@ function withoutTimer(instance: SagaInstance, timer: string): SagaInstance {
   return { ...instance, timers }
 }
 
-function withSend(instance: SagaInstance, version: number, send: PendingSend | null): SagaInstance {
+function withSend(
+  instance: SagaInstance,
+  version: StreamVersion,
+  send: PendingSend | null,
+): SagaInstance {
   const { [version]: _, ...sends } = instance.sends
   return { ...instance, sends: send === null ? sends : { ...sends, [version]: send } }
 }
 
-function parkedSend(instance: SagaInstance, version: number, isParked: boolean): SagaInstance {
+function parkedSend(
+  instance: SagaInstance,
+  version: StreamVersion,
+  isParked: boolean,
+): SagaInstance {
   const send = instance.sends[version]
   return send === undefined ? instance : withSend(instance, version, { ...send, parked: isParked })
 }

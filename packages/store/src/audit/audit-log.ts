@@ -7,15 +7,18 @@
  * whoever would make another one waits too. A record can be there twice when an answer was lost; its
  * id tells. Who needs to know that it is stored can wait for that, within a bound.
  */
+
 import {
   backoffMs,
   type ClientOutside,
   createProducer,
   type Log,
   type Producer,
+  type Timestamp,
 } from '@millrace/log'
 import { StoreError } from '../errors.ts'
 import { ensureOwnTopic } from '../own-topics/own-topic.ts'
+import type { StreamVersion } from '../port.ts'
 
 /** What was done. */
 export type AuditAction =
@@ -47,7 +50,7 @@ export type AuditEntry = {
   readonly categories: readonly string[]
   readonly stream?: string
   /** The stream's version that was found or made. */
-  readonly version?: number
+  readonly version?: StreamVersion
   /** Events written. */
   readonly events?: number
   readonly commandId?: string
@@ -57,7 +60,11 @@ export type AuditEntry = {
 }
 
 /** A record of the topic: an entry, its id, and when it was made, ms since the epoch. */
-export type AuditRecord = AuditEntry & { readonly v: 1; readonly id: string; readonly time: number }
+export type AuditRecord = AuditEntry & {
+  readonly v: 1
+  readonly id: string
+  readonly time: Timestamp
+}
 
 /** With what the audit is kept. */
 export type AuditLogOptions = {
@@ -71,7 +78,7 @@ export type AuditLogOptions = {
   readonly timeoutMs: number
 }
 
-type Waiting = { readonly value: string; readonly time: number; readonly stored: () => void }
+type Waiting = { readonly value: string; readonly time: Timestamp; readonly stored: () => void }
 
 /** Records that go to the log at once. */
 const ROUND = 500

@@ -10,6 +10,7 @@
  *
  * Who it is comes from `actor` of an append, else from the view that `withActor` gives.
  */
+import type { Timestamp } from '@millrace/log'
 import type {
   Aggregated,
   AggregateOptions,
@@ -31,6 +32,7 @@ import type {
   StreamReader,
   StreamRef,
   StreamState,
+  StreamVersion,
 } from '../port.ts'
 import { DEFAULT_TENANT } from '../port.ts'
 import type { AuditAction, AuditEntry, AuditLog } from './audit-log.ts'
@@ -133,7 +135,7 @@ class AuditedStore implements EventStore {
     return this.#looked(ofStream('state', stream), () => this.parts.store.state(stream))
   }
 
-  event(stream: StreamRef, version: number): Promise<RecordedEvent | undefined> {
+  event(stream: StreamRef, version: StreamVersion): Promise<RecordedEvent | undefined> {
     const about = { ...ofStream('event', stream), from: version, to: version }
     return this.#looked(about, () => this.parts.store.event(stream, version))
   }
@@ -196,7 +198,7 @@ class AuditedStore implements EventStore {
     return this.parts.store.now(categories, tenant)
   }
 
-  at(categories: readonly string[], time: number, tenant?: string | null): Promise<Checkpoint> {
+  at(categories: readonly string[], time: Timestamp, tenant?: string | null): Promise<Checkpoint> {
     return this.parts.store.at(categories, time, tenant)
   }
 
@@ -302,7 +304,7 @@ const ofCategories = (
   { tenant }: { readonly tenant?: string | null },
 ): About => ({ action, tenant: tenant === undefined ? DEFAULT_TENANT : tenant, categories })
 
-function versionOf(result: unknown): { readonly version?: number } {
+function versionOf(result: unknown): { readonly version?: StreamVersion } {
   const version = (result as { version?: unknown } | undefined)?.version
   return typeof version === 'number' ? { version } : {}
 }

@@ -1,13 +1,13 @@
 /** Folds a stream into a state, from its latest fitting snapshot on. */
 import type { Maybe } from '../personal/maybe.ts'
-import type { Aggregated, AggregateOptions, Fold, RecordedEvent } from '../port.ts'
+import type { Aggregated, AggregateOptions, Fold, RecordedEvent, StreamVersion } from '../port.ts'
 import type { EventSource } from './event.ts'
 import { streamRuns } from './index/stream-entries.ts'
 import { type Begun, begin, type FoundStream, type ReaderParts } from './stream-reader.ts'
 
 /** A state that was kept. */
 export type KeptState = {
-  readonly version: number
+  readonly version: StreamVersion
   readonly state: unknown
   /** Ids of the subjects' keys that opened fields which went into it. */
   readonly keys: readonly string[]

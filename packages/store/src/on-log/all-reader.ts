@@ -3,7 +3,14 @@
  * only below what is decided: so a checkpoint is one offset a bucket, and whoever goes on from it
  * sees the same. Records that are no events are passed over, and so are void ones.
  */
-import { decodeBatches, type FetchResult, type Log, LogError } from '@millrace/log'
+import {
+  decodeBatches,
+  type FetchResult,
+  type Log,
+  LogError,
+  type Offset,
+  type Timestamp,
+} from '@millrace/log'
 import { encodeCheckpoint } from '../checkpoint.ts'
 import { StoreError } from '../errors.ts'
 import type { EventFilter, EventPage, RecordedEvent } from '../port.ts'
@@ -37,7 +44,7 @@ export type AllRead = {
   readonly pageSize: number
   readonly signal: AbortSignal | undefined
   /** The next offset at or after this one that can matter; lets a search pass over parts. */
-  readonly skip?: (bucket: Bucket, offset: number) => Promise<number>
+  readonly skip?: (bucket: Bucket, offset: Offset) => Promise<number>
 }
 
 type Page = { events: (RecordedEvent | Promise<RecordedEvent>)[]; awaited: boolean }
@@ -196,7 +203,7 @@ type CursorPlaces = {
 }
 
 /** The event of a record; null when it is none. */
-function rawOf(bucket: Bucket, offset: number, time: number, at: CursorPlaces): RawEvent | null {
+function rawOf(bucket: Bucket, offset: Offset, time: Timestamp, at: CursorPlaces): RawEvent | null {
   const { bytes, keyAt, keyLength, valueAt, valueLength, headersAt, headerCount } = at
   const key = keyLength < 0 ? null : bytes.subarray(keyAt, keyAt + keyLength)
   const place = { bytes, valueAt, valueLength, headersAt, headerCount }

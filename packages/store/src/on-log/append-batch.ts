@@ -2,7 +2,7 @@
  * The appends of one bucket that go out together, as one record batch: written here, and folded from
  * memory when the log has taken them and nobody wrote in between.
  */
-import { decodeBatches, RecordBatchBuilder } from '@millrace/log'
+import { decodeBatches, type Offset, RecordBatchBuilder } from '@millrace/log'
 import type { Bucket } from './bucket.ts'
 import type { IndexFacts } from './decode-headers.ts'
 import type { EventFacts } from './facts.ts'
@@ -101,7 +101,7 @@ export class AppendBatch {
     const [batch] = decodeBatches(bytes, { checkCrc: false })
     const cursor = batch?.cursor()
     for (let i = 0; i < this.#facts.length && cursor?.advance(); i++) {
-      const facts = this.#facts[i] as EventFacts & { offset: number }
+      const facts = this.#facts[i] as EventFacts & { offset: Offset }
       facts.offset = baseOffset + i
       const entry: Entry = {
         bytes: cursor.bytes,

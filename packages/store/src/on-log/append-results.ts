@@ -1,7 +1,7 @@
 /** What the caller of an append is told when it counts. */
 import { bucketCheckpoint } from '../checkpoint.ts'
 import { StoreError } from '../errors.ts'
-import type { Appended } from '../port.ts'
+import type { Appended, StreamVersion } from '../port.ts'
 import { appendIdOf, type EventFacts } from './facts.ts'
 import type { RememberedCommand } from './fold.ts'
 import type { PendingAppend } from './pending.ts'
@@ -55,7 +55,7 @@ export function duplicate(
 }
 
 /** It had no events, and what it expected holds. */
-export function confirmed(log: string, pending: PendingAppend, version: number): Appended {
+export function confirmed(log: string, pending: PendingAppend, version: StreamVersion): Appended {
   const { bucket, tenant, appendId } = pending.request
   const { name } = bucket.category
   return {

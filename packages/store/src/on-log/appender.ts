@@ -16,10 +16,11 @@ import {
   type Log,
   type AppendResult as LogAppendResult,
   LogError,
+  type Offset,
   type RecordBatchBuilder,
 } from '@millrace/log'
 import { StoreError } from '../errors.ts'
-import type { Appended, Conflict } from '../port.ts'
+import type { Appended, Conflict, StreamVersion } from '../port.ts'
 import { AppendBatch, type Attempt } from './append-batch.ts'
 import { accepted, confirmed, duplicate, timedOut } from './append-results.ts'
 import { type Bucket, pastTheEnd } from './bucket.ts'
@@ -41,7 +42,7 @@ export type AppendLimits = {
 
 /** What the appender asks of the rest of the store. */
 export type AppendHelp = {
-  readonly catchUp: (bucket: Bucket, offset: number) => Promise<void>
+  readonly catchUp: (bucket: Bucket, offset: Offset) => Promise<void>
   readonly catchUpAll: (buckets: readonly Bucket[]) => Promise<void>
   /** Whether an event between the offsets matches the request's condition. */
   readonly anyMatch: (request: AppendRequest, from: number, before: number) => Promise<boolean>
@@ -279,7 +280,7 @@ export class Appender {
   }
 
   /** An append without events: its expectation holds at the end of the log. */
-  #confirm(pending: PendingAppend, version: number): void {
+  #confirm(pending: PendingAppend, version: StreamVersion): void {
     const { bucket, expected, checks, condition } = pending.request
     const expectsNothing = expected === 'any' && checks.length === 0 && condition === undefined
     if (!expectsNothing && pending.caughtUpAt < bucket.position) {

@@ -3,16 +3,19 @@
  * tombstone. All of them may be written twice without harm, so an unknown outcome is simply tried
  * again; a call ends when the fold has passed its record.
  */
+
 import {
   backoffMs,
   type ClientOutside,
   type HeaderBlock,
   type Log,
   LogError,
+  type Offset,
   RecordBatchBuilder,
   sleep,
 } from '@millrace/log'
 import { StoreError } from '../errors.ts'
+import type { StreamVersion } from '../port.ts'
 import type { Bucket } from './bucket.ts'
 import type { ControlFacts } from './facts.ts'
 
@@ -27,7 +30,7 @@ export type SettleTarget = {
   readonly stream: string
   readonly appendId: string
   /** That its first record claims. */
-  readonly version: number
+  readonly version: StreamVersion
 }
 
 type ControlRecord = { readonly key: string; readonly headers: () => HeaderBlock }
@@ -37,7 +40,7 @@ export class ControlWriter {
   readonly #log: Log
   readonly #limits: ControlLimits
   readonly #outside: ClientOutside
-  readonly #catchUp: (bucket: Bucket, offset: number) => Promise<void>
+  readonly #catchUp: (bucket: Bucket, offset: Offset) => Promise<void>
   readonly #closing: AbortSignal
 
   /** @param closing ends the attempts */
@@ -46,7 +49,7 @@ export class ControlWriter {
     limits: ControlLimits,
     outside: ClientOutside,
     closing: AbortSignal,
-    catchUp: (bucket: Bucket, offset: number) => Promise<void>,
+    catchUp: (bucket: Bucket, offset: Offset) => Promise<void>,
   ) {
     this.#log = log
     this.#limits = limits

@@ -2,8 +2,8 @@
  * Reads the headers that `headers.ts` writes: for the rule, for the index and for readers. Whatever is
  * not exactly as the store writes it is foreign, never guessed.
  */
-import { HeaderReader } from '@millrace/log'
-import type { EventQuery } from '../port.ts'
+import { HeaderReader, type Offset, type Timestamp } from '@millrace/log'
+import type { EventQuery, StreamVersion } from '../port.ts'
 import {
   APPEND_RECORDS_MAX,
   appendIdOf,
@@ -168,15 +168,15 @@ const WHOLE = /^\d{1,15}$/
  * @param key null: no key
  */
 export function decodeFacts(
-  offset: number,
-  time: number,
+  offset: Offset,
+  time: Timestamp,
   key: Buffer | null,
   place: RecordPlace,
 ): Decoded {
   return factsOf(offset, time, key, readHeaders(place, false))
 }
 
-function factsOf(offset: number, time: number, key: Buffer | null, raw: Raw): Decoded {
+function factsOf(offset: Offset, time: Timestamp, key: Buffer | null, raw: Raw): Decoded {
   const foreign: Decoded = { facts: { kind: 'foreign', offset }, index: FOREIGN_INDEX }
   if (raw.append === undefined || raw.append === '') return foreign
   if (raw.rule === undefined || !WHOLE.test(raw.rule)) return foreign
@@ -193,7 +193,7 @@ function factsOf(offset: number, time: number, key: Buffer | null, raw: Raw): De
   return { facts, index: { correlationId: raw.correlation, personal: raw.personal } }
 }
 
-function eventFacts(offset: number, time: number, stream: string, raw: Raw): Facts | null {
+function eventFacts(offset: Offset, time: Timestamp, stream: string, raw: Raw): Facts | null {
   const place = /^(\d{1,15})\/(\d{1,4})\/(\d{1,4})$/.exec(raw.place as string)
   if (place === null || raw.type === undefined || raw.type === '') return null
   const version = Number(place[1])
@@ -221,7 +221,7 @@ function eventFacts(offset: number, time: number, stream: string, raw: Raw): Fac
   }
 }
 
-function otherFacts(offset: number, stream: string, raw: Raw): Facts | null {
+function otherFacts(offset: Offset, stream: string, raw: Raw): Facts | null {
   if (!WHOLE.test(raw.place as string)) return null
   const place = Number(raw.place)
   switch (raw.kind) {
@@ -277,7 +277,7 @@ function parseCondition(text: string): ConditionClaim | null {
 export type EventMetadata = {
   readonly type: string
   readonly id: string
-  readonly version: number
+  readonly version: StreamVersion
   readonly appendId: string
   readonly schemaVersion: number
   readonly tags: readonly string[]
@@ -296,7 +296,7 @@ export function decodeMetadata(place: RecordPlace): EventMetadata {
   return metadataOf(raw, Number.parseInt(raw.place as string, 10))
 }
 
-function metadataOf(raw: Raw, version: number): EventMetadata {
+function metadataOf(raw: Raw, version: StreamVersion): EventMetadata {
   return {
     type: raw.type as string,
     id: raw.id ?? '',
@@ -316,8 +316,8 @@ function metadataOf(raw: Raw, version: number): EventMetadata {
 
 /** An event of the log with all that its headers say; null for a record that is none (rule 1). */
 export function decodeEventRecord(
-  offset: number,
-  time: number,
+  offset: Offset,
+  time: Timestamp,
   key: Buffer | null,
   place: RecordPlace,
 ): { readonly facts: EventFacts; readonly metadata: EventMetadata } | null {

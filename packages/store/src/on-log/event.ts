@@ -1,4 +1,5 @@
 /** Turns what the index or the log holds of an event into what readers get. */
+import type { Offset, Timestamp } from '@millrace/log'
 import type { Json, RecordedEvent } from '../port.ts'
 import type { EventTypes } from '../types/event-types.ts'
 import { decodeMetadata, type EventMetadata } from './decode-headers.ts'
@@ -10,8 +11,8 @@ export type RawEvent = EventMetadata & {
   readonly category: string
   readonly stream: string
   readonly bucket: number
-  readonly offset: number
-  readonly time: number
+  readonly offset: Offset
+  readonly time: Timestamp
   readonly data: Json
 }
 

@@ -2,7 +2,8 @@
  * What the rule may know of a record: its headers, read. Never the payload, which may be encrypted,
  * erased, or of a schema that is not at hand.
  */
-import type { EventQuery } from '../port.ts'
+import type { Offset, Timestamp } from '@millrace/log'
+import type { EventQuery, StreamVersion } from '../port.ts'
 
 /**
  * Type of an event whose data was dropped when its category was rewritten: it holds a version of its
@@ -32,7 +33,7 @@ export const OPEN_MAX = 1024
 export const TAGGED_MAX = 1024
 
 /** A claim on a stream that is not written: it is at this version. `stream` is a stream key. */
-export type CheckClaim = { readonly stream: string; readonly version: number }
+export type CheckClaim = { readonly stream: string; readonly version: StreamVersion }
 
 /**
  * A claim on tags: no accepted event of the bucket from offset `after` on matches. Each query names
@@ -43,7 +44,7 @@ export type ConditionClaim = { readonly after: number; readonly failIfMatch: rea
 /** A record of an append. */
 export type EventFacts = {
   readonly kind: 'event'
-  readonly offset: number
+  readonly offset: Offset
   /** Tenant, NUL, id: see `streamKey`. */
   readonly stream: string
   readonly appendId: string
@@ -52,11 +53,11 @@ export type EventFacts = {
   /** 1 to {@link APPEND_RECORDS_MAX}. */
   readonly count: number
   /** Version that the event has if it counts: the first's claim + index. */
-  readonly version: number
+  readonly version: StreamVersion
   readonly type: string
   readonly tags: readonly string[]
   /** Ms since the epoch. Kept in the stream's state; no part of the verdict. */
-  readonly time: number
+  readonly time: Timestamp
   /** On record 0 only. */
   readonly commandId: string | undefined
   readonly condition: ConditionClaim | undefined
@@ -66,27 +67,27 @@ export type EventFacts = {
 /** A record that cancels an append. */
 export type SettleFacts = {
   readonly kind: 'settle'
-  readonly offset: number
+  readonly offset: Offset
   readonly stream: string
   readonly appendId: string
   /** Version that the append's first record claims. */
-  readonly claim: number
+  readonly claim: StreamVersion
 }
 
 /** A record about a stream as a whole, outside of its version. */
 export type ControlFacts = {
   readonly kind: 'truncate' | 'archive' | 'unarchive' | 'tombstone'
-  readonly offset: number
+  readonly offset: Offset
   readonly stream: string
   /** With `truncate`: the first version that can still be read. */
   readonly before: number
 }
 
 /** A record that is no event and never can be (rule 1). */
-export type ForeignFacts = { readonly kind: 'foreign'; readonly offset: number }
+export type ForeignFacts = { readonly kind: 'foreign'; readonly offset: Offset }
 
 /** A record written under newer rules. */
-export type NewerFacts = { readonly kind: 'newer'; readonly offset: number; readonly rule: number }
+export type NewerFacts = { readonly kind: 'newer'; readonly offset: Offset; readonly rule: number }
 
 /** A record as the rule sees it. */
 export type Facts = EventFacts | SettleFacts | ControlFacts | ForeignFacts | NewerFacts

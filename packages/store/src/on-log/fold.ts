@@ -19,6 +19,9 @@
  * replaced, never changed in place. The bucket's own is the fold's to change, and bounded by the
  * constants of `facts.ts`.
  */
+
+import type { Offset, Timestamp } from '@millrace/log'
+import type { StreamVersion } from '../port.ts'
 import { claimsProblem, rememberTagged } from './conditions.ts'
 import {
   CANCELS_MAX,
@@ -34,29 +37,29 @@ import {
 export type RememberedCommand = {
   readonly commandId: string
   readonly appendId: string
-  readonly firstVersion: number
-  readonly lastVersion: number
-  readonly firstOffset: number
-  readonly lastOffset: number
+  readonly firstVersion: StreamVersion
+  readonly lastVersion: StreamVersion
+  readonly firstOffset: Offset
+  readonly lastOffset: Offset
 }
 
 /** A cancelled append, and the version that its first record claims. */
-export type Cancel = { readonly appendId: string; readonly claim: number }
+export type Cancel = { readonly appendId: string; readonly claim: StreamVersion }
 
 /** What the rule keeps of a stream. */
 export type StreamFold = {
-  readonly version: number
+  readonly version: StreamVersion
   /** Newest last, at most COMMANDS_MAX. */
   readonly commands: readonly RememberedCommand[]
   /** In order, those whose claim the version has not reached, at most CANCELS_MAX. */
   readonly cancels: readonly Cancel[]
   /** First version that can be read; 1 at first. */
-  readonly firstVersion: number
+  readonly firstVersion: StreamVersion
   readonly archived: boolean
   readonly tombstoned: boolean
   /** Time of the first and the last event; -1 at first. */
-  readonly createdAt: number
-  readonly updatedAt: number
+  readonly createdAt: Timestamp
+  readonly updatedAt: Timestamp
 }
 
 /** A stream before its first record. */
@@ -90,7 +93,7 @@ export type OpenAppend = {
 /** A tagged event, as conditions look at it. */
 export type Tagged = {
   readonly tenant: string
-  readonly offset: number
+  readonly offset: Offset
   readonly type: string
   readonly tags: readonly string[]
 }
@@ -170,9 +173,9 @@ export function decidedOffset(bucket: BucketFold): number {
 /** The fold met a record of newer rules; it must not guess (rule 6). */
 export class NewerRule extends Error {
   override readonly name = 'NewerRule'
-  readonly offset: number
+  readonly offset: Offset
 
-  constructor(offset: number, rule: number) {
+  constructor(offset: Offset, rule: number) {
     super(`the record at offset ${offset} was written under rule ${rule}`)
     this.offset = offset
   }
@@ -331,7 +334,7 @@ function remember(
   ]
 }
 
-const livingCancels = (state: StreamFold, version: number): readonly Cancel[] =>
+const livingCancels = (state: StreamFold, version: StreamVersion): readonly Cancel[] =>
   state.cancels.filter(cancel => cancel.claim > version)
 
 function settle(

@@ -15,7 +15,9 @@
  * | `ce_personal` | which subjects the personal fields belong to |
  * | `meta_…` | the application's own |
  */
-import { type HeaderBlock, HeaderWriter, headerName } from '@millrace/log'
+
+import { type HeaderBlock, HeaderWriter, headerName, type Timestamp } from '@millrace/log'
+import type { StreamVersion } from '../port.ts'
 import {
   appendIdOf,
   type CheckClaim,
@@ -58,12 +60,12 @@ export type EventHeaders = {
   readonly tenant: string
   readonly schemaVersion: number
   readonly appendId: string
-  readonly version: number
+  readonly version: StreamVersion
   readonly index: number
   readonly count: number
   /** Absent: derived from the append's id and the index. */
   readonly id: string | undefined
-  readonly time: number
+  readonly time: Timestamp
   readonly commandId: string | undefined
   readonly correlationId: string | undefined
   readonly causationId: string | undefined
@@ -114,7 +116,7 @@ export class HeaderEncoder {
   }
 
   /** The headers of a settle record. */
-  settle(tenant: string, appendId: string, claim: number): HeaderBlock {
+  settle(tenant: string, appendId: string, claim: StreamVersion): HeaderBlock {
     return this.#control('settle', tenant, appendId, claim)
   }
 
@@ -167,7 +169,7 @@ export class HeaderEncoder {
   }
 
   /** Many events share a millisecond. */
-  #timeOf(time: number): string {
+  #timeOf(time: Timestamp): string {
     if (time !== this.#time) {
       this.#time = time
       this.#timeText = new Date(time).toISOString()

@@ -3,7 +3,7 @@
  * "look again at the end of the log first" where what is known may be too old to refuse.
  */
 import { StoreError } from '../errors.ts'
-import type { ExpectedVersion } from '../port.ts'
+import type { ExpectedVersion, StreamVersion } from '../port.ts'
 import { matches } from './conditions.ts'
 import type { ConditionClaim } from './facts.ts'
 import type { RememberedCommand, StreamFold } from './fold.ts'
@@ -28,7 +28,7 @@ export type Judgement =
   | { readonly kind: 'claim' }
 
 /** Whether a version is what was expected. */
-export function expectationHolds(expected: ExpectedVersion, version: number): boolean {
+export function expectationHolds(expected: ExpectedVersion, version: StreamVersion): boolean {
   switch (expected) {
     case 'any':
       return true
@@ -42,7 +42,7 @@ export function expectationHolds(expected: ExpectedVersion, version: number): bo
 }
 
 /** Whether a failed expectation stays failed whatever else was written: versions only rise. */
-function failsForGood(expected: ExpectedVersion, version: number): boolean {
+function failsForGood(expected: ExpectedVersion, version: StreamVersion): boolean {
   if (expected === 'absent') return true
   return typeof expected === 'number' && expected < version
 }

@@ -2,7 +2,7 @@
  * The event store on a log: the port, on the parts that do the work. It names streams, turns calls
  * into requests and reads, and refuses all of them once it is closed.
  */
-import type { Log } from '@millrace/log'
+import type { Log, Offset, Timestamp } from '@millrace/log'
 import { encodeCheckpoint, positionsOf } from '../checkpoint.ts'
 import { StoreError } from '../errors.ts'
 import { checkTags, checkTenant, checkWhole } from '../names.ts'
@@ -28,6 +28,7 @@ import {
   type StreamReader,
   type StreamRef,
   type StreamState,
+  type StreamVersion,
 } from '../port.ts'
 import { aggregateStream, type StateKeeper } from './aggregate.ts'
 import { type AllReaderParts, readAllEvents } from './all-reader.ts'
@@ -141,7 +142,7 @@ export class LogStore implements EventStore {
     return this.#stateOf(this.#find(stream))
   }
 
-  async event(stream: StreamRef, version: number): Promise<RecordedEvent | undefined> {
+  async event(stream: StreamRef, version: StreamVersion): Promise<RecordedEvent | undefined> {
     const { events } = await this.read(stream, { from: version, to: version }).all()
     return events[0]
   }
@@ -203,7 +204,7 @@ export class LogStore implements EventStore {
 
   async at(
     categories: readonly string[],
-    time: number,
+    time: Timestamp,
     tenant: string | null = DEFAULT_TENANT,
   ): Promise<Checkpoint> {
     checkWhole(time, 0, 'time')
@@ -364,7 +365,7 @@ export class LogStore implements EventStore {
   async *#readAll(
     categories: readonly string[],
     options: ReadAllOptions,
-    skip?: (bucket: Bucket, offset: number) => Promise<number>,
+    skip?: (bucket: Bucket, offset: Offset) => Promise<number>,
   ): AsyncGenerator<EventPage, void> {
     const tenant = options.tenant === undefined ? DEFAULT_TENANT : options.tenant
     if (tenant !== null) checkTenant(tenant)
@@ -466,7 +467,7 @@ function pointerSkip(
   { reader: { kv } }: StoreParts,
   filter: EventFilter,
   tenant: string,
-): (bucket: Bucket, offset: number) => Promise<number> {
+): (bucket: Bucket, offset: Offset) => Promise<number> {
   const by =
     filter.correlationId === undefined
       ? { kind: 'tag' as const, tenant, text: filter.tags?.[0] as string }

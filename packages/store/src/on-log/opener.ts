@@ -2,9 +2,10 @@
  * Opens events for readers: personal fields are unsealed, data is brought to the present schema.
  * Without personal fields nothing is awaited.
  */
+import type { Offset, Timestamp } from '@millrace/log'
 import { chain, type Maybe } from '../personal/maybe.ts'
 import type { PersonalData } from '../personal/personal-data.ts'
-import type { Json, RecordedEvent } from '../port.ts'
+import type { Json, RecordedEvent, StreamVersion } from '../port.ts'
 import type { Category } from './category.ts'
 import { briefOf, decodeMetadata, type EventBrief, type EventMetadata } from './decode-headers.ts'
 import { dataOf, type EventSource, type RawEvent, rawEvent, recordedEvent } from './event.ts'
@@ -49,7 +50,7 @@ export class EventOpener {
   folded(
     category: Category,
     source: EventSource,
-    version: number,
+    version: StreamVersion,
     entry: Entry,
     keys: Set<string>,
   ): Maybe<RecordedEvent> {
@@ -79,11 +80,11 @@ class FoldedEvent implements RecordedEvent {
   readonly stream: string
   readonly category: string
   readonly tenant: string
-  readonly version: number
-  readonly time: number
+  readonly version: StreamVersion
+  readonly time: Timestamp
   readonly schemaVersion: number
   readonly bucket: number
-  readonly offset: number
+  readonly offset: Offset
   declare readonly erased?: readonly string[]
   readonly #entry: Entry
   #metadata: EventMetadata | undefined
@@ -92,7 +93,7 @@ class FoldedEvent implements RecordedEvent {
     source: EventSource,
     entry: Entry,
     type: string,
-    version: number,
+    version: StreamVersion,
     schemaVersion: number,
     data: Json,
     erased: readonly string[] | undefined,

@@ -2,7 +2,14 @@
  * An append on its way: what it wants, what it claims in its present attempt, and how its caller is
  * answered.
  */
-import type { AppendResult, EventQuery, ExpectedVersion, StreamRef } from '../port.ts'
+import type { Timestamp } from '@millrace/log'
+import type {
+  AppendResult,
+  EventQuery,
+  ExpectedVersion,
+  StreamRef,
+  StreamVersion,
+} from '../port.ts'
 import type { Bucket } from './bucket.ts'
 import type { CheckClaim, ConditionClaim } from './facts.ts'
 
@@ -12,7 +19,7 @@ export type ReadyEvent = {
   readonly schemaVersion: number
   readonly value: string
   readonly id: string | undefined
-  readonly time: number | undefined
+  readonly time: Timestamp | undefined
   readonly tags: readonly string[]
   readonly personal: string | undefined
   readonly metadata: Readonly<Record<string, string>> | undefined
@@ -55,7 +62,7 @@ export type AppendRequest = {
 export type Claim = {
   readonly appendId: string
   /** Version of its first event. */
-  readonly version: number
+  readonly version: StreamVersion
   readonly checks: readonly CheckClaim[] | undefined
   readonly condition: ConditionClaim | undefined
   /** Times of its events. */

@@ -2,8 +2,9 @@
  * Finds events by what the index knows: tags and correlation by their own entries, types and times
  * by the zones that cannot hold them.
  */
+import type { Offset } from '@millrace/log'
 import { afterPrefix, type KeyValue } from '../kv/key-value.ts'
-import type { EventFilter, EventQuery, RecordedEvent } from '../port.ts'
+import type { EventFilter, EventQuery, RecordedEvent, StreamVersion } from '../port.ts'
 import type { Bucket } from './bucket.ts'
 import { idOf, tenantOf } from './facts.ts'
 import type { Pointer, Zone } from './index/bucket-index.ts'
@@ -26,7 +27,7 @@ export async function* pointers(
   before: number,
 ): AsyncGenerator<Pointer, void> {
   const { place } = bucket.index
-  const key = (offset: number): Buffer =>
+  const key = (offset: Offset): Buffer =>
     textNumberKey(KIND[by.kind], place, `${by.tenant}\0${by.text}`, offset)
   for await (const page of kv.range({ gte: key(from), lt: key(before) })) {
     for (const [found, value] of page) {
@@ -41,7 +42,7 @@ export async function entryAt(
   kv: KeyValue,
   bucket: Bucket,
   stream: string,
-  version: number,
+  version: StreamVersion,
 ): Promise<Entry | undefined> {
   const slot = bucket.index.slot(stream)
   const runs = streamRuns(kv, bucket.index.place, slot, version, version, false)
@@ -104,7 +105,7 @@ export async function matching(
 export function zoneSkip(
   kv: KeyValue,
   filter: EventFilter,
-): (bucket: Bucket, offset: number) => Promise<number> {
+): (bucket: Bucket, offset: Offset) => Promise<number> {
   const known = new Map<Bucket, readonly Zone[]>()
   return async (bucket, offset) => {
     let zones = known.get(bucket)

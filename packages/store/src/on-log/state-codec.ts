@@ -2,6 +2,9 @@
  * The states of the fold as bytes, for the index: what a restart goes on from. JSON, because the
  * cost is a few microseconds a stream and a person can read it.
  */
+
+import type { Timestamp } from '@millrace/log'
+import type { StreamVersion } from '../port.ts'
 import type { EventFacts } from './facts.ts'
 import type { BucketFold, OpenAppend, RememberedCommand, StreamFold, Tagged } from './fold.ts'
 import { EMPTY_STREAM } from './fold.ts'
@@ -15,10 +18,10 @@ const FORM = 1
 
 type CommandRow = readonly [string, string, number, number, number, number]
 type StreamRow = readonly [
-  version: number,
-  firstVersion: number,
-  createdAt: number,
-  updatedAt: number,
+  version: StreamVersion,
+  firstVersion: StreamVersion,
+  createdAt: Timestamp,
+  updatedAt: Timestamp,
   flags: number,
   tailFirst: number,
   tailBytes: number,

@@ -3,7 +3,7 @@ import { bucketCheckpoint } from '../checkpoint.ts'
 import { StoreError } from '../errors.ts'
 import type { KeyValue } from '../kv/key-value.ts'
 import { checkWhole } from '../names.ts'
-import type { ReadEnd, ReadOptions, RecordedEvent, StreamReader } from '../port.ts'
+import type { ReadEnd, ReadOptions, RecordedEvent, StreamReader, StreamVersion } from '../port.ts'
 import type { Bucket } from './bucket.ts'
 import type { EventSource } from './event.ts'
 import { streamKey } from './facts.ts'
@@ -30,8 +30,8 @@ export type FoundStream = {
 export type Begun = {
   readonly source: EventSource
   readonly slot: StreamSlot
-  readonly version: number
-  readonly firstVersion: number
+  readonly version: StreamVersion
+  readonly firstVersion: StreamVersion
   readonly end: ReadEnd
 }
 
@@ -126,8 +126,8 @@ export class IndexStreamReader implements StreamReader {
 
 function bounds(
   options: ReadOptions,
-  firstVersion: number,
-  version: number,
+  firstVersion: StreamVersion,
+  version: StreamVersion,
 ): { readonly from: number; readonly to: number } {
   const { backwards = false } = options
   // Backwards, `from` is the later end.

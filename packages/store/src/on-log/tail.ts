@@ -12,6 +12,7 @@ import {
   type FetchResult,
   type Log,
   LogError,
+  type Offset,
   sleep,
 } from '@millrace/log'
 import { StoreError } from '../errors.ts'
@@ -75,7 +76,7 @@ export class Tail {
   }
 
   /** Brings a bucket to an offset that is in the log. */
-  async catchUp(bucket: Bucket, offset: number): Promise<void> {
+  async catchUp(bucket: Bucket, offset: Offset): Promise<void> {
     for (let failures = 0; bucket.position < offset; ) {
       if (bucket.failure !== null) throw bucket.failure
       if (this.#closing.signal.aborted) throw new StoreError('STORE_CLOSED')

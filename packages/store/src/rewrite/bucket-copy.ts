@@ -6,12 +6,14 @@
  * Two passes: the rule says which records count and what the streams come to, then they are copied.
  * The state of each stream of the bucket is in memory meanwhile, about 1 KiB each.
  */
+
 import { createHash, type Hash } from 'node:crypto'
 import { HeaderReader, HeaderWriter, headerName, type Log, RecordBatchBuilder } from '@millrace/log'
 import { StoreError } from '../errors.ts'
 import { decodeFacts } from '../on-log/decode-headers.ts'
 import { DROPPED_TYPE, type Facts } from '../on-log/facts.ts'
 import { EMPTY_STREAM, emptyBucket, foldRecord, type StreamFold } from '../on-log/fold.ts'
+import type { StreamVersion } from '../port.ts'
 import { batchesOf, type RecordView, rangeOf, recordsOf } from './records.ts'
 
 const BATCH_BYTES = 256 * 1024
@@ -142,7 +144,7 @@ export const counts = (facts: Facts, { voids }: Survey): boolean =>
 
 /** Whether an event's data is to be dropped. */
 export function losesData(
-  { stream, version }: { readonly stream: string; readonly version: number },
+  { stream, version }: { readonly stream: string; readonly version: StreamVersion },
   { streams }: Survey,
   drop: DropOptions,
 ): boolean {

@@ -3,8 +3,10 @@ import {
   decodeBatches,
   type Log,
   LogError,
+  type Offset,
   type RecordBatch,
   type RecordCursor,
+  type Timestamp,
 } from '@millrace/log'
 
 const FETCH_BYTES = 4 * 1024 * 1024
@@ -57,8 +59,8 @@ export async function* batchesOf(
 
 /** A record's bytes, as views of its batch. */
 export type RecordView = {
-  readonly offset: number
-  readonly time: number
+  readonly offset: Offset
+  readonly time: Timestamp
   readonly key: Buffer | null
   readonly value: Buffer | null
   readonly place: {
@@ -80,7 +82,7 @@ export function* recordsOf({ batch, from }: BatchFrom): Generator<RecordView> {
   }
 }
 
-function viewOf(offset: number, time: number, cursor: RecordCursor): RecordView {
+function viewOf(offset: Offset, time: Timestamp, cursor: RecordCursor): RecordView {
   const { bytes, keyAt, keyLength, valueAt, valueLength, headersAt, headerCount } = cursor
   return {
     offset,

@@ -6,7 +6,9 @@
  *              { v: 1, version, hash, keys, sealed }          see `sealed-state.ts`
  *     header   version, so that a reader need not parse the value to know which is newer
  */
+
 import type { OwnTopic } from '../own-topics/own-topic.ts'
+import type { StreamVersion } from '../port.ts'
 
 /** What a snapshot is of. */
 export type SnapshotSource = {
@@ -18,7 +20,7 @@ export type SnapshotSource = {
 /** A snapshot as it is kept. */
 export type SnapshotBody = {
   /** Of the stream, from 1. */
-  readonly version: number
+  readonly version: StreamVersion
   /** Of the code that made it. */
   readonly hash: string
 } & ({ readonly state: unknown } | { readonly keys: readonly string[]; readonly sealed: Buffer })

@@ -15,6 +15,7 @@
  * A state that personal fields went into is sealed with the keys of their subjects (`sealed-state.ts`)
  * and leaves the memory of every node when one of them is forgotten.
  */
+
 import {
   type ClientOutside,
   createProducer,
@@ -30,6 +31,7 @@ import { TopicTail } from '../own-topics/topic-tail.ts'
 import { chain, type Maybe } from '../personal/maybe.ts'
 import { openState, sealState } from '../personal/sealed-state.ts'
 import type { SubjectKeys } from '../personal/subject-keys.ts'
+import type { StreamVersion } from '../port.ts'
 import { jsonProblem } from '../types/json.ts'
 import {
   decodeSnapshot,
@@ -43,7 +45,7 @@ import {
 
 /** A state that was kept. */
 export type Snapshot = {
-  readonly version: number
+  readonly version: StreamVersion
   /** Frozen. */
   readonly state: unknown
   /** Ids of the keys of subjects whose fields went into it. */
@@ -73,7 +75,7 @@ export type SnapshotsOptions = {
 }
 
 type Cached = Snapshot & { readonly hash: string }
-type Waiting = { readonly value: string; readonly version: number }
+type Waiting = { readonly value: string; readonly version: StreamVersion }
 
 const META = Buffer.from('S\0')
 const ENTRIES = Buffer.from('S\x01')
@@ -170,7 +172,7 @@ export class Snapshots {
     source: SnapshotSource,
     name: string,
     hash: string,
-    snapshot: { readonly version: number; readonly state: unknown },
+    snapshot: { readonly version: StreamVersion; readonly state: unknown },
     keys: ReadonlySet<string>,
   ): void {
     const { version, state } = snapshot
@@ -303,7 +305,7 @@ export class Snapshots {
     return snapshot
   }
 
-  #enqueue(key: string, value: string, version: number): void {
+  #enqueue(key: string, value: string, version: StreamVersion): void {
     const waiting = this.#waiting.get(key)
     if (waiting !== undefined && waiting.version > version) return
     this.#take(key)
@@ -375,7 +377,7 @@ export class Snapshots {
 
 const entryKey = (key: string): Buffer => Buffer.concat([ENTRIES, Buffer.from(key)])
 
-const belongsOf = (key: string, version: number, hash: string): string =>
+const belongsOf = (key: string, version: StreamVersion, hash: string): string =>
   JSON.stringify(['millrace snapshot v1', key, version, hash])
 
 /** What came out of JSON has no rings and is not deep. */

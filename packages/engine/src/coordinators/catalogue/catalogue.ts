@@ -11,7 +11,7 @@
  * Partition ids are never used again, so that journal entries of a deleted partition cannot reach
  * one of the same name (engine rule 8). Producer ids are reserved in blocks.
  */
-import { LogError } from '@millrace/log'
+import { LogError, type Offset } from '@millrace/log'
 import { CATALOGUE_PARTITION } from '../../machines/internal-partitions.ts'
 import {
   FIRST_CLIENT_PARTITION_ID,
@@ -48,7 +48,7 @@ export interface CatalogueEvents {
   topicConfigured(topic: CatalogueTopic): void
   partitionAdded(topic: CatalogueTopic, partition: number, id: number): void
   topicDeleted(topic: CatalogueTopic): void
-  logStartMoved(partitionId: number, offset: number): void
+  logStartMoved(partitionId: number, offset: Offset): void
 }
 
 /** Topics and what belongs to them. */
@@ -168,7 +168,7 @@ export class Catalogue implements Machine {
     const name = key.slice(colon + 1)
     if (kind === 'topic') this.#replayTopic(name, record.value)
     else if (kind === 'start' && record.value !== null) {
-      const { offset } = JSON.parse(record.value.toString()) as { offset: number }
+      const { offset } = JSON.parse(record.value.toString()) as { offset: Offset }
       const id = Number(name)
       this.#logStarts.set(id, Math.max(offset, this.logStart(id)))
       this.#events.logStartMoved(id, this.logStart(id))

@@ -23,6 +23,7 @@ import {
   resolveSettings,
   type SyncRequest,
   type SyncResponse,
+  type Timestamp,
   type TopicPartition,
 } from '@millrace/log'
 import { GROUP_SETTINGS, type GroupSettings } from '../../group-settings.ts'
@@ -67,7 +68,7 @@ export type GroupCoordinatorOptions = {
   /** Whether offsets can be committed for it. */
   readonly partitionExists: (topic: string, partition: number) => boolean
   /** How old something with this wall time is, in ms. Default: by the wall clock as it is. */
-  readonly ageOf?: (timestamp: number) => number
+  readonly ageOf?: (timestamp: Timestamp) => number
 }
 
 /** Consumer groups and committed offsets of one node. */
@@ -79,7 +80,7 @@ export class GroupCoordinator implements Groups, Coordinator {
   readonly #ledger: GroupLedger
   readonly #context: GroupContext
   readonly #rules: OffsetRules
-  readonly #ageOf: (timestamp: number) => number
+  readonly #ageOf: (timestamp: Timestamp) => number
   readonly #rebalancer: Rebalancer
   readonly #joins: Joins
   readonly #memberships: Memberships

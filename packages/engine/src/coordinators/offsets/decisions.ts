@@ -7,6 +7,7 @@ import {
   type FetchedOffset,
   LogError,
   type PartitionOutcome,
+  type Timestamp,
   type TopicPartition,
 } from '@millrace/log'
 import type { GroupSettings } from '../../group-settings.ts'
@@ -159,7 +160,7 @@ export function decideOffsetDeletion(
 export function expiry(
   rules: OffsetRules,
   group: OffsetOwner,
-  ageOf: (timestamp: number) => number,
+  ageOf: (timestamp: Timestamp) => number,
 ): OffsetChoice | null {
   const since = group.offsetsAgeSince
   if (since === null) return null

@@ -6,6 +6,7 @@
  *
  * Decoding is total: what is no such record, or is cut short, decodes to null.
  */
+import type { Offset, Timestamp } from '@millrace/log'
 import { ByteReader, ByteWriter } from '../../machines/bytes.ts'
 import type { MachineRecord } from '../../machines/machine.ts'
 
@@ -18,11 +19,11 @@ export type OffsetKey = {
 
 /** A committed offset as it is stored. Timestamps in ms since the epoch. */
 export type StoredOffset = {
-  readonly offset: number
+  readonly offset: Offset
   /** -1 where unknown. */
   readonly leaderEpoch: number
   readonly metadata: string
-  readonly commitTimestamp: number
+  readonly commitTimestamp: Timestamp
 }
 
 const OFFSET_KEY_VERSION = 1

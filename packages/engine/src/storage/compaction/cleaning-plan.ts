@@ -18,7 +18,7 @@ export type PlannedSegment = {
   readonly baseOffset: Offset
   readonly nextOffset: Offset
   readonly bytes: number
-  readonly createdAt: number
+  readonly createdAt: Timestamp
   /** When it took its last batch at the latest, ms since the epoch. */
   readonly closedAt: number
   /** Takes no batches any more, and the last durable checkpoint lists all of it. */

@@ -4,7 +4,7 @@
  * its index and checksums before anybody is told of it. Until then it can be thrown away; after a
  * crash recovery does that, because no checkpoint lists it.
  */
-import { baseOffsetOf, maxTimestampOf, recordCountOf } from '@millrace/log'
+import { baseOffsetOf, maxTimestampOf, type Offset, recordCountOf } from '@millrace/log'
 import { type Disk, DiskError, type DiskFile } from '../../disk/disk.ts'
 import type { Outside } from '../../outside.ts'
 import { BlockChecksums } from '../../segments/block-checksums.ts'
@@ -24,7 +24,7 @@ export type NewSegment = {
   readonly stallMaxMs: number
   readonly folder: string
   readonly partitionId: number
-  readonly baseOffset: number
+  readonly baseOffset: Offset
   readonly revision: number
 }
 
@@ -56,7 +56,7 @@ export class SegmentWriter {
     }
   }
 
-  get baseOffset(): number {
+  get baseOffset(): Offset {
     return this.#at.baseOffset
   }
 

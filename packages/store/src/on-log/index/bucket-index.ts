@@ -6,7 +6,10 @@
  * one batch together with the fold's position, so that a restart goes on exactly there. At most one
  * flush runs; how much may wait for it is the caller's bound (`bytes`).
  */
+
+import type { Offset } from '@millrace/log'
 import { afterPrefix, type KeyValue, type KeyValueChange } from '../../kv/key-value.ts'
+import type { StreamVersion } from '../../port.ts'
 import type { IndexFacts } from '../decode-headers.ts'
 import type { EventFacts } from '../facts.ts'
 import { type BucketFold, EMPTY_STREAM, type StreamFold, type StreamStates } from '../fold.ts'
@@ -48,7 +51,11 @@ export type Zone = {
 }
 
 /** Where an event with a tag or correlation is. */
-export type Pointer = { readonly stream: string; readonly version: number; readonly offset: number }
+export type Pointer = {
+  readonly stream: string
+  readonly version: StreamVersion
+  readonly offset: Offset
+}
 
 /** The index of one bucket. */
 export class BucketIndex implements StreamStates {
@@ -167,7 +174,7 @@ export class BucketIndex implements StreamStates {
   }
 
   /** Takes a record that is no event though it has an append id. */
-  addVoid(offset: number): void {
+  addVoid(offset: Offset): void {
     this.#put(numberKey(KIND.void, this.place, offset), Buffer.alloc(0))
   }
 
@@ -291,7 +298,7 @@ export class BucketIndex implements StreamStates {
     return tail
   }
 
-  #pageKey(stream: string, version: number): Buffer {
+  #pageKey(stream: string, version: StreamVersion): Buffer {
     return textNumberKey(KIND.events, this.place, stream, version)
   }
 

@@ -6,13 +6,14 @@
  * Layout of an entry: uint32 bytes that follow, float64 offset, float64 time, int32 length of the
  * value (-1: null), uint16 number of headers, value, headers.
  */
+import type { Offset, Timestamp } from '@millrace/log'
 import type { RecordPlace } from '../decode-headers.ts'
 
 /** An event in memory: where its parts lie. */
 export type Entry = RecordPlace & {
-  readonly offset: number
+  readonly offset: Offset
   /** Ms since the epoch. */
-  readonly time: number
+  readonly time: Timestamp
   readonly headersEnd: number
 }
 

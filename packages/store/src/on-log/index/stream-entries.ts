@@ -3,8 +3,10 @@
  * is captured first, so that a flush in between moves events but loses none; versions say which
  * have been delivered.
  */
+
 import { StoreError } from '../../errors.ts'
 import type { KeyValue } from '../../kv/key-value.ts'
+import type { StreamVersion } from '../../port.ts'
 import { type Entry, readEntries } from './entry.ts'
 import { type IndexPlace, KIND, numberOf, textNumberKey } from './keys.ts'
 import type { StreamSlot } from './stream-cache.ts'
@@ -36,7 +38,7 @@ export async function* streamRuns(
   if (from <= to && (backwards ? next >= from : next <= to)) throw missing(slot, next)
 }
 
-const missing = ({ stream }: StreamSlot, version: number): StoreError =>
+const missing = ({ stream }: StreamSlot, version: StreamVersion): StoreError =>
   new StoreError(
     'INDEX_DAMAGED',
     `the index lacks version ${version} of stream ${JSON.stringify(stream)}`,
@@ -104,7 +106,7 @@ async function* pages(
   backwards: boolean,
 ): AsyncGenerator<Run, void> {
   const { stream, tail } = slot
-  const key = (version: number): Buffer => textNumberKey(KIND.events, place, stream, version)
+  const key = (version: StreamVersion): Buffer => textNumberKey(KIND.events, place, stream, version)
   if (from >= tail.first) {
     // One page, and its key is known.
     const page = kv.getSync(key(tail.first))
@@ -124,8 +126,8 @@ async function* pages(
 /** The first version of the page that a version is in. */
 async function pageOfVersion(
   kv: KeyValue,
-  key: (version: number) => Buffer,
-  version: number,
+  key: (version: StreamVersion) => Buffer,
+  version: StreamVersion,
 ): Promise<number> {
   if (version === 1) return 1
   for await (const [found] of kv.range({
