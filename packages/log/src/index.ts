@@ -31,6 +31,7 @@ export {
 } from './consumer/options.ts'
 export type { StartPlace } from './consumer/partition-table.ts'
 export { LOG_ERRORS, LogError, type LogErrorCode } from './errors.ts'
+export { makeFolders } from './folders.ts'
 export { type ClientOutside, type ClientTimer, sleep, systemClientOutside } from './outside.ts'
 export { murmur2, partitionOfKey, partitionOfTextKey } from './partitioner.ts'
 export type {

@@ -13,7 +13,6 @@ import {
   fstatSync,
   fsync,
   ftruncateSync,
-  mkdirSync,
   open,
   openSync,
   readdirSync,
@@ -25,7 +24,8 @@ import {
   unlinkSync,
   writevSync,
 } from 'node:fs'
-import { dirname, resolve } from 'node:path'
+import { resolve } from 'node:path'
+import { makeFolders } from '@millrace/log'
 import {
   type Disk,
   DiskError,
@@ -78,7 +78,7 @@ export type NodeDiskOptions = {
 export function nodeDisk(folder: string, options: NodeDiskOptions = {}): Disk {
   const root = resolve(folder)
   try {
-    makeFolders(root)
+    makeFolders(root, { mode: FOLDER_MODE })
   } catch (cause) {
     const detail = `the data folder cannot be created: ${(cause as Error).message}`
     throw new DiskError(diskError(root, cause).code, root, detail, cause)
@@ -146,7 +146,7 @@ class NodeDisk implements Disk {
   }
 
   makeFolder(path: string): void {
-    orDiskError(path, () => makeFolders(this.#at(path)))
+    orDiskError(path, () => makeFolders(this.#at(path), { mode: FOLDER_MODE }))
   }
 
   rename(from: string, to: string): void {
@@ -281,21 +281,6 @@ class NodeFile implements DiskFile {
       }
       if (rest[0] !== undefined) rest[0] = rest[0].subarray(written)
     }
-  }
-}
-
-/**
- * A folder and its parents. Not `recursive` of node:fs: where a parent is there but takes no folder and
- * says ENOENT, as /proc does, that tries for ever.
- */
-function makeFolders(path: string): void {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return
-  if (dirname(path) !== path) makeFolders(dirname(path))
-  try {
-    mkdirSync(path, { mode: FOLDER_MODE })
-  } catch (cause) {
-    // Somebody else has made it meanwhile.
-    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) throw cause
   }
 }
 

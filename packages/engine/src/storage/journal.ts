@@ -191,12 +191,14 @@ export class Journal<T extends JournalTarget> {
     return groupBytes(count * ENTRY_HEADER_BYTES + bytes) <= this.#open.staging.length
   }
 
-  /**
-   * Enters a batch into the open group; returns where it lies in {@link staging}. Throws LOG_CLOSED
-   * once it is being closed: what came behind the last group would never be written.
-   */
-  add(target: T, batch: Buffer, needsSync: boolean): number {
+  /** Throws LOG_CLOSED once it is being closed: what came behind the last group would never be written. */
+  mustTake(): void {
     if (this.#closing !== undefined) throw closedError()
+  }
+
+  /** Enters a batch into the open group; returns where it lies in {@link staging}. Throws LOG_CLOSED. */
+  add(target: T, batch: Buffer, needsSync: boolean): number {
+    this.mustTake()
     if (needsSync) this.#open.needsSync = true
     const at = this.#open.add(target, batch)
     this.#schedule()

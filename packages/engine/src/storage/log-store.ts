@@ -70,7 +70,7 @@ export class LogStore {
 
   /**
    * Enters a checked batch: takes its offsets, copies it into the open group, and sets its position
-   * there; the caller's bytes are left alone.
+   * there; the caller's bytes are left alone. Throws LOG_CLOSED; then no offset has been taken.
    */
   enter(
     partition: PartitionLog,
@@ -80,6 +80,8 @@ export class LogStore {
   ): EnteredBatch {
     const journal = this.journal
     const group = journal.openSeq
+    // Offsets that nobody writes would be a hole: nothing is taken where nothing may enter.
+    journal.mustTake()
     const baseOffset = partition.take(recordCount, group)
     const at = journal.add(partition, batch, needsSync)
     setBatchPosition(journal.staging, at, baseOffset, partition.leaderEpoch)

@@ -2,9 +2,8 @@
  * Commands about an application of a file: `import` and `replay`. They work on a node that runs, over
  * the Kafka protocol, or with `--data` on a data folder that nobody has open.
  */
-import { mkdir } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { systemClientOutside } from '@millrace/log'
+import { makeFolders, systemClientOutside } from '@millrace/log'
 import { categoriesOf, createProjectionProcessor, openSqlite } from '@millrace/model'
 import { openStore } from '@millrace/store'
 import type { Kysely } from 'kysely'
@@ -130,7 +129,7 @@ async function stateAt(
   time: number,
 ): Promise<Figures> {
   const projections = Object.entries(definition.projections ?? {})
-  await mkdir(folder, { recursive: true })
+  makeFolders(folder)
   await using store = await openStore({
     log: context.log,
     folder: indexFolder(folder),

@@ -9,9 +9,8 @@
  * Definitions are held against each other before anything is opened. What was opened is closed again
  * when a later step fails, in the reverse order, as it is by `close()`.
  */
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type ClientOutside, systemClientOutside } from '@millrace/log'
+import { type ClientOutside, makeFolders, systemClientOutside } from '@millrace/log'
 import { DEFAULT_TENANT, type EventStore, openStore } from '@millrace/store'
 import { CommandRunner } from '../commands/command-runner.ts'
 import { foldOf } from '../commands/compiled.ts'
@@ -239,7 +238,7 @@ class Starting {
         `folder is missing: a path, null for memory, or ${instead} in its place`,
       )
     }
-    if (folder !== null) await mkdir(folder, { recursive: true })
+    if (folder !== null) makeFolders(folder)
     return folder
   }
 
