@@ -127,6 +127,8 @@ export class PartitionLog implements SegmentPlace {
   removed = false
   /** Whether its folder holds names that no sync has covered. */
   namesDirty = false
+  /** A repair has found batches in its files that are in no journal; until the next checkpoint is durable. */
+  isSalvaged = false
   cleaning: CleaningState = NEVER_CLEANED
 
   constructor(parts: PartitionParts) {

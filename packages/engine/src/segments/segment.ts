@@ -53,6 +53,8 @@ export interface SegmentPlace {
   readonly small: SmallSegments
   /** Whether a segment may stay without a file while it is small. */
   readonly mayStaySmall: boolean
+  /** Files may hold what nothing else does yet: they are written over with the same bytes, and never cut. */
+  readonly isSalvaged: boolean
   /** Called before the first byte of a segment goes into its file. Throws DiskError. */
   beforeFile(): void
   /** Whether the partition has had this leader epoch. */
@@ -220,7 +222,7 @@ export class Segment {
     }
     const file = cache.use(this.path, 'create')
     // An earlier run may have left something under this name that no checkpoint lists.
-    if (isNew && file.size() > 0) file.truncate(0)
+    if (isNew && file.size() > 0 && !this.#place.isSalvaged) file.truncate(0)
     const memory = this.#memory
     if (memory === undefined) file.write(this.#bytes, batches)
     else {

@@ -13,6 +13,9 @@
  * A crash anywhere in between leads to the same result the next time: until the checkpoint of step
  * 4 is durable the old checkpoint and the old journal are untouched.
  *
+ * A repair by decision goes on where the journal is lost with what the segments hold behind their
+ * checkpoint: nothing of it is cut or taken away before step 4 is durable either.
+ *
  * A torn tail of the journal is cut and counted. A hole that a later group vouches for is damage:
  * the engine then opens for reading only and leaves every byte where it is. Damage to one partition's
  * files quarantines that partition.
@@ -152,6 +155,8 @@ const emptyCheckpoint = (logId: string): CheckpointHead => ({
   journal: NO_POSITION,
 })
 
+type SegmentEnd = Pick<SegmentRecord, 'baseOffset' | 'revision' | 'bytes'>
+
 class Recovery {
   readonly #target: RecoveryTarget
   readonly #stored: StoredCheckpoint
@@ -242,6 +247,12 @@ class Recovery {
     const { disk } = this.#target.store
     try {
       for (const path of [...this.#doomedFiles, ...this.#salvage.obsolete]) disk.unlink(path)
+      for (const partition of this.#target.store.partitions.values()) {
+        if (!partition.isSalvaged) continue
+        partition.isSalvaged = false
+        this.#cutTo(partition, partition.segments)
+        this.#removeUnused(partition)
+      }
       for (const folder of this.#doomedFolders) {
         for (const name of disk.list(folder)) disk.unlink(`${folder}/${name}`)
         disk.removeFolder(folder)
@@ -278,6 +289,7 @@ class Recovery {
 
   async #restorePartitions(): Promise<void> {
     const { partitions } = this.#target.store
+    for (const partition of partitions.values()) partition.isSalvaged = this.#salvagesJournal
     const quarantined = new Map<number, string>()
     for (const rows of this.#stored.rows(['quarantined'])) {
       if (rows.kind !== 'quarantined') continue
@@ -376,7 +388,14 @@ class Recovery {
       this.#tails.set(record.id, tailOf(disk, partition.folder, record))
     }
     const mended = this.#salvage.mend(partition, record)
-    for (const segment of mended.segments) {
+    // What lies behind is not only in the journal then: it stays until it is listed durably.
+    if (!partition.isSalvaged) this.#cutTo(partition, mended.segments)
+    partition.restore(mended)
+  }
+
+  #cutTo(partition: PartitionLog, segments: readonly SegmentEnd[]): void {
+    const { disk } = this.#target.store
+    for (const segment of segments) {
       const path = `${partition.folder}/${segmentName(segment)}.log`
       if (!disk.exists(path)) continue
       const file = disk.open(path, 'write')
@@ -386,7 +405,6 @@ class Recovery {
         file.close()
       }
     }
-    partition.restore(mended)
   }
 
   #recordOf(id: number): PartitionRecord | undefined {
@@ -445,10 +463,15 @@ class Recovery {
       const partition = store.partitions.get(Number(name))
       const folder = partitionFolder(Number(name))
       if (partition === undefined) this.#doomedFolders.push(folder)
-      else if (partition.segments.every(segment => segment.isSmall)) {
-        for (const file of store.disk.list(folder)) store.disk.unlink(`${folder}/${file}`)
-      }
+      else if (!partition.isSalvaged) this.#removeUnused(partition)
     }
+  }
+
+  /** Small segments have no files: what is there has been left by a run before. */
+  #removeUnused({ folder, segments }: PartitionLog): void {
+    const { disk } = this.#target.store
+    if (!segments.every(segment => segment.isSmall)) return
+    for (const file of disk.list(folder)) disk.unlink(`${folder}/${file}`)
   }
 
   async #applyRescued(): Promise<void> {

@@ -43,6 +43,7 @@ function segmentOf(disk: Disk, cache: FileCache, record: Partial<SegmentRecord> 
     cache,
     small: new SmallSegments({ segmentBytesMax: 0, bytesMax: 0 }),
     mayStaySmall: false,
+    isSalvaged: false,
     beforeFile: () => undefined,
     knowsEpoch: () => true,
   }
