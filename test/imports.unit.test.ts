@@ -14,6 +14,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   kafka: ['log', 'protocol'],
   broker: ['log', 'protocol', 'engine'],
   store: ['log'],
+  conformance: ['log', 'store'],
   model: ['log', 'store'],
   millrace: ['log', 'engine', 'protocol', 'kafka', 'broker', 'store', 'model'],
 }

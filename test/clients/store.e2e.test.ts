@@ -2,10 +2,10 @@
 // of its own, and the promises of its port are kept as on the embedded engine. MILLRACE_TEST_BROKER
 // names an Apache Kafka to prove the same there.
 
+import { type StorePlace, storeConformance } from '@millrace/conformance/store'
 import { connectKafka } from '@millrace/kafka'
 import type { Log } from '@millrace/log'
 import { openStore } from '@millrace/store'
-import { type StorePlace, storeConformance } from '@millrace/store/conformance'
 import { describe, test } from 'vitest'
 import { useBroker } from '../support/broker.ts'
 

@@ -2,8 +2,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { logConformance } from '@millrace/conformance/log'
 import type { Log } from '@millrace/log'
-import { logConformance } from '@millrace/log/conformance'
 import { afterAll, describe, test } from 'vitest'
 import { type Engine, openEngine } from '../src/index.ts'
 

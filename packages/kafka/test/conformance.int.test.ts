@@ -1,7 +1,8 @@
 // The port's promises, kept across a socket: client, listener, handlers and engine together answer
 // as the engine alone does.
+
+import { logConformance } from '@millrace/conformance/log'
 import type { Log } from '@millrace/log'
-import { logConformance } from '@millrace/log/conformance'
 import { afterAll, beforeAll, describe, it } from 'vitest'
 import { type EngineNode, startEngineNode } from '../../broker/test/support/engine-node.ts'
 import { connectKafka } from '../src/index.ts'

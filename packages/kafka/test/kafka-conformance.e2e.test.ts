@@ -3,7 +3,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { logConformance } from '@millrace/log/conformance'
+import { logConformance } from '@millrace/conformance/log'
 import { afterAll, beforeAll, beforeEach, describe, it } from 'vitest'
 import { connectKafka } from '../src/index.ts'
 

@@ -130,6 +130,7 @@ export {
   setBatchPosition,
   setLogAppendTime,
   setMaxTimestamp,
+  writeBatchHeader,
 } from './records/batch-header.ts'
 export {
   DECOMPRESSED_BYTES_FREE,
@@ -156,6 +157,7 @@ export type { Header, LogRecord, NewHeader, NewRecord, NewRecordOrBlock } from '
 export { type DecodeOptions, decodeBatches, RecordBatch } from './records/record-batch.ts'
 export type { RecordCursor } from './records/record-cursor.ts'
 export { RECORD_ERRORS_MAX, type RecordError, type RecordRules } from './records/record-scanner.ts'
+export { writeVarint, writeVarlong } from './records/varint.ts'
 export {
   resolveSettings,
   type Setting,

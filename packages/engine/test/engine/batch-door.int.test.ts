@@ -1,6 +1,13 @@
 // What a batch says of itself is held against its records before it takes offsets.
 import { gzipSync } from 'node:zlib'
 import {
+  MALFORMED,
+  type RawHeader,
+  type RawRecord,
+  rawBatch,
+  rawRecord,
+} from '@millrace/conformance/log'
+import {
   type AppendEntry,
   type Compression,
   computeBatchCrc,
@@ -9,13 +16,6 @@ import {
   type LogErrorCode,
   maxTimestampOf,
 } from '@millrace/log'
-import {
-  MALFORMED,
-  type RawHeader,
-  type RawRecord,
-  rawBatch,
-  rawRecord,
-} from '@millrace/log/conformance'
 import { describe, expect, test } from 'vitest'
 import type { Engine } from '../../src/index.ts'
 import { createTopic, fetchAt, killed, open, readAll, store, temporaryFolder } from './support.ts'

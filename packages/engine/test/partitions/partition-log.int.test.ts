@@ -1,4 +1,6 @@
 // One partition: rolling, epochs, times, and what it does when something fails.
+
+import { rawBatch } from '@millrace/conformance/log'
 import {
   baseOffsetOf,
   type LogError,
@@ -6,7 +8,6 @@ import {
   recordCountOf,
   setBatchPosition,
 } from '@millrace/log'
-import { rawBatch } from '@millrace/log/conformance'
 import { describe, expect, test } from 'vitest'
 import { DiskError, type DiskErrorCode } from '../../src/disk/disk.ts'
 import { nodeDisk } from '../../src/disk/node-disk.ts'

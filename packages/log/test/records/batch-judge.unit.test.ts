@@ -1,7 +1,4 @@
 import { createRequire } from 'node:module'
-import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
-import { COMPRESSIONS, type Compression, compress } from '../../src/compression/compression.ts'
 import {
   goodRecords,
   MALFORMED,
@@ -11,7 +8,10 @@ import {
   rawBatch,
   rawRecord,
   RAW_TIME as TIME,
-} from '../../src/conformance/malformed-batches.ts'
+} from '@millrace/conformance/log'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { COMPRESSIONS, type Compression, compress } from '../../src/compression/compression.ts'
 import { encodeBatch } from '../../src/records/batch-builder.ts'
 import { computeBatchCrc, setMaxTimestamp } from '../../src/records/batch-header.ts'
 import {

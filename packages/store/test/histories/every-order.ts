@@ -1,6 +1,6 @@
 // Whether a small history can be explained, by trying every order of its calls on a stream that is
 // a list: what the checker must say, found without any of its reasoning.
-import type { Operation, StreamHistory } from '../../src/conformance/linearizability.ts'
+import type { Operation, StreamHistory } from '@millrace/conformance/store'
 
 /** A stream that is asked one call after another. */
 type Model = { readonly list: readonly string[]; readonly done: ReadonlySet<string> }

@@ -1,13 +1,14 @@
 // The checker of histories: good ones pass, each bad one is rejected, and it says what a search
 // through all orders says.
-import { Prng } from '@millrace/engine/simulation'
-import { describe, expect, it } from 'vitest'
+
 import {
   type AppendOperation,
   linearizabilityProblems,
   type Operation,
   type ReadOperation,
-} from '../../src/conformance/linearizability.ts'
+} from '@millrace/conformance/store'
+import { Prng } from '@millrace/engine/simulation'
+import { describe, expect, it } from 'vitest'
 import { explainable } from './every-order.ts'
 
 type Times = readonly [call: number, answer: number]

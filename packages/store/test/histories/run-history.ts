@@ -1,8 +1,9 @@
 // One seed: machine, weather, store instances that die, writers, and at the end, when everything is
 // well again, the judgement over what everybody was told.
+
+import { linearizabilityProblems } from '@millrace/conformance/store'
 import type { Engine } from '@millrace/engine'
 import { Prng } from '@millrace/engine/simulation'
-import { linearizabilityProblems } from '../../src/conformance/linearizability.ts'
 import { type EventStore, openStore, type RecordedEvent } from '../../src/index.ts'
 import type { KeyValueChange } from '../../src/kv/key-value.ts'
 import { openStoreOver } from '../../src/open-store.ts'

@@ -1,7 +1,8 @@
 // Writers of a simulated run: they append, read and repeat through whatever store instance there is,
 // and write down what they asked and what they were told. Every event has a name of its own.
+
+import type { AppendOperation, Operation } from '@millrace/conformance/store'
 import type { Prng } from '@millrace/engine/simulation'
-import type { AppendOperation, Operation } from '../../src/conformance/linearizability.ts'
 import type { Checkpoint, EventStore, ExpectedVersion } from '../../src/index.ts'
 import { StoreError } from '../../src/index.ts'
 import type { Condition, ConditionalCall } from './conditions.ts'
