@@ -1,4 +1,11 @@
-/** What the engine's thread and the journal's thread say to each other through shared memory. */
+/**
+ * What the engine's thread and the journal's thread say to each other through shared memory.
+ *
+ * The journal's thread says that it is done, then calls whoever waits: two steps, and on a busy machine
+ * it may stand still between them. The engine's thread may see the word meanwhile without being called,
+ * hand over the next write, and wait again: the late call then wakes it for a write that has not begun.
+ * So a call proves nothing: only the word does, and whoever is called looks at it again.
+ */
 
 /** Places of the control block, as indexes of int32 words, and the commands. */
 export const CONTROL = {
@@ -27,4 +34,23 @@ export type JournalThreadData = {
   readonly staging: readonly SharedArrayBuffer[]
   /** Added to each sync, for benchmarks. */
   readonly syncDelayMs: number
+}
+
+/** Whether the journal's thread is done with the last command. */
+export const isDone = (words: Int32Array): boolean => Atomics.load(words, CONTROL.done) === 1
+
+/** Stands still until the journal's thread is done, at most so long; whether it is. */
+export function isDoneWithin(words: Int32Array, ms: number): boolean {
+  const end = performance.now() + ms
+  while (!isDone(words)) {
+    const left = end - performance.now()
+    if (left <= 0) return false
+    Atomics.wait(words, CONTROL.done, 0, left)
+  }
+  return true
+}
+
+/** Resolves when the journal's thread is done. */
+export async function whenDone(words: Int32Array): Promise<void> {
+  while (!isDone(words)) await Atomics.waitAsync(words, CONTROL.done, 0).value
 }

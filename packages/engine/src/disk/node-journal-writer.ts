@@ -11,7 +11,13 @@ import { writeSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import { DiskError, type JournalWrite, type JournalWriter } from './disk.ts'
 import { HandOver, WAIT_MAX_MS } from './hand-over.ts'
-import { CONTROL, type JournalThreadData } from './journal-control.ts'
+import {
+  CONTROL,
+  isDone,
+  isDoneWithin,
+  type JournalThreadData,
+  whenDone,
+} from './journal-control.ts'
 import { diskErrorOfNumber, orDiskError } from './node-errors.ts'
 
 /** Bound of the thread's heap; it does nothing but two system calls and uses a few. Megabytes. */
@@ -60,7 +66,7 @@ export class NodeJournalWriter implements JournalWriter {
       return
     }
     this.#command(write, descriptor)
-    if (!this.#handOver.waits || !this.#isDoneSoon()) await this.#called(thread)
+    if (!this.#handOver.waits || !isDoneWithin(this.#words, WAIT_MAX_MS)) await this.#called(thread)
     this.#handOver.note(this.#took[0] ?? 0)
     const errno = this.#words[CONTROL.result] ?? 0
     if (errno !== 0) throw diskErrorOfNumber(write.file.path, errno, 'the journal thread')
@@ -68,7 +74,7 @@ export class NodeJournalWriter implements JournalWriter {
 
   isWriting(): boolean {
     const words = this.#words
-    return Atomics.load(words, CONTROL.begun) === 1 && Atomics.load(words, CONTROL.done) === 0
+    return Atomics.load(words, CONTROL.begun) === 1 && !isDone(words)
   }
 
   /** Ends the thread; one that hangs in a system call is left behind after a time. */
@@ -105,21 +111,15 @@ export class NodeJournalWriter implements JournalWriter {
     Atomics.notify(words, CONTROL.command)
   }
 
-  /** Stands still until the thread is done, but not for long. */
-  #isDoneSoon(): boolean {
-    return Atomics.wait(this.#words, CONTROL.done, 0, WAIT_MAX_MS) !== 'timed-out'
-  }
-
   /** Resolves when the thread says that it is done. */
   async #called(thread: Worker): Promise<void> {
-    const done = Atomics.waitAsync(this.#words, CONTROL.done, 0)
-    if (!done.async) return
+    if (isDone(this.#words)) return
     // A write in flight keeps the process alive; an idle journal does not.
     thread.ref()
     const ended = new Promise<never>((_, reject) => {
       this.#fail = reject
     })
-    this.#work = Promise.race([done.value.then(() => undefined), ended])
+    this.#work = Promise.race([whenDone(this.#words), ended])
     try {
       await this.#work
     } finally {
