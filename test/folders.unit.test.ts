@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { makeFolders } from '../packages/log/src/index.ts'
+import { makeFolders } from '../packages/base/src/index.ts'
 
 const packages = fileURLToPath(new URL('../packages', import.meta.url))
 

@@ -8,15 +8,17 @@ import { parseSync } from 'vite'
 import { expect, test } from 'vitest'
 
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  log: [],
-  engine: ['log'],
-  protocol: ['log'],
-  kafka: ['log', 'protocol'],
-  broker: ['log', 'protocol', 'engine'],
-  store: ['log'],
-  conformance: ['log', 'store'],
-  model: ['log', 'store'],
-  millrace: ['log', 'engine', 'protocol', 'kafka', 'broker', 'store', 'model'],
+  base: [],
+  log: ['base'],
+  clients: ['base', 'log'],
+  engine: ['base', 'log'],
+  protocol: ['base', 'log'],
+  kafka: ['base', 'log', 'protocol'],
+  broker: ['base', 'log', 'protocol', 'engine'],
+  store: ['base', 'log', 'clients'],
+  conformance: ['base', 'log', 'clients', 'store'],
+  model: ['base', 'log', 'clients', 'store'],
+  millrace: ['base', 'log', 'clients', 'engine', 'protocol', 'kafka', 'broker', 'store', 'model'],
 }
 
 /** Files beside the engine's folders that know nothing of them. */

@@ -5,7 +5,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { systemClientOutside } from '@millrace/log'
+import { systemClientOutside } from '@millrace/base'
 import { aggregate, type Projection, projection, type } from '@millrace/model'
 import type { EventStore } from '@millrace/store'
 import type { Kysely } from 'kysely'

@@ -12,8 +12,8 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { type ClientOutside, systemClientOutside } from '@millrace/base'
 import { openEngine } from '@millrace/engine'
-import { type ClientOutside, systemClientOutside } from '@millrace/log'
 import { after, aggregate, end, saga, startApplication, type } from '@millrace/model'
 
 const { values } = parseArgs({

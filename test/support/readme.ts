@@ -1,6 +1,6 @@
 /** What the tests of the packages' READMEs share: exported names, rows of settings, named tests. */
 import { existsSync, readFileSync } from 'node:fs'
-import type { Settings } from '../../packages/log/src/index.ts'
+import type { Settings } from '@millrace/base'
 
 /** The names that a package's `src/index.ts` exports; `home` is the package's folder. */
 export function exportsOf(home: URL): readonly string[] {

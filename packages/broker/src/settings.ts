@@ -2,7 +2,7 @@
  * What the listener may use, by name. The composition root merges this table into configuration
  * keys, environment names and help; names follow Apache Kafka where it has the same limit.
  */
-import type { Setting, SettingValues } from '@millrace/log'
+import type { Setting, SettingValues } from '@millrace/base'
 
 type IntegerSetting = Extract<Setting, { type: 'integer' }>
 type BooleanSetting = Extract<Setting, { type: 'boolean' }>

@@ -1,5 +1,5 @@
 /** The limits of the group coordinator, by their Kafka names where Kafka has them. */
-import type { Setting, SettingValues } from '@millrace/log'
+import type { Setting, SettingValues } from '@millrace/base'
 
 type IntegerSetting = Extract<Setting, { type: 'integer' }>
 

@@ -3,7 +3,8 @@
  *
  * Nothing is answered before the checkpoint of the new generation is durable (see `recovery.ts`).
  */
-import { LogError, resolveSettings } from '@millrace/log'
+import { resolveSettings } from '@millrace/base'
+import { LogError } from '@millrace/log'
 import { AwakeClock } from './awake-clock.ts'
 import { Catalogue } from './coordinators/catalogue/catalogue.ts'
 import { GroupCoordinator } from './coordinators/groups/group-coordinator.ts'

@@ -1,5 +1,6 @@
 /** The engine's settings: every limit by name, with its default and its bounds. */
-import { DECOMPRESSED_BYTES_MAX, type Setting, type SettingValues } from '@millrace/log'
+import type { Setting, SettingValues } from '@millrace/base'
+import { DECOMPRESSED_BYTES_MAX } from '@millrace/log'
 
 const integer = (fallback: number, min: number, max: number, doc: string): IntegerSetting => ({
   type: 'integer',

@@ -12,6 +12,7 @@ import {
   type AppendEntry,
   type AppendOptions,
   type AppendResult,
+  asLogError,
   LogError,
   type RecordError,
   type TopicPartition,
@@ -293,8 +294,3 @@ const recordErrorsIn = (
     batchIndex,
     message: batchIndexErrorMessage ?? errorMessage ?? error.message,
   }))
-
-const asLogError = (thrown: unknown): LogError =>
-  thrown instanceof LogError
-    ? thrown
-    : new LogError('UNKNOWN_SERVER_ERROR', (thrown as Error).message, thrown)

@@ -7,7 +7,8 @@
  * one that is late ends the connection: nothing behind it can arrive either.
  */
 import type { Duplex } from 'node:stream'
-import { type ClientOutside, LogError } from '@millrace/log'
+import type { ClientOutside } from '@millrace/base'
+import { LogError } from '@millrace/log'
 import {
   type AnyApi,
   type Api,

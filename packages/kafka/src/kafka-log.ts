@@ -3,6 +3,7 @@
  *
  * `connectKafka` asks the first bootstrap address that answers; all else is opened when needed.
  */
+import { resolveSettings } from '@millrace/base'
 import {
   type AppendEntry,
   type AppendOptions,
@@ -23,7 +24,6 @@ import {
   type OffsetQuery,
   type PartitionSize,
   type ProducerIdentity,
-  resolveSettings,
   type TopicDescription,
   type TopicOutcome,
   type TopicPartition,

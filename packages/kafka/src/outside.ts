@@ -4,7 +4,7 @@
  */
 import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { type ClientOutside, systemClientOutside } from '@millrace/log'
+import { type ClientOutside, systemClientOutside } from '@millrace/base'
 
 /** Where a broker listens. */
 export type BrokerAddress = { readonly host: string; readonly port: number }

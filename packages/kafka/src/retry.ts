@@ -1,5 +1,5 @@
 /** The waits between tries, with the bounds of the client's settings. */
-import { backoffMs } from '@millrace/log'
+import { backoffMs } from '@millrace/base'
 import type { KafkaClientOutside } from './outside.ts'
 import type { ClientSettings } from './settings.ts'
 

@@ -1,7 +1,7 @@
 /**
  * What the client may use, by name: connections, requests in flight, bytes, tries, waits.
  */
-import type { Setting, SettingValues } from '@millrace/log'
+import type { Setting, SettingValues } from '@millrace/base'
 
 type IntegerSetting = Extract<Setting, { type: 'integer' }>
 

@@ -1,4 +1,3 @@
-export { type Backoff, backoffMs } from './backoff.ts'
 export {
   COMPRESSIONS,
   type Compression,
@@ -7,33 +6,7 @@ export {
   DECOMPRESSED_BYTES_MAX,
   decompress,
 } from './compression/compression.ts'
-export type { AssignorName } from './consumer/assignors.ts'
-export type { OffsetToCommit } from './consumer/committer.ts'
-export type { ConsumedBatch } from './consumer/consumed-batch.ts'
-export {
-  type Consumer,
-  createConsumer,
-  type ManualAssignment,
-  type RebalanceListener,
-} from './consumer/consumer.ts'
-export {
-  type Assignment,
-  decodeAssignment,
-  decodeSubscription,
-  encodeAssignment,
-  encodeSubscription,
-  type Subscription,
-} from './consumer/embedded-protocol.ts'
-export {
-  type AutoOffsetReset,
-  CONSUMER_SETTINGS,
-  type ConsumerOptions,
-} from './consumer/options.ts'
-export type { StartPlace } from './consumer/partition-table.ts'
 export { LOG_ERRORS, LogError, type LogErrorCode } from './errors.ts'
-export { makeFolders } from './folders.ts'
-export { type ClientOutside, type ClientTimer, sleep, systemClientOutside } from './outside.ts'
-export { murmur2, partitionOfKey, partitionOfTextKey } from './partitioner.ts'
 export type {
   AppendEntry,
   AppendOptions,
@@ -76,14 +49,6 @@ export {
   type SyncRequest,
   type SyncResponse,
 } from './port-groups.ts'
-export type { Delivery } from './producer/lane.ts'
-export {
-  type DeliveryFailure,
-  PRODUCER_SETTINGS,
-  type ProducerOptions,
-} from './producer/options.ts'
-export { createProducer, type Producer, type RecordMetadata } from './producer/producer.ts'
-export type { ProducerRecord } from './producer/topic.ts'
 export {
   BATCH_BYTES_MAX,
   type BatchBuilderOptions,
@@ -158,13 +123,7 @@ export { type DecodeOptions, decodeBatches, RecordBatch } from './records/record
 export type { RecordCursor } from './records/record-cursor.ts'
 export { RECORD_ERRORS_MAX, type RecordError, type RecordRules } from './records/record-scanner.ts'
 export { writeVarint, writeVarlong } from './records/varint.ts'
-export {
-  resolveSettings,
-  type Setting,
-  type Settings,
-  type SettingValues,
-  settingProblem,
-} from './settings.ts'
+export { asLogError } from './thrown.ts'
 export {
   type Acks,
   type Isolation,

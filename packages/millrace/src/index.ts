@@ -7,12 +7,10 @@ export {
   type ConsumerOptions,
   createConsumer,
   createProducer,
-  type Log,
-  LogError,
-  type LogErrorCode,
   type Producer,
   type ProducerOptions,
-} from '@millrace/log'
+} from '@millrace/clients'
+export { type Log, LogError, type LogErrorCode } from '@millrace/log'
 export {
   type Action,
   type Aggregate,

@@ -2,7 +2,7 @@
  * Opens what the store keeps on topics of its own: the keys of subjects, where a key provider is
  * given, and the snapshots, which are sealed with them where they are personal.
  */
-import type { ClientOutside, SettingValues } from '@millrace/log'
+import type { ClientOutside, SettingValues } from '@millrace/base'
 import { StoreError } from './errors.ts'
 import type { KeyValue } from './kv/key-value.ts'
 import type { StateKeeper } from './on-log/aggregate.ts'

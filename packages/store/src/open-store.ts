@@ -8,7 +8,7 @@ import {
   type SettingValues,
   sleep,
   systemClientOutside,
-} from '@millrace/log'
+} from '@millrace/base'
 import { AuditLog } from './audit/audit-log.ts'
 import { audited } from './audit/audited-store.ts'
 import { StoreError } from './errors.ts'

@@ -1,5 +1,6 @@
 /** What a store is opened with: categories, keys, settings, the outside. */
-import type { ClientOutside, Log, SettingValues } from '@millrace/log'
+import type { ClientOutside, SettingValues } from '@millrace/base'
+import type { Log } from '@millrace/log'
 import type { Json } from './port.ts'
 import type { STORE_SETTINGS } from './settings.ts'
 

@@ -1,5 +1,5 @@
 /** The event store's settings: every queue, buffer, wait and retry has its bound here. */
-import type { Setting } from '@millrace/log'
+import type { Setting } from '@millrace/base'
 
 const integer = (
   value: number,

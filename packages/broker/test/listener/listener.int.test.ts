@@ -1,7 +1,7 @@
 /** The listener as a whole: where it says it is, what it refuses to start with, its log lines. */
 import { connect, createServer } from 'node:net'
+import { resolveSettings } from '@millrace/base'
 import { systemOutside } from '@millrace/engine'
-import { resolveSettings } from '@millrace/log'
 import { metadata } from '@millrace/protocol'
 import { expect, test } from 'vitest'
 import { LINES_PER_SWEEP, LimitedLogger } from '../../src/listener/limited-logger.ts'

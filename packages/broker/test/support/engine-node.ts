@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { resolveSettings } from '@millrace/base'
 import type { LogFields } from '@millrace/broker'
 import {
   BROKER_SETTINGS,
@@ -10,7 +11,6 @@ import {
   startListener,
 } from '@millrace/broker'
 import { type Engine, type EngineOptions, openEngine, systemOutside } from '@millrace/engine'
-import { resolveSettings } from '@millrace/log'
 
 export type EngineNode = {
   readonly engine: Engine

@@ -1,7 +1,7 @@
 /** A listener over the fake engine, a raw connection to it, and requests and answers as messages. */
 import { connect, type Socket } from 'node:net'
+import { resolveSettings } from '@millrace/base'
 import { type Outside, systemOutside } from '@millrace/engine'
-import { resolveSettings } from '@millrace/log'
 import {
   type Api,
   type Decoded,

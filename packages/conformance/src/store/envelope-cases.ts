@@ -1,6 +1,6 @@
 /** What an event carries beside its data: metadata, correlation, tags, times. */
 import assert from 'node:assert/strict'
-import { type ClientOutside, systemClientOutside } from '@millrace/log'
+import { type ClientOutside, systemClientOutside } from '@millrace/base'
 import type { NewEvent } from '@millrace/store'
 import type { CaseSpec } from './suite.ts'
 import { added, append, eventsOf, loan, nth, range, refuses, works } from './words.ts'

@@ -3,7 +3,7 @@
  * never an event, and what it wrote is one once, however often a client repeats it.
  */
 import assert from 'node:assert/strict'
-import { createProducer } from '@millrace/log'
+import { createProducer } from '@millrace/clients'
 import type { StoreEvent } from '@millrace/store'
 import { type PlacedRecord, partitionsOf, recordsOf, write } from './log-words.ts'
 import type { CaseSpec } from './suite.ts'

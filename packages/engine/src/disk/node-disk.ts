@@ -25,7 +25,7 @@ import {
   writevSync,
 } from 'node:fs'
 import { resolve } from 'node:path'
-import { makeFolders } from '@millrace/log'
+import { makeFolders } from '@millrace/base'
 import {
   type Disk,
   DiskError,

@@ -3,6 +3,7 @@
  * answers when they are durable.
  */
 import {
+  asLogError,
   type ConfigChange,
   type DeleteRecordsOutcome,
   LogError,
@@ -225,10 +226,4 @@ export class TopicAdmin {
       return { name, error: asLogError(cause) }
     }
   }
-}
-
-function asLogError(cause: unknown): LogError {
-  return cause instanceof LogError
-    ? cause
-    : new LogError('UNKNOWN_SERVER_ERROR', String(cause), cause)
 }

@@ -1,4 +1,5 @@
-import { createConsumer, createProducer, type Log } from '@millrace/log'
+import { createConsumer, createProducer } from '@millrace/clients'
+import type { Log } from '@millrace/log'
 
 export async function example(log: Log): Promise<string[]> {
   await log.createTopics([{ name: 'orders', partitions: 3 }])

@@ -1,6 +1,7 @@
 // What the READMEs of log and engine say is so: names, settings, tests, and the example.
 import { existsSync, readFileSync } from 'node:fs'
-import { CONSUMER_SETTINGS, PRODUCER_SETTINGS, type Settings } from '@millrace/log'
+import type { Settings } from '@millrace/base'
+import { CONSUMER_SETTINGS, PRODUCER_SETTINGS } from '@millrace/clients'
 import { describe, expect, test } from 'vitest'
 import { ENGINE_SETTINGS, GROUP_SETTINGS } from '../../src/index.ts'
 import { example } from './log-example.ts'

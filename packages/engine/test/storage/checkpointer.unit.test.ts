@@ -1,6 +1,6 @@
 // Who asks for a checkpoint is told, whatever the disk says meanwhile, and none is written from
 // copies that have been let go.
-import { resolveSettings } from '@millrace/log'
+import { resolveSettings } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
 import type { Machine } from '../../src/machines/machine.ts'
 import { MachineRegistry } from '../../src/machines/registry.ts'

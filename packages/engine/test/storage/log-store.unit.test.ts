@@ -1,5 +1,5 @@
 // What enters the store takes offsets and a place in the journal, or neither.
-import { resolveSettings } from '@millrace/log'
+import { resolveSettings } from '@millrace/base'
 import { expect, test } from 'vitest'
 import type { PartitionLog } from '../../src/partitions/partition-log.ts'
 import { FileCache } from '../../src/segments/file-cache.ts'

@@ -1,5 +1,5 @@
 /** An application that runs within a node: `millrace start --app`. */
-import { sleep, systemClientOutside } from '@millrace/log'
+import { sleep, systemClientOutside } from '@millrace/base'
 import type { CommandContext } from '../cli/context.ts'
 import { CommandError, EXIT } from '../exit-codes.ts'
 import type { Logger } from '../node/logger.ts'

@@ -7,7 +7,8 @@
  */
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Compression, createProducer, type LogError } from '@millrace/log'
+import { createProducer } from '@millrace/clients'
+import type { Compression, LogError } from '@millrace/log'
 import { type LogContext, printRows } from '../cli/context.ts'
 import { EXIT, type ExitCode } from '../exit-codes.ts'
 import { LatencyHistogram } from '../text/latency-histogram.ts'

@@ -3,7 +3,8 @@
  * language. What is printed is committed, every second and at the end, so that a run that is killed
  * prints some records again and loses none.
  */
-import { type Consumer, createConsumer, type Log } from '@millrace/log'
+import { type Consumer, createConsumer } from '@millrace/clients'
+import type { Log } from '@millrace/log'
 import type { LogContext } from '../cli/context.ts'
 import { CommandError, EXIT } from '../exit-codes.ts'
 import type { RecordPrinter } from '../text/record-printer.ts'

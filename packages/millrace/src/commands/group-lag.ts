@@ -1,11 +1,6 @@
 /** How far a group is behind, partition by partition, and which member reads which. */
-import {
-  decodeAssignment,
-  type FetchedOffset,
-  type GroupDescription,
-  type Log,
-  LogError,
-} from '@millrace/log'
+import { decodeAssignment } from '@millrace/clients'
+import { type FetchedOffset, type GroupDescription, type Log, LogError } from '@millrace/log'
 import { rangesOf, targetsOf } from './partition-ranges.ts'
 
 /** The committed offset where there is none. */

@@ -6,8 +6,10 @@
  * read. A bad line is named, counted and left out; a record that the log refuses ends the run, since
  * what comes after it could no longer be in order.
  */
-import type { Compression, DeliveryFailure, NewHeader, Producer } from '@millrace/log'
-import { createProducer, LogError } from '@millrace/log'
+import type { DeliveryFailure, Producer } from '@millrace/clients'
+import { createProducer } from '@millrace/clients'
+import type { Compression, NewHeader } from '@millrace/log'
+import { LogError } from '@millrace/log'
 import type { LogContext } from '../cli/context.ts'
 import { CommandError, EXIT, type ExitCode } from '../exit-codes.ts'
 import { LineSplitter, LineTooLongError } from '../text/line-splitter.ts'

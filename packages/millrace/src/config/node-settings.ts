@@ -2,7 +2,7 @@
  * The settings of the node as a whole; those of the engine and of the listener stand beside them in
  * their own packages. Text that names an address is checked where it is used, by `listen-address`.
  */
-import type { SettingValues } from '@millrace/log'
+import type { SettingValues } from '@millrace/base'
 
 export const NODE_SETTINGS = {
   data: {

@@ -5,7 +5,7 @@
  * is unknown or out of bounds anywhere is refused, also where a stronger source overrides it: a
  * mistake that has no effect today has one tomorrow. All problems are told at once.
  */
-import { type Setting, type Settings, settingProblem } from '@millrace/log'
+import { type Setting, type Settings, settingProblem } from '@millrace/base'
 import { nearest } from './nearest.ts'
 import {
   COMMAND_VARIABLES,

@@ -3,6 +3,7 @@
  * types by which a configuration file is checked while it is written.
  */
 
+import { resolveSettings, type Settings, type SettingValues } from '@millrace/base'
 import { BROKER_SETTINGS, type BrokerSettings } from '@millrace/broker'
 import {
   ENGINE_SETTINGS,
@@ -10,7 +11,6 @@ import {
   GROUP_SETTINGS,
   type GroupSettings,
 } from '@millrace/engine'
-import { resolveSettings, type Settings, type SettingValues } from '@millrace/log'
 import { NODE_SETTINGS, type NodeSettings } from './node-settings.ts'
 import { type Config, type ConfigValue, mergeTables } from './resolve-config.ts'
 import { TOPIC_DEFAULT_SETTINGS, type TopicDefaultSettings } from './topic-defaults.ts'

@@ -2,7 +2,7 @@
  * The node's defaults of topic configuration, under Kafka's broker names; a topic's own
  * configuration (`topics create --config retention.ms=...`) wins over them.
  */
-import type { SettingValues } from '@millrace/log'
+import type { SettingValues } from '@millrace/base'
 import type { Config } from './resolve-config.ts'
 
 export const TOPIC_DEFAULT_SETTINGS = {

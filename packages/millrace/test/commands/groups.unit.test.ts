@@ -1,4 +1,4 @@
-import { encodeAssignment } from '@millrace/log'
+import { encodeAssignment } from '@millrace/clients'
 import { describe, expect, test } from 'vitest'
 import { deleteGroups, describeGroup, listGroups, resetGroup } from '../../src/commands/groups.ts'
 import { produce } from '../../src/commands/produce.ts'

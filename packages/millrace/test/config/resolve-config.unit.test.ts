@@ -1,4 +1,4 @@
-import type { Settings } from '@millrace/log'
+import type { Settings } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
 import { nearest } from '../../src/config/nearest.ts'
 import { ConfigError, mergeTables, resolveConfig } from '../../src/config/resolve-config.ts'

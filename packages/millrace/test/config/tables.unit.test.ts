@@ -1,4 +1,4 @@
-import { settingProblem } from '@millrace/log'
+import { settingProblem } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
 import { resolveConfig } from '../../src/config/resolve-config.ts'
 import { environmentName } from '../../src/config/setting-names.ts'

@@ -1,4 +1,4 @@
-import { createProducer } from '@millrace/log'
+import { createProducer } from '@millrace/clients'
 import { describe, expect, test } from 'vitest'
 import { ConfigError, openEmbedded, start } from '../../src/index.ts'
 import { tempFolder } from '../support/temp-folder.ts'

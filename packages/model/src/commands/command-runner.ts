@@ -21,7 +21,7 @@ import {
   resolveSettings,
   type SettingValues,
   systemClientOutside,
-} from '@millrace/log'
+} from '@millrace/base'
 import {
   type Appended,
   type AppendOptions,

@@ -1,5 +1,5 @@
 /** Random ids: of commands that came without one, and for decisions that need some. */
-import type { ClientOutside } from '@millrace/log'
+import type { ClientOutside } from '@millrace/base'
 
 const ID_BYTES = 16
 /** Ids drawn at once: asking the platform for each one apart costs more than the rest of an id. */

@@ -3,7 +3,7 @@
  * a send stands in the agenda like a timer, so that a thousand that fail hold up nothing else. The
  * bounds are a policy's, and its circuit is asked before each attempt.
  */
-import { backoffMs, type ClientOutside, resolveSettings, type SettingValues } from '@millrace/log'
+import { backoffMs, type ClientOutside, resolveSettings, type SettingValues } from '@millrace/base'
 import { isFinal, ModelError } from '../errors.ts'
 import { Policy, type PolicyState } from '../policy/policy.ts'
 import { POLICY_SETTINGS } from '../policy/settings.ts'

@@ -3,7 +3,7 @@
  * that is down holds up no other. An effect runs at least once; its id is the same over all
  * attempts, nodes and restarts: what the other side knows it by.
  */
-import { type ClientOutside, resolveSettings } from '@millrace/log'
+import { type ClientOutside, resolveSettings } from '@millrace/base'
 import type { EventStore } from '@millrace/store'
 import type { Effect, EffectContext } from '../define/saga.ts'
 import { validated } from '../define/validate.ts'

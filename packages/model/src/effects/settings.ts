@@ -1,5 +1,5 @@
 /** The bounds of effects. How they are tried again is a policy's: `POLICY_SETTINGS`. */
-import type { Setting, SettingValues } from '@millrace/log'
+import type { Setting, SettingValues } from '@millrace/base'
 
 type IntegerSetting = Extract<Setting, { type: 'integer' }>
 

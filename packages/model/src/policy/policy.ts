@@ -14,7 +14,7 @@ import {
   resolveSettings,
   type SettingValues,
   systemClientOutside,
-} from '@millrace/log'
+} from '@millrace/base'
 import { isFinal, ModelError, reasonOf } from '../errors.ts'
 import { Circuit, type CircuitState, type Pass } from './circuit.ts'
 import { POLICY_SETTINGS } from './settings.ts'

@@ -1,5 +1,5 @@
 /** The bounds of a policy: every retry, wait and circuit has its number here. */
-import type { Setting } from '@millrace/log'
+import type { Setting } from '@millrace/base'
 
 type IntegerSetting = Extract<Setting, { type: 'integer' }>
 

@@ -1,5 +1,5 @@
 /** Waiting by timers that are passed in. */
-import type { ClientOutside } from '@millrace/log'
+import type { ClientOutside } from '@millrace/base'
 
 /** Resolves after `ms`, or early and without an error when the signal fires. */
 export function waitMs(

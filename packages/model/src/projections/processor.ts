@@ -11,7 +11,7 @@
  * is to take over. A round ends with a failure, or when the plan has changed (a build took over, a
  * rebuild was asked for); then the next round plans anew.
  */
-import { backoffMs, resolveSettings, type SettingValues } from '@millrace/log'
+import { backoffMs, resolveSettings, type SettingValues } from '@millrace/base'
 import {
   type Checkpoint,
   decodeCheckpoint,

@@ -4,14 +4,9 @@
  * Keyed by stream; changes of one stream lie in the outbox in order, because one part handles them,
  * and the producer keeps the order of a key. Failures are waited out: the outbox keeps what waits.
  */
-import {
-  backoffMs,
-  type ClientOutside,
-  createProducer,
-  type Log,
-  type Producer,
-  type SettingValues,
-} from '@millrace/log'
+import { backoffMs, type ClientOutside, type SettingValues } from '@millrace/base'
+import { createProducer, type Producer } from '@millrace/clients'
+import type { Log } from '@millrace/log'
 import { ModelError, reasonOf } from '../errors.ts'
 import { waitMs } from '../policy/wait.ts'
 import type { SqlDatabase } from '../sql/port.ts'

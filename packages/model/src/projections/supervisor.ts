@@ -2,7 +2,7 @@
  * Keeps a processor at work: rounds of preparing and running, and when one fails, a wait and the
  * next. It never gives up by itself; only what cannot mend itself (`isFinal`) ends it.
  */
-import { type Backoff, backoffMs, type ClientOutside } from '@millrace/log'
+import { type Backoff, backoffMs, type ClientOutside } from '@millrace/base'
 import { reasonOf } from '../errors.ts'
 import { waitMs } from '../policy/wait.ts'
 

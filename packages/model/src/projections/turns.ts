@@ -1,5 +1,5 @@
 /** Turns: what runs long without waiting lets others of its process go on in between. */
-import type { ClientOutside } from '@millrace/log'
+import type { ClientOutside } from '@millrace/base'
 
 /**
  * Lets others of this process have their turn once the time is up: handlers on SQLite never wait

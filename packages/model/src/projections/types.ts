@@ -1,5 +1,6 @@
 /** What a projection is to those who run it and to those who watch it. */
-import type { SettingValues, Timestamp } from '@millrace/log'
+import type { SettingValues } from '@millrace/base'
+import type { Timestamp } from '@millrace/log'
 import type { EventStore, StreamRef, StreamVersion } from '@millrace/store'
 import type { Kysely } from 'kysely'
 import type { Processor, ProcessorStatus, RuntimeContext } from '../runtime/context.ts'

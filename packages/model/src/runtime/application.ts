@@ -1,5 +1,6 @@
 /** An application as a program starts and uses it: the types. */
-import type { ClientOutside, Log, SettingValues } from '@millrace/log'
+import type { ClientOutside, SettingValues } from '@millrace/base'
+import type { Log } from '@millrace/log'
 import type {
   Aggregated,
   AggregateOptions,

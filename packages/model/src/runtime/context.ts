@@ -2,7 +2,8 @@
  * What the parts of the runtime share: the store, the log, the outside, how commands are sent, and
  * what a processor (projection, saga, effect, subscription) is to those who watch it.
  */
-import type { ClientOutside, Log } from '@millrace/log'
+import type { ClientOutside } from '@millrace/base'
+import type { Log } from '@millrace/log'
 import type { Checkpoint, EventStore } from '@millrace/store'
 
 /** A command on its way, already named; its data is validated by whoever runs it. */

@@ -10,7 +10,7 @@
  * when a later step fails, in the reverse order, as it is by `close()`.
  */
 import { join } from 'node:path'
-import { type ClientOutside, makeFolders, systemClientOutside } from '@millrace/log'
+import { type ClientOutside, makeFolders, systemClientOutside } from '@millrace/base'
 import { DEFAULT_TENANT, type EventStore, openStore } from '@millrace/store'
 import { CommandRunner } from '../commands/command-runner.ts'
 import { foldOf } from '../commands/compiled.ts'

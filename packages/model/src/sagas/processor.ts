@@ -11,7 +11,7 @@
  * sent. A node that wakes up after its buckets went to another does no harm either, because each of
  * its appends names the version that it read.
  */
-import { resolveSettings } from '@millrace/log'
+import { resolveSettings } from '@millrace/base'
 import type { CategoryOptions, Checkpoint, EventPage } from '@millrace/store'
 import type { Saga } from '../define/saga.ts'
 import { createEffectRunner, type EffectRunner, type RetrySettings } from '../effects/index.ts'

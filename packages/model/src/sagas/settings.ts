@@ -1,5 +1,5 @@
 /** The bounds of sagas and of what they send. */
-import type { Setting, SettingValues } from '@millrace/log'
+import type { Setting, SettingValues } from '@millrace/base'
 
 type IntegerSetting = Extract<Setting, { type: 'integer' }>
 

@@ -8,7 +8,7 @@
  *
  * 64-bit integers (counts and sums come as such) are numbers where they are safe, else bigints.
  */
-import { resolveSettings, type SettingValues } from '@millrace/log'
+import { resolveSettings, type SettingValues } from '@millrace/base'
 import type { PoolClient, Pool as PostgresPool, QueryConfig } from 'pg'
 import { ModelError, reasonOf } from '../errors.ts'
 import {

@@ -14,7 +14,7 @@
  * that is under way.
  */
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
-import { resolveSettings, type SettingValues } from '@millrace/log'
+import { resolveSettings, type SettingValues } from '@millrace/base'
 import { ModelError } from '../errors.ts'
 import { Mutex } from './mutex.ts'
 import {

@@ -13,7 +13,7 @@
  * after a crash some pages are handled again, in the same order. What a worker throws ends the
  * epoch; the follower says why, waits, doubling, and goes on from what was committed.
  */
-import { backoffMs } from '@millrace/log'
+import { backoffMs } from '@millrace/base'
 import type { Checkpoint, EventFilter, EventPage } from '@millrace/store'
 import { ModelError, reasonOf } from '../errors.ts'
 import { waitMs } from '../policy/wait.ts'

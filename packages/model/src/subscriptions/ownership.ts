@@ -8,15 +8,9 @@
  * leading topic: one record says all, and whoever is given the bucket goes on from it. The commit of
  * a member that the group has given up is refused, so one that slept cannot move anything back.
  */
-import {
-  backoffMs,
-  type ClientOutside,
-  type Consumer,
-  createConsumer,
-  type FetchedOffset,
-  type Log,
-  type OffsetToCommit,
-} from '@millrace/log'
+import { backoffMs, type ClientOutside } from '@millrace/base'
+import { type Consumer, createConsumer, type OffsetToCommit } from '@millrace/clients'
+import type { FetchedOffset, Log } from '@millrace/log'
 import type { EventStore } from '@millrace/store'
 import { ModelError } from '../errors.ts'
 import { waitMs } from '../policy/wait.ts'

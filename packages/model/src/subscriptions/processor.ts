@@ -1,5 +1,5 @@
 /** A subscription at work: follows its buckets, delivers, parks, redrives. */
-import { resolveSettings, type SettingValues } from '@millrace/log'
+import { resolveSettings, type SettingValues } from '@millrace/base'
 import type { CategoryOptions, Checkpoint, RecordedEvent } from '@millrace/store'
 import { ModelError, reasonOf } from '../errors.ts'
 import { Policy } from '../policy/policy.ts'

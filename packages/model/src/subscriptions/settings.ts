@@ -1,5 +1,5 @@
 /** The bounds of whatever follows events: sagas and subscriptions. */
-import type { Setting, SettingValues } from '@millrace/log'
+import type { Setting, SettingValues } from '@millrace/base'
 
 type IntegerSetting = Extract<Setting, { type: 'integer' }>
 

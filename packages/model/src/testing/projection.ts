@@ -11,7 +11,7 @@
  * handler that keeps something outside of its database, or looks at a clock, is found out here.
  */
 import { AssertionError } from 'node:assert'
-import { systemClientOutside } from '@millrace/log'
+import { systemClientOutside } from '@millrace/base'
 import type { Projection } from '../define/projection.ts'
 import { ModelError } from '../errors.ts'
 import { createProjectionProcessor, type ProjectionProcessor } from '../projections/index.ts'

@@ -3,7 +3,7 @@
  * is something to do, however many things wait; and because the wall clock may jump, it never
  * sleeps longer than `longestMs` while something waits.
  */
-import type { ClientOutside } from '@millrace/log'
+import type { ClientOutside } from '@millrace/base'
 import { NEVER } from './agenda.ts'
 
 /** See the head of the file. */

@@ -6,7 +6,7 @@
  * An item that is being done stays in the agenda until its outcome is in the saga's stream; who does
  * it removes it then, or gives it another time.
  */
-import type { ClientOutside } from '@millrace/log'
+import type { ClientOutside } from '@millrace/base'
 import { type Agenda, type AgendaItem, NEVER } from './agenda.ts'
 import { Alarm } from './alarm.ts'
 

@@ -5,8 +5,8 @@
  * A cache is never the only copy, and may forget at any time. Nothing is invalidated: what a cache
  * answers is at most as old as `view.cache.ms`, and who must see his own write reads past it.
  */
-import type { ClientOutside } from '@millrace/log'
-import { resolveSettings, type SettingValues } from '@millrace/log'
+import type { ClientOutside } from '@millrace/base'
+import { resolveSettings, type SettingValues } from '@millrace/base'
 import { VIEW_SETTINGS } from './settings.ts'
 
 /** Text by key. */

@@ -12,7 +12,7 @@
  * folds in memory and writes with one query more. Several streams may meet in one key; one part
  * handles them all, in an order that is the same within a stream only.
  */
-import { resolveSettings, type SettingValues } from '@millrace/log'
+import { resolveSettings, type SettingValues } from '@millrace/base'
 import type { Checkpoint } from '@millrace/store'
 import type { Kysely } from 'kysely'
 import type { Aggregate, EventOf, On } from '../define/aggregate.ts'

@@ -9,7 +9,7 @@
  * whose event cannot be folded is passed over from there on, and shown; more of them than
  * `view.parked.max` stop the view.
  */
-import { resolveSettings, type SettingValues } from '@millrace/log'
+import { resolveSettings, type SettingValues } from '@millrace/base'
 import {
   type Checkpoint,
   decodeCheckpoint,

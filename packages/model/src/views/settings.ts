@@ -1,5 +1,5 @@
 /** The bounds of views. */
-import type { Setting } from '@millrace/log'
+import type { Setting } from '@millrace/base'
 
 type IntegerSetting = Extract<Setting, { type: 'integer' }>
 

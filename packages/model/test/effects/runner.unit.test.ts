@@ -1,4 +1,4 @@
-import { systemClientOutside } from '@millrace/log'
+import { systemClientOutside } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { createEffectRunner, type EffectRunnerOptions } from '../../src/effects/index.ts'

@@ -1,5 +1,5 @@
 // What is kept at work starts again when it fails, says why, and ends when it is asked to.
-import { systemClientOutside } from '@millrace/log'
+import { systemClientOutside } from '@millrace/base'
 import { expect, it } from 'vitest'
 import { Supervisor } from '../../src/projections/supervisor.ts'
 import { until } from './support/accounts.ts'

@@ -1,4 +1,4 @@
-import { resolveSettings } from '@millrace/log'
+import { resolveSettings } from '@millrace/base'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { groupOwnership, type Ownership } from '../../src/subscriptions/index.ts'
 import { FOLLOWER_SETTINGS } from '../../src/subscriptions/settings.ts'

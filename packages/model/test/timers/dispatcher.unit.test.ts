@@ -1,4 +1,4 @@
-import type { ClientOutside } from '@millrace/log'
+import type { ClientOutside } from '@millrace/base'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Agenda, type AgendaItem } from '../../src/timers/agenda.ts'
 import { Dispatcher } from '../../src/timers/dispatcher.ts'

@@ -1,5 +1,5 @@
 // Live views: a state in memory, folded from all events, on every node.
-import { systemClientOutside } from '@millrace/log'
+import { systemClientOutside } from '@millrace/base'
 import type { EventPage, ReadAllOptions } from '@millrace/store'
 import { describe, expect, it } from 'vitest'
 import type { ModelEvent } from '../../src/runtime/context.ts'

@@ -8,14 +8,9 @@
  * id tells. Who needs to know that it is stored can wait for that, within a bound.
  */
 
-import {
-  backoffMs,
-  type ClientOutside,
-  createProducer,
-  type Log,
-  type Producer,
-  type Timestamp,
-} from '@millrace/log'
+import { backoffMs, type ClientOutside } from '@millrace/base'
+import { createProducer, type Producer } from '@millrace/clients'
+import type { Log, Timestamp } from '@millrace/log'
 import { StoreError } from '../errors.ts'
 import { ensureOwnTopic } from '../own-topics/own-topic.ts'
 import type { StreamVersion } from '../port.ts'

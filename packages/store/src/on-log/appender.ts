@@ -10,9 +10,8 @@
  * Bounded by `append.queue.bytes` (beyond it OVERLOADED), `append.rounds.max`, `append.batch.bytes`,
  * `append.attempts.max` and each append's deadline.
  */
+import type { ClientOutside, ClientTimer } from '@millrace/base'
 import {
-  type ClientOutside,
-  type ClientTimer,
   type Log,
   type AppendResult as LogAppendResult,
   LogError,

@@ -2,7 +2,8 @@
  * A category at work: its topic, which is made or checked when the store opens, and which bucket a
  * stream lies in.
  */
-import { type Log, partitionOfTextKey, type TopicDescription } from '@millrace/log'
+import { partitionOfTextKey } from '@millrace/clients'
+import type { Log, TopicDescription } from '@millrace/log'
 import { StoreError } from '../errors.ts'
 import { checkCategory } from '../names.ts'
 import type { CategoryOptions } from '../options.ts'

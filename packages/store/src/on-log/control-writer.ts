@@ -4,15 +4,13 @@
  * again; a call ends when the fold has passed its record.
  */
 
+import { backoffMs, type ClientOutside, sleep } from '@millrace/base'
 import {
-  backoffMs,
-  type ClientOutside,
   type HeaderBlock,
   type Log,
   LogError,
   type Offset,
   RecordBatchBuilder,
-  sleep,
 } from '@millrace/log'
 import { StoreError } from '../errors.ts'
 import type { StreamVersion } from '../port.ts'

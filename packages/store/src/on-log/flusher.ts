@@ -2,7 +2,7 @@
  * Writes the indexes of all buckets: after a number of bytes or a time, one bucket after the other.
  * Who brings records waits while twice that number of bytes is in memory.
  */
-import type { ClientOutside, ClientTimer } from '@millrace/log'
+import type { ClientOutside, ClientTimer } from '@millrace/base'
 import type { Bucket } from './bucket.ts'
 import { ChangeSignal } from './signal.ts'
 

@@ -2,7 +2,7 @@
  * Settles what stands still: an append that began and never ended (its writer died) keeps the decided
  * offset where it is, so whoever sees it stand for `settle.after.ms` cancels it.
  */
-import type { ClientOutside, ClientTimer } from '@millrace/log'
+import type { ClientOutside, ClientTimer } from '@millrace/base'
 import type { Bucket } from './bucket.ts'
 import type { ControlWriter } from './control-writer.ts'
 

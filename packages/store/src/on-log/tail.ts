@@ -5,16 +5,8 @@
  * `catchUp` brings one bucket to a place at once, beside the loop: both may bring the same records,
  * since a bucket takes each offset once.
  */
-import {
-  backoffMs,
-  type ClientOutside,
-  decodeBatches,
-  type FetchResult,
-  type Log,
-  LogError,
-  type Offset,
-  sleep,
-} from '@millrace/log'
+import { backoffMs, type ClientOutside, sleep } from '@millrace/base'
+import { decodeBatches, type FetchResult, type Log, LogError, type Offset } from '@millrace/log'
 import { StoreError } from '../errors.ts'
 import type { Bucket } from './bucket.ts'
 import type { Flusher } from './flusher.ts'

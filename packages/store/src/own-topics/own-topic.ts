@@ -2,13 +2,8 @@
  * A topic that the store keeps for itself: keys, snapshots, audit. One partition, so that all nodes
  * read its records in one order.
  */
-import {
-  type ClientOutside,
-  type Log,
-  LogError,
-  type Offset,
-  type TopicDescription,
-} from '@millrace/log'
+import type { ClientOutside } from '@millrace/base'
+import { type Log, LogError, type Offset, type TopicDescription } from '@millrace/log'
 import { StoreError } from '../errors.ts'
 
 /** Before the names of the store's own topics, unless it was opened with another prefix. */

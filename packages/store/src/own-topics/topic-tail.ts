@@ -7,15 +7,8 @@
  * what this topic holds may come back; whoever waits is bounded by its own time. A position that the
  * topic no longer has ends the tail: what was below it can never be known.
  */
-import {
-  backoffMs,
-  type ClientOutside,
-  decodeBatches,
-  type Log,
-  LogError,
-  type LogRecord,
-  type Offset,
-} from '@millrace/log'
+import { backoffMs, type ClientOutside } from '@millrace/base'
+import { decodeBatches, type Log, LogError, type LogRecord, type Offset } from '@millrace/log'
 
 /** How a topic is followed. */
 export type TopicTailOptions = {

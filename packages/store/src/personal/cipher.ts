@@ -6,7 +6,7 @@
  * sealed value that is moved somewhere else does not open.
  */
 import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto'
-import type { ClientOutside } from '@millrace/log'
+import type { ClientOutside } from '@millrace/base'
 
 /** Bytes of every key: of a subject, and the master keys. */
 export const KEY_BYTES = 32

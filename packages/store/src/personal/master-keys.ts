@@ -2,7 +2,7 @@
  * Wraps the keys of subjects with the master keys of a provider. A provider is asked once for each
  * master key, with a bound on its answer; whatever goes wrong is KEY_UNAVAILABLE with its cause.
  */
-import type { ClientOutside } from '@millrace/log'
+import type { ClientOutside } from '@millrace/base'
 import { StoreError } from '../errors.ts'
 import type { KeyProvider } from '../options.ts'
 import { decrypt, encrypt, KEY_BYTES } from './cipher.ts'

@@ -17,7 +17,7 @@
  *
  * Both ways answer at once when the key is in memory.
  */
-import type { ClientOutside } from '@millrace/log'
+import type { ClientOutside } from '@millrace/base'
 import { StoreError } from '../errors.ts'
 import type { PersonalFields } from '../options.ts'
 import { ERASED, type Json } from '../port.ts'

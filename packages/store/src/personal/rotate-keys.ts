@@ -1,11 +1,11 @@
 /** Rotation of the master key as an operator calls it: on a log, with or without an open store. */
 import {
   type ClientOutside,
-  type Log,
   resolveSettings,
   type SettingValues,
   systemClientOutside,
-} from '@millrace/log'
+} from '@millrace/base'
+import type { Log } from '@millrace/log'
 import { memoryKeyValue } from '../kv/memory.ts'
 import type { KeyProvider } from '../options.ts'
 import { OWN_PREFIX } from '../own-topics/own-topic.ts'

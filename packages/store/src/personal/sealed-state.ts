@@ -5,7 +5,7 @@
  */
 
 import { createHmac } from 'node:crypto'
-import type { ClientOutside } from '@millrace/log'
+import type { ClientOutside } from '@millrace/base'
 import { decrypt, encrypt } from './cipher.ts'
 import type { Maybe } from './maybe.ts'
 import type { SubjectKey, SubjectKeys } from './subject-keys.ts'

@@ -17,13 +17,9 @@
  *   unreadable. What a node seals in the moment in which another one forgets is unreadable too.
  */
 import type { KeyObject } from 'node:crypto'
-import {
-  type ClientOutside,
-  createProducer,
-  type Log,
-  type LogRecord,
-  type Producer,
-} from '@millrace/log'
+import type { ClientOutside } from '@millrace/base'
+import { createProducer, type Producer } from '@millrace/clients'
+import type { Log, LogRecord } from '@millrace/log'
 import type { KeyValue, KeyValueChange } from '../kv/key-value.ts'
 import { Lru } from '../lru.ts'
 import type { KeyProvider } from '../options.ts'

@@ -6,7 +6,8 @@
  * The state of every stream of the category is in memory meanwhile, about 1 KiB each.
  */
 import { createHash } from 'node:crypto'
-import { HeaderWriter, type Log, partitionOfTextKey } from '@millrace/log'
+import { partitionOfTextKey } from '@millrace/clients'
+import { HeaderWriter, type Log } from '@millrace/log'
 import { idOf, tenantOf } from '../on-log/facts.ts'
 import type { StreamFold } from '../on-log/fold.ts'
 import {

@@ -16,13 +16,9 @@
  * and leaves the memory of every node when one of them is forgotten.
  */
 
-import {
-  type ClientOutside,
-  createProducer,
-  type Log,
-  type LogRecord,
-  type Producer,
-} from '@millrace/log'
+import type { ClientOutside } from '@millrace/base'
+import { createProducer, type Producer } from '@millrace/clients'
+import type { Log, LogRecord } from '@millrace/log'
 import { afterPrefix, type KeyValue, type KeyValueChange } from '../kv/key-value.ts'
 import { Lru } from '../lru.ts'
 import { ensureOwnTopic } from '../own-topics/own-topic.ts'

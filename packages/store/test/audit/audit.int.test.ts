@@ -1,4 +1,5 @@
-import { decodeBatches, type Log, LogError, systemClientOutside } from '@millrace/log'
+import { systemClientOutside } from '@millrace/base'
+import { decodeBatches, type Log, LogError } from '@millrace/log'
 import {
   type AuditRecord,
   type EventStore,

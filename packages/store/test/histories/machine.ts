@@ -1,13 +1,14 @@
 // One machine over all its lives: a disk that forgets, an engine on it, virtual time. And links to
 // its log: what one store instance sees of it, with a network that loses, delays, repeats and tears,
 // until the instance dies.
+
+import type { ClientOutside } from '@millrace/base'
 import { type Engine, openEngine } from '@millrace/engine'
 import { type Prng, SimDisk, seededChoose, VirtualOutside } from '@millrace/engine/simulation'
 import {
   type AppendEntry,
   type AppendOptions,
   type AppendResult,
-  type ClientOutside,
   decodeBatches,
   encodeBatch,
   type FetchRequest,

@@ -1,5 +1,5 @@
 // The flusher: who brings records waits while too much is in memory, and never for ever.
-import { systemClientOutside } from '@millrace/log'
+import { systemClientOutside } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
 import type { Bucket } from '../../src/on-log/bucket.ts'
 import { Flusher } from '../../src/on-log/flusher.ts'

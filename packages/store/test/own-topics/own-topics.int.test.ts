@@ -1,11 +1,7 @@
+import { systemClientOutside } from '@millrace/base'
+import { createProducer } from '@millrace/clients'
 import type { Engine } from '@millrace/engine'
-import {
-  createProducer,
-  type Log,
-  LogError,
-  type LogRecord,
-  systemClientOutside,
-} from '@millrace/log'
+import { type Log, LogError, type LogRecord } from '@millrace/log'
 import { memoryKeys, openStore } from '@millrace/store'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { openStoreOver } from '../../src/open-store.ts'

@@ -1,4 +1,5 @@
-import { createProducer, type Log, LogError } from '@millrace/log'
+import { createProducer } from '@millrace/clients'
+import { type Log, LogError } from '@millrace/log'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { memoryKeyValue } from '../../src/kv/memory.ts'
 import { memoryKeys } from '../../src/personal/providers.ts'

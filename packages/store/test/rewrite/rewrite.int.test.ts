@@ -3,8 +3,9 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createProducer } from '@millrace/clients'
 import { type Engine, openEngine } from '@millrace/engine'
-import { createProducer, type Log, NO_GENERATION } from '@millrace/log'
+import { type Log, NO_GENERATION } from '@millrace/log'
 import {
   ERASED,
   type EventStore,

@@ -1,4 +1,6 @@
-import { createProducer, type Log, LogError, systemClientOutside } from '@millrace/log'
+import { systemClientOutside } from '@millrace/base'
+import { createProducer } from '@millrace/clients'
+import { type Log, LogError } from '@millrace/log'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { memoryKeyValue } from '../../src/kv/memory.ts'
 import { Snapshots, type SnapshotsOptions } from '../../src/snapshots/snapshots.ts'

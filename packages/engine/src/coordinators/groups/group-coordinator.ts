@@ -6,6 +6,7 @@
  * `start` get COORDINATOR_LOAD_IN_PROGRESS, after `close` COORDINATOR_NOT_AVAILABLE. Bounded by
  * `groups.max`, `group.max.size`, `group.offsets.max` and the byte limits of `settings.ts`.
  */
+import { resolveSettings } from '@millrace/base'
 import {
   type CommitRequest,
   type FetchedOffset,
@@ -20,7 +21,6 @@ import {
   type LogErrorCode,
   type MemberIdentity,
   type PartitionOutcome,
-  resolveSettings,
   type SyncRequest,
   type SyncResponse,
   type Timestamp,

@@ -3,8 +3,8 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { type ClientOutside, systemClientOutside } from '@millrace/base'
 import { type Engine, openEngine } from '@millrace/engine'
-import { type ClientOutside, systemClientOutside } from '@millrace/log'
 import {
   type CategoryOptions,
   type EventStore,

@@ -1,0 +1,20 @@
+export { type Backoff, backoffMs } from './backoff.ts'
+export { makeFolders } from './folders.ts'
+export {
+  type ClientClock,
+  type ClientOutside,
+  type ClientRandom,
+  type ClientTimer,
+  type ClientTimers,
+  randomBelow,
+  sleep,
+  systemClientOutside,
+} from './outside.ts'
+export {
+  resolveSettings,
+  type Setting,
+  type Settings,
+  type SettingValues,
+  settingProblem,
+} from './settings.ts'
+export { Signal } from './signal.ts'
