@@ -1,3 +1,4 @@
+export { type Address, formatAddress, isLoopback, parseAddress } from './address.ts'
 export { type Backoff, backoffMs } from './backoff.ts'
 export { makeFolders } from './folders.ts'
 export {

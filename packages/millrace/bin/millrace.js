@@ -8,8 +8,16 @@ import module from 'node:module'
 const REQUIRED = [22, 22]
 const EXIT_USAGE = 2
 
+/** The built command; a file that is not there where nothing is installed or built. */
+function command() {
+  try {
+    return new URL(import.meta.resolve('@millrace/cli'))
+  } catch {
+    return new URL('../dist/', import.meta.url)
+  }
+}
+
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
-const entry = new URL('../dist/cli/main.js', import.meta.url)
 
 if (major < REQUIRED[0] || (major === REQUIRED[0] && minor < REQUIRED[1])) {
   process.stderr.write(
@@ -17,12 +25,12 @@ if (major < REQUIRED[0] || (major === REQUIRED[0] && minor < REQUIRED[1])) {
       'Run "npm ci", which brings one, and then "npx millrace"; or install a newer Node.\n',
   )
   process.exitCode = EXIT_USAGE
-} else if (!existsSync(entry)) {
+} else if (!existsSync(command())) {
   process.stderr.write('error: millrace is not built yet.\nRun "npm run build" first.\n')
   process.exitCode = EXIT_USAGE
 } else {
   module.enableCompileCache?.()
   const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
-  const { main } = await import(entry.href)
+  const { main } = await import(command().href)
   await main(process.argv.slice(2), manifest.version)
 }

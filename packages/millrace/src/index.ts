@@ -85,6 +85,8 @@ export {
   StoreError,
   type StoreErrorCode,
 } from '@millrace/store'
+export { defineConfig } from './config/define-config.ts'
+export type { EmbeddedSettings, MillraceConfig } from './config/tables.ts'
 export {
   type ApplicationDefinition,
   type DemoTools,
@@ -92,11 +94,8 @@ export {
   type Figures,
   type ImportedCommand,
   type Views,
-} from './application/define-application.ts'
-export { defineConfig } from './config/define-config.ts'
-export { ConfigError } from './config/resolve-config.ts'
-export type { EmbeddedSettings, MillraceConfig } from './config/tables.ts'
-export { CommandError, EXIT, type ExitCode } from './exit-codes.ts'
+} from './define-application.ts'
+export { CommandError, ConfigError, EXIT, type ExitCode } from './errors.ts'
 export type { LogFields, Logger } from './node/logger.ts'
 export type { RunningNode } from './node/start-node.ts'
 export { type EmbeddedOptions, openEmbedded } from './open-embedded.ts'

@@ -8,7 +8,7 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { ConfigError } from './resolve-config.ts'
+import { ConfigError } from '../errors.ts'
 
 /** Names that are looked for, in this order. Two of them at once are refused. */
 export const CONFIG_FILE_NAMES: readonly string[] = [

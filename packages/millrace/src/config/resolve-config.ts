@@ -6,6 +6,7 @@
  * mistake that has no effect today has one tomorrow. All problems are told at once.
  */
 import { type Setting, type Settings, settingProblem } from '@millrace/base'
+import { ConfigError } from '../errors.ts'
 import { nearest } from './nearest.ts'
 import {
   COMMAND_VARIABLES,
@@ -44,17 +45,6 @@ export type ConfigSources = {
 
 /** The effective configuration. */
 export type Config = ReadonlyMap<string, ConfigLine>
-
-/** Unknown names and bad values, one line each. */
-export class ConfigError extends Error {
-  override readonly name: string = 'ConfigError'
-  readonly problems: readonly string[]
-
-  constructor(problems: readonly string[]) {
-    super(problems.join('\n'))
-    this.problems = problems
-  }
-}
 
 /**
  * Merges tables of settings into one. A key of two tables is one setting, given to both. Throws

@@ -10,8 +10,8 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { type Address, formatAddress } from '@millrace/base'
 import type { ApplicationsApi } from './applications-api.ts'
-import { type Address, formatAddress } from './listen-address.ts'
 import type { Page } from './metrics-page.ts'
 import { isOwnHost } from './own-host.ts'
 

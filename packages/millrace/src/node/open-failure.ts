@@ -1,6 +1,6 @@
 /** A data folder that cannot be opened, told to who wanted to. */
 import { LogError } from '@millrace/log'
-import { CommandError, EXIT } from '../exit-codes.ts'
+import { CommandError, EXIT } from '../errors.ts'
 
 /** The failure to be thrown: that another process has the folder open has an exit code of its own. */
 export function openFailure(cause: unknown, folder: string): unknown {

@@ -8,6 +8,7 @@
  * HTTP first, the rest when it is asked for (see metrics-page).
  */
 import { resolve } from 'node:path'
+import { type Address, formatAddress, isLoopback, parseAddress } from '@millrace/base'
 import {
   BROKER_SETTINGS,
   type BrokerSettings,
@@ -23,13 +24,12 @@ import {
   systemOutside,
 } from '@millrace/engine'
 import { NODE_SETTINGS, type NodeSettings } from '../config/node-settings.ts'
-import { type Config, ConfigError } from '../config/resolve-config.ts'
+import type { Config } from '../config/resolve-config.ts'
 import { settingsOf } from '../config/tables.ts'
 import { topicDefaultsOf } from '../config/topic-defaults.ts'
-import { CommandError, EXIT } from '../exit-codes.ts'
+import { CommandError, ConfigError, EXIT } from '../errors.ts'
 import { ApplicationsApi } from './applications-api.ts'
 import type { HttpServer, Readiness } from './http-server.ts'
-import { type Address, formatAddress, isLoopback, parseAddress } from './listen-address.ts'
 import type { Logger } from './logger.ts'
 import { MetricsPage } from './metrics-page.ts'
 import { openFailure } from './open-failure.ts'

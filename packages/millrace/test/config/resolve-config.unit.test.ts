@@ -1,8 +1,9 @@
 import type { Settings } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
 import { nearest } from '../../src/config/nearest.ts'
-import { ConfigError, mergeTables, resolveConfig } from '../../src/config/resolve-config.ts'
+import { mergeTables, resolveConfig } from '../../src/config/resolve-config.ts'
 import { environmentName } from '../../src/config/setting-names.ts'
+import { ConfigError } from '../../src/errors.ts'
 
 const TABLE = {
   data: { type: 'text', default: 'data', doc: '' },
