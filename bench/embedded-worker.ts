@@ -16,6 +16,8 @@ const partitions = 12
 
 interface Result {
   readonly appendsPerSecond: number
+  /** Processor microseconds of all threads an append: hardly moved by what else the machine does. */
+  readonly cpuMicros?: number
   readonly syncsPerSecond?: number
 }
 
@@ -70,12 +72,15 @@ async function embedded(): Promise<Result> {
   const wait = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
   await Promise.race([wait(warmupMs), done])
   const before = appends
+  const cpuBefore = process.cpuUsage()
   const begin = performance.now()
   await Promise.race([wait(seconds * 1000), done])
   const figure = ((appends - before) * 1000) / (performance.now() - begin)
+  const { user, system } = process.cpuUsage(cpuBefore)
+  const cpuMicros = (user + system) / (appends - before)
   running = false
   await done
-  return { appendsPerSecond: figure }
+  return { appendsPerSecond: figure, cpuMicros }
 }
 
 const result = mode === 'raw' ? raw() : await embedded()

@@ -112,6 +112,7 @@ export {
   type RecordPlace,
 } from './records/batch-search.ts'
 export { type BatchRules, validateBatch } from './records/batch-validation.ts'
+export { crc32cOf } from './records/crc32c.ts'
 export {
   type HeaderBlock,
   HeaderReader,

@@ -18,6 +18,7 @@ import {
   type Timestamp,
 } from '@millrace/log'
 import { type Disk, type DiskError, isShortage } from '../disk/disk.ts'
+import { batchesIn, offsetBehind } from '../segments/batch-run.ts'
 import { DamageError } from '../segments/damage.ts'
 import type { FileCache } from '../segments/file-cache.ts'
 import { isSparse, Segment, type SegmentPlace, type SegmentRecord } from '../segments/segment.ts'
@@ -238,18 +239,20 @@ export class PartitionLog implements SegmentPlace {
   }
 
   /**
-   * Writes batches whose group is complete and moves the high watermark. Where something has run out
+   * Writes runs of batches whose group is complete and moves the high watermark. Where something has run out
    * they wait in memory; any other failure fences the partition, whose batches stay in the journal,
    * go from there to its rescue file, and are read from memory until the restart that heals it.
    */
-  apply(batches: readonly Buffer[], now: number): void {
-    const last = batches.at(-1)
+  apply(runs: readonly Buffer[], now: number): void {
+    const last = runs.at(-1)
     if (this.removed || last === undefined) return
     const mayWrite = this.#waiting.isEmpty && !this.#isFenced
-    const written = mayWrite ? this.#write(batches, now) : 0
-    if (written < batches.length) this.#waiting.add(batches.slice(written))
-    this.#highWatermark = lastOffsetOf(last) + 1
-    for (const batch of batches) this.#takenBytes += batch.length
+    // A run lies in one segment. Where that is about to be full, it is taken apart.
+    const parts = this.#fitsSegment(runs) ? runs : runs.flatMap(batchesIn)
+    const written = mayWrite ? this.#write(parts, now) : 0
+    if (written < parts.length) this.#waiting.add(parts.slice(written))
+    this.#highWatermark = offsetBehind(last)
+    for (const run of runs) this.#takenBytes += run.length
     this.#wake()
   }
 
@@ -448,6 +451,17 @@ export class PartitionLog implements SegmentPlace {
 
   get #isFenced(): boolean {
     return this.#trouble?.state === 'fenced'
+  }
+
+  #fitsSegment(runs: readonly Buffer[]): boolean {
+    const { last } = this.#segments
+    const [first] = runs
+    const end = runs.at(-1)
+    if (first === undefined || end === undefined) return true
+    let bytes = last?.bytes ?? 0
+    for (const run of runs) bytes += run.length
+    const offsets = offsetBehind(end) - (last?.baseOffset ?? baseOffsetOf(first))
+    return bytes <= this.config.segmentBytes && offsets <= SEGMENT_OFFSETS_MAX
   }
 
   #write(batches: readonly Buffer[], now: number): number {

@@ -5,6 +5,7 @@
  */
 import { lastOffsetOf, type Offset } from '@millrace/log'
 import type { DiskError } from '../disk/disk.ts'
+import { batchesIn } from '../segments/batch-run.ts'
 
 /** Batches in order of their offsets. */
 export class WaitingBatches {
@@ -24,8 +25,9 @@ export class WaitingBatches {
     return this.#batches.reduce((sum, batch) => sum + batch.length, 0)
   }
 
-  /** Copies batches: the staging area from which they come is about to be used again. */
-  add(batches: readonly Buffer[]): void {
+  /** Copies the batches of runs: the memory in which they come is about to be used again. */
+  add(runs: readonly Buffer[]): void {
+    const batches = runs.flatMap(batchesIn)
     this.#batches = [...this.#batches, ...batches.map(batch => Buffer.from(batch))]
   }
 

@@ -17,6 +17,7 @@ import {
   type Timestamp,
 } from '@millrace/log'
 import { type Disk, DiskError } from '../disk/disk.ts'
+import { nextBatchAt } from './batch-run.ts'
 import { BlockChecksums } from './block-checksums.ts'
 import { DamageError } from './damage.ts'
 import type { FileCache } from './file-cache.ts'
@@ -194,16 +195,17 @@ export class Segment {
     }
   }
 
-  /** Writes whole batches at the end, to the page cache or to memory. Throws DiskError. */
-  append(batches: readonly Buffer[]): void {
-    this.#write(batches)
-    for (const batch of batches) {
-      const lastOffset = lastOffsetOf(batch)
-      this.#index.note(this.#nextOffset, this.#bytes, maxTimestampOf(batch))
-      this.#blocks?.extend(batch)
-      this.#headers.add(batch)
-      this.#bytes += batch.length
-      this.#nextOffset = lastOffset + 1
+  /** Writes runs of batches at the end, to the page cache or to memory. Throws DiskError. */
+  append(runs: readonly Buffer[]): void {
+    this.#write(runs)
+    for (const run of runs) {
+      this.#blocks?.extend(run)
+      this.#headers.addRun(run)
+      for (let at = 0; at < run.length; at = nextBatchAt(run, at)) {
+        this.#index.note(this.#nextOffset, this.#bytes + at, maxTimestampOf(run, at))
+        this.#nextOffset = lastOffsetOf(run, at) + 1
+      }
+      this.#bytes += run.length
     }
   }
 

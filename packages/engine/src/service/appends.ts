@@ -24,6 +24,7 @@ import {
   type Verdict,
 } from '@millrace/log'
 import type { PartitionLog } from '../partitions/partition-log.ts'
+import type { ProducedBatch } from '../partitions/producer-ledger.ts'
 import { ENTRY_HEADER_BYTES } from '../storage/journal-format.ts'
 import type { LogStore } from '../storage/log-store.ts'
 import { AppendLines } from './append-lines.ts'
@@ -261,25 +262,19 @@ export class Appends {
 
   #enterOne(
     partition: PartitionLog | undefined,
-    { topic, batch, ...at }: AppendEntry,
+    { topic, partition: number, batch }: AppendEntry,
     judged: Verdict | undefined,
   ): AppendResult {
-    if (partition === undefined) return refusal(unknownPartition(topic, at.partition))
+    if (partition === undefined) return refusal(unknownPartition(topic, number))
     const problem = this.#problem(partition)
     if (problem !== null) return refusal(problem)
     const { error, recordErrors, maxTimestamp } =
       judged ?? this.#door.judge(partition.config, batch)
     if (error !== undefined) return refusal(error, recordErrors)
-    const producerId = producerIdOf(batch)
     const recordCount = recordCountOf(batch)
-    const produced = {
-      producerId,
-      epoch: producerEpochOf(batch),
-      baseSequence: baseSequenceOf(batch),
-      recordCount,
-    }
     const { config, logStart } = partition
-    if (producerId !== NO_PRODUCER_ID) {
+    const produced = producerIdOf(batch) === NO_PRODUCER_ID ? undefined : producedOf(batch)
+    if (produced !== undefined) {
       const verdict = partition.producers.judge(produced)
       if (verdict.kind === 'refused') return refusal(verdict.error)
       if (verdict.kind === 'duplicate') {
@@ -292,11 +287,11 @@ export class Appends {
       }
     }
     if (!Number.isSafeInteger(partition.nextOffset + recordCount)) {
-      return refusal(new LogError('INVALID_RECORD', `${topic}-${at.partition} has no offsets left`))
+      return refusal(new LogError('INVALID_RECORD', `${topic}-${number} has no offsets left`))
     }
     const store = this.#store
-    const now = store.outside.clock.now()
     const stamped = config.timestampType === 'LogAppendTime'
+    const now = stamped || produced !== undefined ? store.outside.clock.now() : -1
     const { baseOffset, at: position } = store.enter(
       partition,
       batch,
@@ -309,7 +304,7 @@ export class Appends {
     else if (maxTimestampOf(batch) !== maxTimestamp) {
       setMaxTimestamp(staging, position, batch.length, maxTimestamp)
     }
-    if (producerId !== NO_PRODUCER_ID) {
+    if (produced !== undefined) {
       const timestamp = stamped ? now : maxTimestamp
       partition.producers.replay(produced, baseOffset, timestamp, now)
     }
@@ -343,6 +338,13 @@ export class Appends {
 
 const isSettled = (verdict: Verdict | LateVerdict | undefined): verdict is Verdict | undefined =>
   typeof verdict !== 'function'
+
+const producedOf = (batch: Buffer): ProducedBatch => ({
+  producerId: producerIdOf(batch),
+  epoch: producerEpochOf(batch),
+  baseSequence: baseSequenceOf(batch),
+  recordCount: recordCountOf(batch),
+})
 
 /** A name has no slash. */
 const lineOf = (topic: string, partition: number): string => `${topic}/${partition}`

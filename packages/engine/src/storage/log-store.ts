@@ -5,6 +5,7 @@ import { type Offset, setBatchPosition } from '@millrace/log'
 import type { Disk, DiskError } from '../disk/disk.ts'
 import type { Outside } from '../outside.ts'
 import type { PartitionLog } from '../partitions/partition-log.ts'
+import { type BatchPlace, gatherRuns } from '../segments/batch-run.ts'
 import type { FileCache } from '../segments/file-cache.ts'
 import { SmallSegments } from '../segments/small-segments.ts'
 import type { EngineSettings } from '../settings.ts'
@@ -93,15 +94,14 @@ export class LogStore {
     this.journalBytes += group.bytes
     this.groups += 1
     const now = this.outside.clock.now()
-    const runs = new Map<PartitionLog, Buffer[]>()
-    for (const { target, at, bytes } of group.entries) {
-      const batch = group.staging.subarray(at, at + bytes)
-      const run = runs.get(target)
-      if (run === undefined) runs.set(target, [batch])
-      else run.push(batch)
+    const places = new Map<PartitionLog, BatchPlace[]>()
+    for (const entry of group.entries) {
+      const known = places.get(entry.target)
+      if (known === undefined) places.set(entry.target, [entry])
+      else known.push(entry)
     }
-    for (const [partition, batches] of runs) {
-      partition.apply(batches, now)
+    for (const [partition, its] of places) {
+      partition.apply(gatherRuns(group.staging, its), now)
       this.#lacks ??= partition.lacks
     }
     if (this.#lacks !== undefined) void this.relieve()

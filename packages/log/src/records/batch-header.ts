@@ -7,8 +7,8 @@
  * Layout: Apache Kafka, DefaultRecordBatch; all numbers big endian.
  */
 
-import { crc32c } from '@node-rs/crc32'
 import type { Offset, Timestamp } from '../vocabulary.ts'
+import { crc32cOf } from './crc32c.ts'
 
 /** Bytes of the header. */
 export const BATCH_HEADER_BYTES = 61
@@ -110,7 +110,7 @@ export const hasUnusedBits = (attributes: number): boolean => (attributes & UNUS
 
 /** Computes the checksum of a whole batch of `bytes` bytes at `at`. */
 export const computeBatchCrc = (b: Buffer, at: number, bytes: number): number =>
-  crc32c(b.subarray(at + ATTRIBUTES_AT, at + bytes))
+  crc32cOf(b, at + ATTRIBUTES_AT, at + bytes)
 
 /** Sets base offset and leader epoch in place; the checksum does not cover them. */
 export function setBatchPosition(

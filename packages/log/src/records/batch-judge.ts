@@ -67,13 +67,14 @@ export function judgeBatch(
 ): Verdict | 'later' {
   const problem = validateBatch(buffer, at, length, rules)
   if (problem !== null) return refused(problem)
-  const payload = buffer.subarray(at + BATCH_HEADER_BYTES, at + length)
   const scanner = scannerOf(buffer, at, rules)
   const codec = codecOf(buffer, at)
   if (codec === 'none') {
-    if (payload.length > bytesNow) return 'later'
-    return verdict(scanner, () => scanner.feed(payload), payload.length)
+    const bytes = length - BATCH_HEADER_BYTES
+    if (bytes > bytesNow) return 'later'
+    return verdict(scanner, bytes, buffer, at + BATCH_HEADER_BYTES, at + length)
   }
+  const payload = buffer.subarray(at + BATCH_HEADER_BYTES, at + length)
   const bytesMax = boundOf(payload, rules)
   const now = Math.min(bytesNow, bytesMax)
   let records: Buffer
@@ -85,7 +86,7 @@ export function judgeBatch(
     }
     return refused(unreadable(error))
   }
-  return verdict(scanner, () => scanner.feed(records), records.length)
+  return verdict(scanner, records.length, records)
 }
 
 /** Bytes that are looked at in one turn. */
@@ -120,7 +121,7 @@ export async function judgeInSlices(
   } catch (error) {
     return broken(scanner, error)
   }
-  return verdict(scanner, () => undefined, bytes)
+  return verdict(scanner, bytes)
 }
 
 const codecOf = (b: Buffer, at: number): (typeof COMPRESSIONS)[number] =>
@@ -135,9 +136,16 @@ const boundOf = (payload: Buffer, rules: JudgeRules): number =>
     Math.max(DECOMPRESSED_BYTES_FREE, payload.length * rules.decompressedRatioMax),
   )
 
-function verdict(scanner: RecordScanner, feed: () => void, bytes: number): Verdict {
+/** @param rest records that have not been looked at yet, in [from, to) */
+function verdict(
+  scanner: RecordScanner,
+  bytes: number,
+  rest?: Buffer,
+  from?: number,
+  to?: number,
+): Verdict {
   try {
-    feed()
+    if (rest !== undefined) scanner.feed(rest, from, to)
     scanner.end()
   } catch (error) {
     return broken(scanner, error)

@@ -100,13 +100,12 @@ export class RecordScanner {
   }
 
   /**
-   * Takes the next bytes.
+   * Takes the next bytes: those of the chunk in [from, end).
    *
    * @throws LogError INVALID_RECORD as soon as they cannot be records
    */
-  feed(chunk: Buffer): void {
-    const end = chunk.length
-    this.#at = 0
+  feed(chunk: Buffer, from = 0, end: number = chunk.length): void {
+    this.#at = from
     while (this.#at < end) {
       if (this.#state === IN_LENGTH && this.#numberBytes === 0) {
         this.#wholeRecords(chunk, end)
