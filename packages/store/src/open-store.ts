@@ -22,6 +22,7 @@ import { conflictOf } from './on-log/conflict.ts'
 import { ControlWriter } from './on-log/control-writer.ts'
 import { idOf, tenantOf } from './on-log/facts.ts'
 import { Flusher } from './on-log/flusher.ts'
+import { HybridClock } from './on-log/hybrid-clock.ts'
 import { BucketIndex } from './on-log/index/bucket-index.ts'
 import { KIND } from './on-log/index/keys.ts'
 import { LogStore } from './on-log/log-store.ts'
@@ -109,6 +110,7 @@ class Opening {
   readonly #kv: KeyValue
   readonly #categories: readonly Category[]
   readonly #outside: ClientOutside
+  readonly #clock: HybridClock
   readonly #closing = new AbortController()
   readonly #advanced = new ChangeSignal()
   readonly #buckets = new Map<string, readonly Bucket[]>()
@@ -127,6 +129,9 @@ class Opening {
     this.#kv = kv
     this.#categories = categories
     this.#outside = options.outside ?? systemClientOutside()
+    this.#clock = new HybridClock(this.#outside.clock, values['clock.ahead.max.ms'], aheadMs =>
+      this.#tell({ kind: 'clock-behind', aheadMs }),
+    )
   }
 
   async open(): Promise<EventStore> {
@@ -246,7 +251,8 @@ class Opening {
           conflictOf(reader, request, judgement, values['conflict.events.max'], () =>
             flusher.flush(),
           ),
-        advanced: () => this.#advanced.changed(),
+        folded: (bucket, before) => tail.folded(bucket, before),
+        stamp: () => this.#clock.next(),
         settled: (bucket, stream, appendId) => this.#settled(bucket, stream, appendId),
       },
     )
@@ -263,6 +269,7 @@ class Opening {
           bucket: bucket.number,
           count,
         }),
+      stamped: stamp => this.#clock.met(stamp),
       personal: (bucket, facts, hash) =>
         bucket.index.addChange(
           touch({

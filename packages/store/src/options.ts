@@ -69,6 +69,11 @@ export type StoreEvent =
       readonly reason: string
     }
   | {
+      /** The wall clock of another store is ahead of this one's by so much, ms: order holds, times differ. */
+      readonly kind: 'clock-behind'
+      readonly aheadMs: number
+    }
+  | {
       readonly kind: 'bucket-failed'
       readonly category: string
       readonly bucket: number

@@ -27,6 +27,7 @@ export const STORE_SETTINGS: {
   readonly 'append.attempts.max': IntegerSetting
   readonly 'settle.after.ms': IntegerSetting
   readonly 'settle.retry.max.ms': IntegerSetting
+  readonly 'clock.ahead.max.ms': IntegerSetting
   readonly 'tail.wait.ms': IntegerSetting
   readonly 'tail.pause.ms': IntegerSetting
   readonly 'tail.fetch.bytes': IntegerSetting
@@ -95,6 +96,12 @@ export const STORE_SETTINGS: {
     10,
     600_000,
     'Longest wait between attempts to write a settle record.',
+  ),
+  'clock.ahead.max.ms': integer(
+    10_000,
+    1,
+    86_400_000,
+    'A stamp in the log that is further ahead of the wall clock is told (clock-behind).',
   ),
   'tail.wait.ms': integer(500, 1, 60_000, 'Longest wait of one fetch at the end of the log.'),
   'tail.pause.ms': integer(

@@ -2,6 +2,9 @@
  * Reads the events of all streams of some buckets from the log, in offset order within a bucket, and
  * only below what is decided: so a checkpoint is one offset a bucket, and whoever goes on from it
  * sees the same. Records that are no events are passed over, and so are void ones.
+ *
+ * Buckets are merged by the stamps of appends (`hybrid-clock.ts`), as long as a bucket has more: what
+ * caused an event comes before it, in a catch-up as live. What is concurrent comes as it happens.
  */
 import {
   decodeBatches,
@@ -19,6 +22,7 @@ import { decodeEventRecord } from './decode-headers.ts'
 import type { RawEvent } from './event.ts'
 import { dataOf } from './event.ts'
 import { DROPPED_TYPE, idOf, tenantOf } from './facts.ts'
+import { stampOf } from './fold.ts'
 import type { EventOpener } from './opener.ts'
 import type { ChangeSignal } from './signal.ts'
 
@@ -47,103 +51,228 @@ export type AllRead = {
   readonly skip?: (bucket: Bucket, offset: Offset) => Promise<number>
 }
 
-type Page = { events: (RecordedEvent | Promise<RecordedEvent>)[]; awaited: boolean }
+/** The next event of a bucket, not opened yet. */
+type Waiting = { readonly raw: RawEvent; readonly key: number; readonly bytes: number }
+
+/**
+ * What has been read of one bucket and not been given yet: events in the order of their offsets, each
+ * with its key, the highest stamp so far.
+ */
+class Source {
+  readonly bucket: Bucket
+  /** The next offset to be read. */
+  next: number
+  /** Nothing from here on is decided. */
+  end: number
+  #events: Waiting[] = []
+  /** Those before it have been given. */
+  #at = 0
+  #key = 0
+
+  constructor(bucket: Bucket, from: number) {
+    this.bucket = bucket
+    this.next = from
+    this.end = bucket.decided
+  }
+
+  /** Below it everything was given, or passed over. */
+  get position(): number {
+    return this.first?.raw.offset ?? this.next
+  }
+
+  get first(): Waiting | undefined {
+    return this.#events[this.#at]
+  }
+
+  /** Whether there is more in the log, and few of it here. */
+  isShort(few: number): boolean {
+    return this.#events.length - this.#at <= few && this.next < this.end
+  }
+
+  /** The key of an event whose append begins here with `stamp`, or goes on. */
+  keyOf(stamp: number | undefined): number {
+    if (stamp !== undefined && stamp > this.#key) this.#key = stamp
+    return this.#key
+  }
+
+  add(waiting: Waiting): void {
+    this.#events.push(waiting)
+  }
+
+  take(): Waiting {
+    const waiting = this.#events[this.#at] as Waiting
+    this.#at += 1
+    if (this.#at === this.#events.length) {
+      this.#events = []
+      this.#at = 0
+    }
+    return waiting
+  }
+}
+
+/** Events that are given together. */
+class Page {
+  readonly events: (RecordedEvent | Promise<RecordedEvent>)[] = []
+  #bytes = 0
+  #awaited = false
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  add(event: RecordedEvent | Promise<RecordedEvent>, bytes: number): void {
+    this.events.push(event)
+    this.#bytes += bytes
+    this.#awaited ||= event instanceof Promise
+  }
+
+  async opened(): Promise<readonly RecordedEvent[]> {
+    return this.#awaited ? Promise.all(this.events) : (this.events as RecordedEvent[])
+  }
+}
+
+/** A source with so few events left is read on with those that have none. */
+const FEW_EVENTS = 32
+const BUCKET_BYTES_MIN = 64 * 1024
 
 /** See the head of the file. */
 export async function* readAllEvents(
   parts: AllReaderParts,
   read: AllRead,
 ): AsyncGenerator<EventPage, void> {
-  const positions = new Map(read.from)
-  const ends = new Map(read.buckets.map(bucket => [bucket, bucket.decided]))
+  const sources = read.buckets.map(bucket => new Source(bucket, read.from.get(bucket) as number))
+  let page = new Page()
   let told = false
   for (;;) {
     if (read.signal?.aborted) return
     if (parts.closing.aborted) throw new StoreError('STORE_CLOSED')
-    const behind = await bucketsBehind(read, positions, ends)
-    if (behind.length === 0) {
-      if (!told) {
-        told = true
-        yield { events: [], checkpoint: checkpointOf(parts, read, positions), caughtUp: true }
-      }
-      if (!read.follow) return
-      await parts.advanced.wait(read.signal)
+    lookAt(read, sources)
+    if (read.skip !== undefined) await passOver(read.skip, sources)
+    const isHungry = sources.some(source => source.isShort(0))
+    // A log that fails for a moment is not asked again at once.
+    if (isHungry) {
+      if (!(await fill(parts, read, sources))) await parts.pause()
+      told = false
       continue
     }
-    const before = behind.map(bucket => positions.get(bucket))
-    const results = await fetchBehind(parts, behind, positions, read.signal)
-    for await (const page of pagesOf(parts, read, results, positions)) {
-      const events = page.awaited ? await Promise.all(page.events) : page.events
-      const caughtUp = isCaughtUp(read, positions, ends)
+    const merged = merge(parts, read, sources, page)
+    if (merged === 'hungry') continue
+    const caughtUp = isCaughtUp(read, sources)
+    if (page.events.length > 0 || (caughtUp && !told)) {
+      const checkpoint = checkpointOf(parts, read, sources)
       told = caughtUp
-      if (events.length === 0 && !caughtUp) continue
-      yield {
-        events: events as RecordedEvent[],
-        checkpoint: checkpointOf(parts, read, positions),
-        caughtUp,
-      }
-      if (read.signal?.aborted) return
+      const events = await page.opened()
+      page = new Page()
+      yield { events, checkpoint, caughtUp }
+      continue
     }
-    // A log that fails for a moment is not asked again at once.
-    if (behind.every((bucket, i) => positions.get(bucket) === before[i])) await parts.pause()
+    if (merged === 'all' && !read.follow) return
+    await parts.advanced.wait(read.signal)
   }
 }
 
-/** Buckets with something to read. A read that does not follow ends where it was at its start. */
-async function bucketsBehind(
-  read: AllRead,
-  positions: Map<Bucket, number>,
-  ends: Map<Bucket, number>,
-): Promise<readonly Bucket[]> {
-  const behind: Bucket[] = []
-  for (const bucket of read.buckets) {
+/** Where each bucket ends now. A read that does not follow ends where it was at its start. */
+function lookAt(read: AllRead, sources: readonly Source[]): void {
+  for (const source of sources) {
+    const { bucket } = source
     if (bucket.failure !== null) throw bucket.failure
-    if (read.follow) ends.set(bucket, bucket.decided)
-    const end = ends.get(bucket) as number
-    let position = positions.get(bucket) as number
-    if (position < end && read.skip !== undefined) {
-      position = Math.min(await read.skip(bucket, position), end)
-      positions.set(bucket, position)
-    }
-    if (position < end) behind.push(bucket)
+    if (read.follow) source.end = bucket.decided
   }
-  return behind
 }
 
-function isCaughtUp(
+async function passOver(
+  skip: NonNullable<AllRead['skip']>,
+  sources: readonly Source[],
+): Promise<void> {
+  for (const source of sources) {
+    if (!source.isShort(0)) continue
+    source.next = Math.min(await skip(source.bucket, source.next), source.end)
+  }
+}
+
+/**
+ * Gives the events of all sources in the order of their keys, as far as it is known: until a source
+ * has none left here but in the log, or the next one is not confirmed, or the page is full.
+ */
+function merge(
+  parts: AllReaderParts,
   read: AllRead,
-  positions: ReadonlyMap<Bucket, number>,
-  ends: ReadonlyMap<Bucket, number>,
-): boolean {
-  return read.buckets.every(
-    bucket =>
-      (positions.get(bucket) as number) >=
-      (read.follow ? bucket.decided : (ends.get(bucket) as number)),
+  sources: readonly Source[],
+  page: Page,
+): 'hungry' | 'full' | 'blocked' | 'all' {
+  const isAlone = sources.length === 1
+  for (;;) {
+    if (page.events.length >= read.pageSize || page.bytes >= parts.pageBytes) return 'full'
+    let lowest: Source | undefined
+    let key = Number.POSITIVE_INFINITY
+    for (const source of sources) {
+      const { first } = source
+      if (first === undefined) {
+        if (source.next < source.end) return 'hungry'
+      } else if (first.key < key) {
+        lowest = source
+        key = first.key
+      }
+    }
+    if (lowest === undefined) return 'all'
+    const { bucket } = lowest
+    const offset = lowest.position
+    if (!isAlone && offset >= bucket.confirmed) return 'blocked'
+    const { raw, bytes } = lowest.take()
+    page.add(parts.opener.raw(bucket.category, raw), bytes)
+  }
+}
+
+function isCaughtUp(read: AllRead, sources: readonly Source[]): boolean {
+  return sources.every(
+    ({ bucket, position, end }) => position >= (read.follow ? bucket.decided : end),
   )
 }
 
-/** Nothing where the call failed and may be made again. */
-async function fetchBehind(
+/** Reads on where there is little left; false where that brought nothing. */
+async function fill(
   parts: AllReaderParts,
-  buckets: readonly Bucket[],
-  positions: ReadonlyMap<Bucket, number>,
+  read: AllRead,
+  sources: readonly Source[],
+): Promise<boolean> {
+  const short = sources.filter(source => source.isShort(FEW_EVENTS))
+  const share = Math.max(Math.ceil(parts.pageBytes / sources.length), BUCKET_BYTES_MIN)
+  const results = await fetchAll(parts, short, share, read.signal)
+  let isFilled = false
+  for (const [i, result] of results.entries()) {
+    const source = short[i] as Source
+    if (result.error !== undefined && !result.error.retriable) {
+      throw failed(source.bucket, result.error)
+    }
+    if (result.error !== undefined || result.records.length === 0) continue
+    const before = source.next
+    await load(read, source, result)
+    if (source.next > before) isFilled = true
+  }
+  return isFilled
+}
+
+/** Nothing where the call failed and may be made again. */
+async function fetchAll(
+  parts: AllReaderParts,
+  sources: readonly Source[],
+  share: number,
   signal: AbortSignal | undefined,
-): Promise<readonly { readonly bucket: Bucket; readonly result: FetchResult }[]> {
+): Promise<readonly FetchResult[]> {
   try {
-    const results = await parts.log.fetch({
-      positions: buckets.map(bucket => ({
+    return await parts.log.fetch({
+      positions: sources.map(({ bucket, next }) => ({
         topic: bucket.category.topic,
         partition: bucket.number,
-        offset: positions.get(bucket) as number,
-        maxBytes: Math.ceil(parts.pageBytes / buckets.length),
+        offset: next,
+        maxBytes: share,
       })),
       minBytes: 1,
-      maxBytes: parts.pageBytes,
+      maxBytes: share * sources.length,
       maxWaitMs: 0,
       isolation: 'read_uncommitted',
       ...(signal === undefined ? {} : { signal }),
     })
-    return results.map((result, i) => ({ bucket: buckets[i] as Bucket, result }))
   } catch (error) {
     if (!(error instanceof LogError)) throw error
     if (error.retriable) return []
@@ -151,42 +280,29 @@ async function fetchBehind(
   }
 }
 
-async function* pagesOf(
-  parts: AllReaderParts,
-  read: AllRead,
-  results: readonly { readonly bucket: Bucket; readonly result: FetchResult }[],
-  positions: Map<Bucket, number>,
-): AsyncGenerator<Page, void> {
-  let page: Page = { events: [], awaited: false }
-  for (const { bucket, result } of results) {
-    if (result.error !== undefined && !result.error.retriable) throw failed(bucket, result.error)
-    if (result.error !== undefined || result.records.length === 0) continue
-    const from = positions.get(bucket) as number
-    const end = bucket.decided
-    const voids = bucket.fold.voided === 0 ? NONE : await bucket.index.voids(from, end)
-    for (const batch of decodeBatches(result.records)) {
-      if (batch.baseOffset >= end) break
-      const cursor = batch.cursor()
-      const ignored = batch.isControl || batch.isTransactional
-      while (!ignored && cursor.advance()) {
-        const offset = batch.baseOffset + cursor.offsetDelta
-        if (offset < from || voids.has(offset)) continue
-        if (offset >= end) break
-        const time = batch.timestampOf(cursor.timestampDelta)
-        const raw = rawOf(bucket, offset, time, cursor)
-        if (raw === null || !passes(raw, read)) continue
-        const event = parts.opener.raw(bucket.category, raw)
-        page.events.push(event)
-        if (event instanceof Promise) page.awaited = true
-        if (page.events.length < read.pageSize) continue
-        positions.set(bucket, offset + 1)
-        yield page
-        page = { events: [], awaited: false }
-      }
-      positions.set(bucket, Math.min(batch.lastOffset + 1, end))
+/** The events of an answer of the log. */
+async function load(read: AllRead, source: Source, result: FetchResult): Promise<void> {
+  const { bucket, next: from, end } = source
+  const batches = [...decodeBatches(result.records)]
+  const to = Math.min(end, (batches.at(-1)?.lastOffset ?? from) + 1)
+  const voids = bucket.fold.voided === 0 ? NONE : await bucket.index.voids(from, to)
+  for (const batch of batches) {
+    if (batch.baseOffset >= end) break
+    const cursor = batch.cursor()
+    const ignored = batch.isControl || batch.isTransactional
+    while (!ignored && cursor.advance()) {
+      const offset = batch.baseOffset + cursor.offsetDelta
+      if (offset < from || voids.has(offset)) continue
+      if (offset >= end) break
+      const time = batch.timestampOf(cursor.timestampDelta)
+      const found = rawOf(bucket, offset, time, cursor)
+      if (found === null) continue
+      const key = source.keyOf(found.stamp)
+      if (!passes(found.raw, read)) continue
+      source.add({ raw: found.raw, key, bytes: cursor.position - cursor.keyAt })
     }
+    source.next = Math.max(source.next, Math.min(batch.lastOffset + 1, end))
   }
-  yield page
 }
 
 const NONE: ReadonlySet<number> = new Set()
@@ -202,22 +318,31 @@ type CursorPlaces = {
   readonly position: number
 }
 
-/** The event of a record; null when it is none. */
-function rawOf(bucket: Bucket, offset: Offset, time: Timestamp, at: CursorPlaces): RawEvent | null {
+/** The event of a record, and the stamp of the append that begins with it; null when it is none. */
+function rawOf(
+  bucket: Bucket,
+  offset: Offset,
+  time: Timestamp,
+  at: CursorPlaces,
+): { readonly raw: RawEvent; readonly stamp: number | undefined } | null {
   const { bytes, keyAt, keyLength, valueAt, valueLength, headersAt, headerCount } = at
   const key = keyLength < 0 ? null : bytes.subarray(keyAt, keyAt + keyLength)
   const place = { bytes, valueAt, valueLength, headersAt, headerCount }
   const decoded = decodeEventRecord(offset, time, key, place)
   if (decoded === null || decoded.facts.type === DROPPED_TYPE) return null
+  const { facts, metadata } = decoded
   return {
-    ...decoded.metadata,
-    tenant: tenantOf(decoded.facts.stream),
-    category: bucket.category.name,
-    stream: idOf(decoded.facts.stream),
-    bucket: bucket.number,
-    offset,
-    time,
-    data: dataOf({ ...place, offset, time, headersEnd: at.position }),
+    stamp: facts.index === 0 ? stampOf(facts) : undefined,
+    raw: {
+      ...metadata,
+      tenant: tenantOf(facts.stream),
+      category: bucket.category.name,
+      stream: idOf(facts.stream),
+      bucket: bucket.number,
+      offset,
+      time,
+      data: dataOf({ ...place, offset, time, headersEnd: at.position }),
+    },
   }
 }
 
@@ -234,20 +359,16 @@ function passes(event: RawEvent, { tenant, filter }: AllRead): boolean {
   return filter.before === undefined || event.time < filter.before
 }
 
-function checkpointOf(
-  parts: AllReaderParts,
-  read: AllRead,
-  positions: ReadonlyMap<Bucket, number>,
-): string {
+function checkpointOf(parts: AllReaderParts, read: AllRead, sources: readonly Source[]): string {
   const categories = new Map<string, Map<number, number>>()
-  for (const [bucket, offset] of positions) {
+  for (const { bucket, position } of sources) {
     const { name } = bucket.category
     let buckets = categories.get(name)
     if (buckets === undefined) {
       buckets = new Map()
       categories.set(name, buckets)
     }
-    buckets.set(bucket.number, offset)
+    buckets.set(bucket.number, position)
   }
   return encodeCheckpoint({ log: parts.log.id, tenant: read.tenant, positions: categories })
 }

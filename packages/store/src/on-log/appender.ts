@@ -49,7 +49,10 @@ export type AppendHelp = {
     request: AppendRequest,
     judgement: Extract<Judgement, { kind: 'conflict' }>,
   ) => Promise<Conflict>
-  readonly advanced: (bucket: Bucket) => void
+  /** Own records of a bucket were folded, from offset `before` on. */
+  readonly folded: (bucket: Bucket, before: Offset) => void
+  /** A stamp for an append: see `hybrid-clock.ts`. */
+  readonly stamp: () => number
   readonly settled: (bucket: Bucket, stream: string, appendId: string) => void
 }
 
@@ -345,6 +348,7 @@ export class Appender {
               version: bucket.index.get(stream).version,
             })),
       condition: conditionClaim(request),
+      stamp: this.#help.stamp(),
       times,
     }
     pending.claim = claim
@@ -427,7 +431,7 @@ export class Appender {
       )
       this.#lost(part.attempts, bucket.failure)
     }
-    this.#help.advanced(bucket)
+    this.#help.folded(bucket, baseOffset)
   }
 
   /** Ends an attempt; false: it was over before, and another may be under way. */

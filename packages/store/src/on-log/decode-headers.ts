@@ -15,6 +15,7 @@ import {
   streamKey,
 } from './facts.ts'
 import { METADATA } from './headers.ts'
+import { STAMP_MAX } from './hybrid-clock.ts'
 
 /** Where the parts of a record lie in a buffer. */
 export type RecordPlace = {
@@ -35,6 +36,7 @@ type Raw = {
   tenant: string
   append: string | undefined
   place: string | undefined
+  clock: string | undefined
   id: string | undefined
   command: string | undefined
   correlation: string | undefined
@@ -61,6 +63,7 @@ function emptyRaw(): Raw {
     tenant: '',
     append: undefined,
     place: undefined,
+    clock: undefined,
     id: undefined,
     command: undefined,
     correlation: undefined,
@@ -92,6 +95,9 @@ function readHeader(raw: Raw, name: string, wantAll: boolean): void {
       return
     case 'ce_place':
       raw.place = reader.text
+      return
+    case 'ce_clock':
+      raw.clock = reader.text
       return
     case 'ce_rule':
       raw.rule = reader.text
@@ -160,6 +166,7 @@ export type IndexFacts = {
 export type Decoded = { readonly facts: Facts; readonly index: IndexFacts }
 
 const FOREIGN_INDEX: IndexFacts = Object.freeze({ correlationId: undefined, personal: undefined })
+const STAMP = /^\d{1,16}$/
 const WHOLE = /^\d{1,15}$/
 
 /**
@@ -203,7 +210,8 @@ function eventFacts(offset: Offset, time: Timestamp, stream: string, raw: Raw): 
   const tags = raw.tags === undefined ? NO_TAGS : parseTexts(raw.tags)
   const checks = raw.checks === undefined ? undefined : parseChecks(raw.checks)
   const condition = raw.condition === undefined ? undefined : parseCondition(raw.condition)
-  if (tags === null || checks === null || condition === null) return null
+  const stamp = raw.clock === undefined ? undefined : parseStamp(raw.clock)
+  if (tags === null || checks === null || condition === null || stamp === null) return null
   return {
     kind: 'event',
     offset,
@@ -215,6 +223,7 @@ function eventFacts(offset: Offset, time: Timestamp, stream: string, raw: Raw): 
     type: raw.type,
     tags,
     time,
+    stamp: index === 0 ? stamp : undefined,
     commandId: index === 0 ? raw.command : undefined,
     condition: index === 0 ? condition : undefined,
     checks: index === 0 ? checks : undefined,
@@ -235,6 +244,11 @@ function otherFacts(offset: Offset, stream: string, raw: Raw): Facts | null {
     default:
       return null
   }
+}
+
+function parseStamp(text: string): number | null {
+  const stamp = STAMP.test(text) ? Number(text) : Number.POSITIVE_INFINITY
+  return stamp > STAMP_MAX ? null : stamp
 }
 
 function parsed(text: string): unknown {

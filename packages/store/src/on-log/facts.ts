@@ -58,6 +58,8 @@ export type EventFacts = {
   readonly tags: readonly string[]
   /** Ms since the epoch. Kept in the stream's state; no part of the verdict. */
   readonly time: Timestamp
+  /** On record 0 only: see `hybrid-clock.ts`. Absent where it was written without one. */
+  readonly stamp: number | undefined
   /** On record 0 only. */
   readonly commandId: string | undefined
   readonly condition: ConditionClaim | undefined

@@ -32,6 +32,7 @@ import {
   OPEN_MAX,
   type SettleFacts,
 } from './facts.ts'
+import { stampOfTime } from './hybrid-clock.ts'
 
 /** An accepted command id and its result. */
 export type RememberedCommand = {
@@ -113,6 +114,11 @@ export type BucketFold = {
   foreign: number
   /** Highest time of an accepted event; -1 at first. */
   clock: number
+  /**
+   * Highest stamp of an append that was begun, counted or not: an append has at least this one for who
+   * merges buckets. 0 at first.
+   */
+  stamp: number
 }
 
 /**
@@ -160,6 +166,7 @@ export function emptyBucket(): BucketFold {
     voided: 0,
     foreign: 0,
     clock: -1,
+    stamp: 0,
   }
 }
 
@@ -216,6 +223,7 @@ function event(
   facts: EventFacts,
   verdicts: Verdict[],
 ): void {
+  if (facts.index === 0) bucket.stamp = Math.max(bucket.stamp, stampOf(facts))
   const open = bucket.open.get(facts.stream)
   if (open !== undefined && open.appendId === facts.appendId) {
     if (facts.index < open.records.length) voidAll(bucket, streams, [facts], 'copy', verdicts)
@@ -223,6 +231,9 @@ function event(
   } else if (facts.index === 0) begin(bucket, streams, facts, verdicts)
   else voidAll(bucket, streams, [facts], 'order', verdicts)
 }
+
+/** The stamp of the first record of an append. */
+export const stampOf = ({ stamp, time }: EventFacts): number => stamp ?? stampOfTime(time)
 
 function begin(
   bucket: BucketFold,

@@ -7,6 +7,7 @@
  * | --- | --- |
  * | `ce_append` | id of the attempt; a record without it is never an event |
  * | `ce_place` | version/index/count; of a settle record the claim; of a truncation its version |
+ * | `ce_clock` | on the first record of an append: its stamp, see `hybrid-clock.ts` |
  * | `ce_kind` | settle, truncate, archive, unarchive, tombstone; absent: an event |
  * | `ce_rule` | version of the rule that the record was written under |
  * | `ce_command`, `ce_correlation`, `ce_causation`, `ce_actor`, `ce_saga`, `ce_tenant` | ids |
@@ -37,6 +38,7 @@ const NAME = {
   kind: headerName('ce_kind'),
   append: headerName('ce_append'),
   place: headerName('ce_place'),
+  clock: headerName('ce_clock'),
   id: headerName('ce_id'),
   time: headerName('ce_time'),
   command: headerName('ce_command'),
@@ -63,6 +65,7 @@ export type EventHeaders = {
   readonly version: StreamVersion
   readonly index: number
   readonly count: number
+  readonly stamp: number | undefined
   /** Absent: derived from the append's id and the index. */
   readonly id: string | undefined
   readonly time: Timestamp
@@ -98,6 +101,7 @@ export class HeaderEncoder {
     w.block(this.#template(type, e.schemaVersion, e.tenant))
     w.text(NAME.append, e.appendId)
     w.text(NAME.place, `${e.version}/${e.index}/${e.count}`)
+    if (e.stamp !== undefined) w.text(NAME.clock, String(e.stamp))
     w.text(NAME.id, e.id ?? `${appendIdOf(e.appendId)}-${e.index}`)
     w.text(NAME.time, this.#timeOf(e.time))
     if (e.commandId !== undefined) w.text(NAME.command, e.commandId)

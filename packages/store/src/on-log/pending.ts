@@ -65,6 +65,7 @@ export type Claim = {
   readonly version: StreamVersion
   readonly checks: readonly CheckClaim[] | undefined
   readonly condition: ConditionClaim | undefined
+  readonly stamp: number
   /** Times of its events. */
   readonly times: readonly number[]
 }

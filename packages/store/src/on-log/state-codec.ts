@@ -14,7 +14,7 @@ import { type Entry, pageOf, readEntries } from './index/entry.ts'
 export type TailPage = { readonly first: number; readonly bytes: number }
 
 /** Layout of what is kept; another one is thrown away and built again. */
-const FORM = 1
+const FORM = 2
 
 type CommandRow = readonly [string, string, number, number, number, number]
 type StreamRow = readonly [
@@ -109,6 +109,7 @@ type BucketRow = {
   readonly voided: number
   readonly foreign: number
   readonly clock: number
+  readonly stamp: number
   readonly tagged: readonly Tagged[]
   readonly open: readonly (Omit<OpenAppend, 'first'> & { readonly records: EventFacts[] })[]
 }
@@ -127,6 +128,7 @@ export function encodeBucket(kept: KeptBucket): Buffer {
     voided: fold.voided,
     foreign: fold.foreign,
     clock: fold.clock,
+    stamp: fold.stamp,
     tagged: fold.tagged,
     open: [...fold.open.values()].map(({ appendId, stream, count, records }) => ({
       appendId,
@@ -157,6 +159,7 @@ export function decodeBucket(bytes: Buffer): KeptBucket | null {
       voided: row.voided,
       foreign: row.foreign,
       clock: row.clock,
+      stamp: row.stamp,
       tagged: [...row.tagged],
       open: new Map(
         row.open.map(open => [open.stream, { ...open, first: open.records[0] as EventFacts }]),

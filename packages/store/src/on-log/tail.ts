@@ -4,6 +4,11 @@
  *
  * `catchUp` brings one bucket to a place at once, beside the loop: both may bring the same records,
  * since a bucket takes each offset once.
+ *
+ * A fetch looks at partitions one after the other, so it may bring an event without the one of another
+ * bucket that caused it, if both came meanwhile. So what others wrote is *confirmed* by a further look
+ * at all buckets: whatever was in the log before it is folded then. Who reads several buckets is given
+ * nothing that is not confirmed. Own records need none, as long as everything else is confirmed.
  */
 import { backoffMs, type ClientOutside, sleep } from '@millrace/base'
 import { decodeBatches, type FetchResult, type Log, LogError, type Offset } from '@millrace/log'
@@ -27,19 +32,22 @@ export class Tail {
   readonly #limits: TailLimits
   readonly #outside: ClientOutside
   readonly #flusher: Flusher
-  readonly #advanced: (bucket: Bucket) => void
+  readonly #advanced: () => void
   readonly #closing = new AbortController()
   readonly #byPlace = new Map<string, Bucket>()
   #loop: Promise<void> = Promise.resolve()
+  /** Buckets with records that are not confirmed. */
+  readonly #unconfirmed: Set<Bucket>
+  #confirming: Promise<void> | undefined
 
-  /** @param advanced called after records of a bucket were folded, or its end became known */
+  /** @param advanced called after records were folded, or the end of a bucket became known */
   constructor(
     log: Log,
     buckets: readonly Bucket[],
     limits: TailLimits,
     outside: ClientOutside,
     flusher: Flusher,
-    advanced: (bucket: Bucket) => void,
+    advanced: () => void,
   ) {
     this.#log = log
     this.#buckets = buckets
@@ -47,6 +55,7 @@ export class Tail {
     this.#outside = outside
     this.#flusher = flusher
     this.#advanced = advanced
+    this.#unconfirmed = new Set(buckets)
     for (const bucket of buckets)
       this.#byPlace.set(placeOf(bucket.category.topic, bucket.number), bucket)
   }
@@ -63,12 +72,30 @@ export class Tail {
     for (const [i, answer] of answers.entries()) {
       const bucket = buckets[i] as Bucket
       if (answer.error !== undefined) throw failed(bucket, answer.error)
-      await this.catchUp(bucket, answer.offset)
+      await this.#bring(bucket, answer.offset)
     }
+    await this.#confirm()
   }
 
   /** Brings a bucket to an offset that is in the log. */
   async catchUp(bucket: Bucket, offset: Offset): Promise<void> {
+    await this.#bring(bucket, offset)
+    this.#confirm().catch(() => undefined) // the loop comes to it, and tells
+  }
+
+  /** This store has folded what it wrote itself. */
+  folded(bucket: Bucket, before: Offset): void {
+    // Everything that it can have known was confirmed.
+    if (this.#unconfirmed.size === 0 && bucket.confirmed >= before) {
+      bucket.confirmed = bucket.position
+    } else {
+      this.#unconfirmed.add(bucket)
+      this.#confirm().catch(() => undefined) // the loop comes to it, and tells
+    }
+    this.#advanced()
+  }
+
+  async #bring(bucket: Bucket, offset: Offset): Promise<void> {
     for (let failures = 0; bucket.position < offset; ) {
       if (bucket.failure !== null) throw bucket.failure
       if (this.#closing.signal.aborted) throw new StoreError('STORE_CLOSED')
@@ -77,6 +104,7 @@ export class Tail {
       const error = result?.error
       if (error !== undefined && !error.retriable) throw failed(bucket, error)
       if (result !== undefined && error === undefined) await this.#take(bucket, result)
+      this.#advanced()
       if (bucket.position > before) failures = 0
       else await this.#wait(backoffMs(BACKOFF, ++failures, this.#outside.random))
     }
@@ -134,8 +162,50 @@ export class Tail {
       bytes += result.records.length
       applied += await this.#take(bucket, result)
     }
+    this.#advanced()
     if (trouble !== undefined) throw trouble
+    await this.#confirm()
     return applied > 0 || bytes === 0
+  }
+
+  /** Looks at all buckets until everything that is folded is confirmed. */
+  #confirm(): Promise<void> {
+    this.#confirming ??= this.#lookAgain().finally(() => {
+      this.#confirming = undefined
+    })
+    return this.#confirming
+  }
+
+  async #lookAgain(): Promise<void> {
+    while (this.#unconfirmed.size > 0) {
+      const alive = this.#buckets.filter(bucket => bucket.failure === null)
+      const cut = new Map([...this.#unconfirmed].map(bucket => [bucket, bucket.position]))
+      // What a store of one bucket reads is in order as it is.
+      if (this.#buckets.length > 1) await this.#look(alive)
+      for (const [bucket, position] of cut) {
+        bucket.confirmed = Math.max(bucket.confirmed, position)
+        const isWhole = bucket.confirmed >= bucket.position || bucket.failure !== null
+        if (isWhole) this.#unconfirmed.delete(bucket)
+      }
+      this.#advanced()
+    }
+  }
+
+  /** Folds everything of all buckets that is in the log now. */
+  async #look(buckets: readonly Bucket[]): Promise<void> {
+    const ends = await this.#log.listOffsets(
+      buckets.map(bucket => ({
+        topic: bucket.category.topic,
+        partition: bucket.number,
+        place: 'latest' as const,
+      })),
+    )
+    for (const [i, { error, offset }] of ends.entries()) {
+      const bucket = buckets[i] as Bucket
+      if (error !== undefined && !error.retriable) this.#fail(bucket, error)
+      else if (error !== undefined) throw error
+      else await this.#bring(bucket, offset)
+    }
   }
 
   /** Undefined: the call failed, and may be made again. */
@@ -176,14 +246,14 @@ export class Tail {
       this.#fail(bucket, error)
       throw bucket.failure ?? error
     }
-    this.#advanced(bucket)
+    if (applied > 0) this.#unconfirmed.add(bucket)
     await this.#flusher.noted()
     return applied
   }
 
   #fail(bucket: Bucket, error: unknown): void {
     bucket.fail(error instanceof StoreError ? error : failed(bucket, error))
-    this.#advanced(bucket)
+    this.#advanced()
   }
 }
 

@@ -52,6 +52,7 @@ export class TestBucket {
       type: 'T',
       tags: [],
       time: 0,
+      stamp: undefined,
       commandId: undefined,
       condition: undefined,
       checks: undefined,

@@ -158,11 +158,15 @@ function agreeOnStreams({ facts, streams, naive, said }: RandomLog, state: FoldS
   const voided = said.flat().flatMap(({ what, records }) => (what === 'accepted' ? [] : records))
   const foreign = facts.filter(record => record.kind === 'foreign')
   const clock = events.reduce((max, event) => Math.max(max, event.time), -1)
+  const stamp = facts.reduce((max, each) => {
+    if (each.kind !== 'event' || each.index > 0) return max
+    return Math.max(max, each.stamp ?? each.time * 1000)
+  }, 0)
   same(
     'counts',
     end,
-    [bucket.events, bucket.voided, bucket.foreign, bucket.clock],
-    [events.length, voided.length, foreign.length, clock],
+    [bucket.events, bucket.voided, bucket.foreign, bucket.clock, bucket.stamp],
+    [events.length, voided.length, foreign.length, clock, stamp],
   )
 }
 

@@ -5,6 +5,7 @@ import { decodeBatches, encodeBatch, type NewRecord } from '@millrace/log'
 import { describe, expect, it } from 'vitest'
 import { decodeFacts } from '../../src/on-log/decode-headers.ts'
 import { HeaderEncoder } from '../../src/on-log/headers.ts'
+import { STAMP_MAX } from '../../src/on-log/hybrid-clock.ts'
 import { type EventFacts, type Facts, RULE_VERSION, streamKey } from '../../src/rules.ts'
 
 /** A record as the log gives it back, as the rule sees it. */
@@ -58,6 +59,7 @@ function randomEvent(prng: Prng): EventFacts {
     type: prng.pick(TEXTS),
     tags: texts(),
     time: prng.pick([0, 1, 1_750_000_000_000]),
+    stamp: first ? prng.pick([undefined, 0, 1_750_000_000_000_000, STAMP_MAX]) : undefined,
     commandId: first && prng.chance(0.5) ? prng.pick(TEXTS) : undefined,
     condition: first && prng.chance(0.5) ? { after: claim, failIfMatch: [query] } : undefined,
     checks: first && prng.chance(0.5) ? checks : undefined,

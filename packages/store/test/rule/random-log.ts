@@ -236,6 +236,7 @@ class LogMaker {
         type: prng.pick(TYPES),
         tags: prng.chance(tagChance) ? this.#tags() : [],
         time: 1000 + prng.below(50),
+        stamp: first && prng.chance(0.8) ? prng.below(2_000_000) : undefined,
         commandId: first ? commandId : undefined,
         condition: first ? condition : undefined,
         checks: first ? checks : undefined,
