@@ -2,7 +2,8 @@
  * Appends: offsets without gaps, order, outcomes apart, durability over a restart.
  */
 import assert from 'node:assert/strict'
-import { failed, noError, nth, only } from './scene.ts'
+import { nth } from '../frame/frame.ts'
+import { failed, noError, only } from './scene.ts'
 import { type CaseSpec, reopens } from './suite.ts'
 
 const PIPELINED = 50

@@ -5,7 +5,8 @@
 import assert from 'node:assert/strict'
 import type { FetchPosition, FetchRequest } from '@millrace/log'
 import { decodeBatches } from '@millrace/log'
-import { failed, noError, nth, type Scene } from './scene.ts'
+import { nth } from '../frame/frame.ts'
+import { failed, noError, type Scene } from './scene.ts'
 import type { CaseSpec } from './suite.ts'
 
 /** A wait that a case must not sit out. */

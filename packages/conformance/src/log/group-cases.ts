@@ -2,6 +2,7 @@
  * A group of one: joining, syncing, heartbeats, leaving; describe, list and delete.
  */
 import assert from 'node:assert/strict'
+import { nth } from '../frame/frame.ts'
 import {
   identity,
   join,
@@ -13,7 +14,7 @@ import {
   subscription,
   sync,
 } from './group-scene.ts'
-import { failed, noError, nth, only } from './scene.ts'
+import { failed, noError, only } from './scene.ts'
 import { type CaseSpec, reopens } from './suite.ts'
 
 export const groupCases: readonly CaseSpec[] = [

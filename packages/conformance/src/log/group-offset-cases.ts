@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { type FetchedOffset, NO_GENERATION, type PartitionOutcome } from '@millrace/log'
+import { nth } from '../frame/frame.ts'
 import {
   identity,
   join,
@@ -14,7 +15,7 @@ import {
   subscription,
   sync,
 } from './group-scene.ts'
-import { failed, noError, nth, only, type Scene, throws } from './scene.ts'
+import { failed, noError, only, type Scene, throws } from './scene.ts'
 import { type CaseSpec, reopens } from './suite.ts'
 
 /** Longer than `offset.metadata.max.bytes` is by default. */

@@ -2,6 +2,7 @@
  * The conformance suite of the port: promises that every engine keeps, each a named case that any
  * test runner can run. `for (const { name, run } of logConformance(factory)) it(name, run)`.
  */
+import { type ConformanceCase, caseOf } from '../frame/frame.ts'
 import { appendCases } from './append-cases.ts'
 import { batchCases } from './batch-cases.ts'
 import { compactionCases } from './compaction-cases.ts'
@@ -12,10 +13,12 @@ import { groupOffsetCases } from './group-offset-cases.ts'
 import { offsetCases } from './offset-cases.ts'
 import { producerCases } from './producer-cases.ts'
 import { rebalanceCases } from './rebalance-cases.ts'
+import { Scene } from './scene.ts'
 import { staticMemberCases } from './static-member-cases.ts'
-import { type CaseSpec, type ConformanceCase, caseOf, type LogFactory } from './suite.ts'
+import type { CaseSpec, LogFactory } from './suite.ts'
 import { topicCases } from './topic-cases.ts'
 
+export { CASE_MS_MAX, type ConformanceCase, type ConformanceTime } from '../frame/frame.ts'
 export {
   goodRecords,
   MALFORMED,
@@ -26,13 +29,7 @@ export {
   rawBatch,
   rawRecord,
 } from './malformed-batches.ts'
-export {
-  CASE_MS_MAX,
-  type ConformanceCase,
-  type ConformanceTime,
-  type LogFactory,
-  type LogFeatures,
-} from './suite.ts'
+export type { LogFactory, LogFeatures } from './suite.ts'
 
 const SPECS: readonly CaseSpec[] = [
   ...topicCases,
@@ -52,6 +49,6 @@ const SPECS: readonly CaseSpec[] = [
 /** The cases that apply to an engine with these features. Names are unique. */
 export function logConformance(factory: LogFactory): readonly ConformanceCase[] {
   return SPECS.filter(spec => spec.needs?.(factory.features, factory) ?? true).map(spec =>
-    caseOf(spec, factory),
+    caseOf(spec, async () => new Scene(await factory.open(), factory)),
   )
 }

@@ -3,7 +3,8 @@
  */
 import assert from 'node:assert/strict'
 import type { Offset, OffsetAnswer, OffsetPlace } from '@millrace/log'
-import { failed, noError, nth, only, type Scene } from './scene.ts'
+import { nth } from '../frame/frame.ts'
+import { failed, noError, only, type Scene } from './scene.ts'
 import { type CaseSpec, reopens } from './suite.ts'
 
 const ask = async (scene: Scene, topic: string, place: OffsetPlace): Promise<OffsetAnswer> =>

@@ -17,12 +17,9 @@ import type {
   Timestamp,
 } from '@millrace/log'
 import { decodeBatches, encodeBatch, type NewBatch } from '@millrace/log'
-import type { ConformanceTime, LogFeatures } from './suite.ts'
+import { failureOf, SceneFrame } from '../frame/frame.ts'
+import type { LogFactory, LogFeatures } from './suite.ts'
 
-/** How often something that comes about later is looked at. */
-const POLL_MS = 20
-/** How long something that comes about later is waited for. */
-const EVENTUALLY_MS_MAX = 15_000
 /** How long a fetch that must bring records waits. */
 const FETCH_WAIT_MS = 5_000
 const FETCH_BYTES = 1024 * 1024
@@ -31,56 +28,41 @@ const READ_ROUNDS_MAX = 1_000
 /** Records lie a minute back, well within what a topic's retention and time window allow. */
 const TIME_BACK_MS = 60_000
 
-/** What a scene is made of. */
-export type SceneOptions = {
-  readonly reopen: ((log: Log) => Promise<Log>) | undefined
-  readonly features: LogFeatures
-  readonly time: ConformanceTime
-  readonly unique: () => string
-}
-
 /** Records as cases write them: text stands for a record with that value. */
 export type CaseRecords = readonly (string | NewRecord)[]
 
 /** The surroundings of one case. */
-export class Scene {
+export class Scene extends SceneFrame {
   readonly features: LogFeatures
   /** A minute ago: the timestamp of records that name none. */
   readonly start: Timestamp
   #log: Log
-  readonly #options: SceneOptions
+  readonly #reopen: LogFactory['reopen']
   readonly #topics: string[] = []
   readonly #groups: string[] = []
 
-  constructor(log: Log, options: SceneOptions) {
+  constructor(log: Log, factory: Omit<LogFactory, 'open'>) {
+    super(factory)
     this.#log = log
-    this.#options = options
-    this.features = options.features
-    this.start = options.time.now() - TIME_BACK_MS
+    this.#reopen = factory.reopen
+    this.features = factory.features
+    this.start = this.now() - TIME_BACK_MS
   }
 
   get log(): Log {
     return this.#log
   }
 
-  now(): Timestamp {
-    return this.#options.time.now()
-  }
-
-  sleep(ms: number): Promise<void> {
-    return this.#options.time.sleep(ms)
-  }
-
   /** A topic name that nobody else has; taken away at the end if a case creates it. */
   topicName(): string {
-    const name = `conformance-${this.#options.unique()}`
+    const name = `conformance-${this.word()}`
     this.#topics.push(name)
     return name
   }
 
   /** A group id that nobody else has; taken away at the end. */
   groupId(): string {
-    const id = `conformance-group-${this.#options.unique()}`
+    const id = `conformance-group-${this.word()}`
     this.#groups.push(id)
     return id
   }
@@ -104,19 +86,6 @@ export class Scene {
     await this.eventually(async () => {
       for (const answer of await this.log.listOffsets(queries)) noError(answer.error)
     })
-  }
-
-  /** Runs an assertion again until it holds, for a bounded time. */
-  async eventually(assertion: () => Promise<void>): Promise<void> {
-    const end = this.now() + EVENTUALLY_MS_MAX
-    for (;;) {
-      try {
-        return await assertion()
-      } catch (error) {
-        if (this.now() >= end) throw error
-      }
-      await this.sleep(POLL_MS)
-    }
   }
 
   /** A batch of records, a minute old where they name no time. */
@@ -206,14 +175,13 @@ export class Scene {
 
   /** Closes the log and opens the same data. */
   async reopen(): Promise<Log> {
-    const { reopen } = this.#options
-    assert.ok(reopen !== undefined, 'the case needs a factory that can reopen')
-    this.#log = await reopen(this.#log)
+    assert.ok(this.#reopen !== undefined, 'the case needs a factory that can reopen')
+    this.#log = await this.#reopen(this.#log)
     return this.#log
   }
 
   /** Takes away what the case made, as far as the log still answers, and closes it. */
-  async end(): Promise<void> {
+  override async end(): Promise<void> {
     try {
       if (this.#topics.length > 0) await this.#log.deleteTopics(this.#topics)
       if (this.#groups.length > 0) await this.#log.groups.delete(this.#groups)
@@ -230,13 +198,6 @@ export function only<T>(answers: readonly T[]): T {
   assert.equal(answers.length, 1, 'one answer for one question')
   assert.ok(first !== undefined)
   return first
-}
-
-/** The element at a place that must be there. */
-export function nth<T>(list: readonly T[], index: number): T {
-  const element = list[index]
-  assert.ok(element !== undefined, `element ${index} of ${list.length}`)
-  return element
 }
 
 /** Fails with the error itself if there is one. */
@@ -261,17 +222,5 @@ export async function throws(
   call: () => Promise<unknown>,
   ...codes: readonly LogErrorCode[]
 ): Promise<void> {
-  let error: unknown
-  try {
-    await call()
-  } catch (caught) {
-    error = caught
-  }
-  assert.ok(error !== undefined, `it succeeded and not failed with ${codes.join(' or ')}`)
-  if (!isLogError(error)) throw error
-  failed({ error }, ...codes)
+  failed({ error: await failureOf<LogError>(call, 'LogError', codes.join(' or ')) }, ...codes)
 }
-
-/** By name and not by class: an engine may carry its own copy of the class. */
-const isLogError = (error: unknown): error is LogError =>
-  error instanceof Error && error.name === 'LogError'

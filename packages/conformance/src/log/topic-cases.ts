@@ -2,7 +2,8 @@
  * Topics: created, described, widened, deleted; each name's outcome apart from the others'.
  */
 import assert from 'node:assert/strict'
-import { failed, noError, nth, only, type Scene } from './scene.ts'
+import { nth } from '../frame/frame.ts'
+import { failed, noError, only, type Scene } from './scene.ts'
 import { type CaseSpec, reopens } from './suite.ts'
 
 const TOPIC_ID = /^[A-Za-z0-9_-]{22}$/

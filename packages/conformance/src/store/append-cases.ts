@@ -1,6 +1,7 @@
 /** Appends: expected versions of every kind, all events or none, results, ids, empty appends. */
 import assert from 'node:assert/strict'
 import type { ExpectedVersion } from '@millrace/store'
+import { nth } from '../frame/frame.ts'
 import type { CaseSpec } from './suite.ts'
 import {
   accepted,
@@ -9,7 +10,6 @@ import {
   eventsOf,
   loan,
   lost,
-  nth,
   numbers,
   range,
   refuses,

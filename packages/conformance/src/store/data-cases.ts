@@ -1,19 +1,9 @@
 /** Unusual names and data: what went in comes out. */
 import assert from 'node:assert/strict'
 import type { Json } from '@millrace/store'
+import { nth } from '../frame/frame.ts'
 import type { CaseSpec } from './suite.ts'
-import {
-  added,
-  allPages,
-  append,
-  eventsOf,
-  loan,
-  nth,
-  range,
-  refuses,
-  tagged,
-  works,
-} from './words.ts'
+import { added, allPages, append, eventsOf, loan, range, refuses, tagged, works } from './words.ts'
 
 /** Text that something on the way may take for something else. */
 const TEXTS = [

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict'
 import { type ClientOutside, systemClientOutside } from '@millrace/base'
 import type { NewEvent } from '@millrace/store'
+import { nth } from '../frame/frame.ts'
 import type { CaseSpec } from './suite.ts'
-import { added, append, eventsOf, loan, nth, range, refuses, works } from './words.ts'
+import { added, append, eventsOf, loan, range, refuses, works } from './words.ts'
 
 const at = (time: number): NewEvent => ({ type: 'At', data: {}, time })
 

@@ -5,9 +5,10 @@
 import assert from 'node:assert/strict'
 import { createProducer } from '@millrace/clients'
 import type { StoreEvent } from '@millrace/store'
+import { nth } from '../frame/frame.ts'
 import { type PlacedRecord, partitionsOf, recordsOf, write } from './log-words.ts'
 import type { CaseSpec } from './suite.ts'
-import { added, append, eventsOf, loan, nth, numbers, range, refuses, SUM, take } from './words.ts'
+import { added, append, eventsOf, loan, numbers, range, refuses, SUM, take } from './words.ts'
 
 /** Short, so that cases about what stands open do not wait. */
 const SETTLE_AFTER_MS = 100

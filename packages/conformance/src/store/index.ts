@@ -3,6 +3,7 @@
  * case that any test runner can run.
  * `for (const { name, run } of storeConformance(factory)) it(name, run)`.
  */
+import { type ConformanceCase, caseOf } from '../frame/frame.ts'
 import { aggregateCases } from './aggregate-cases.ts'
 import { appendCases } from './append-cases.ts'
 import { checkCases } from './check-cases.ts'
@@ -24,14 +25,16 @@ import { raceCases } from './race-cases.ts'
 import { readAllCases } from './read-all-cases.ts'
 import { readCases } from './read-cases.ts'
 import { reservationCases } from './reservation-cases.ts'
+import { Scene } from './scene.ts'
 import { schemaCases } from './schema-cases.ts'
 import { searchCases } from './search-cases.ts'
 import { severalCases } from './several-cases.ts'
 import { snapshotCases } from './snapshot-cases.ts'
 import { stateCases } from './state-cases.ts'
-import { type CaseSpec, type ConformanceCase, caseOf, type StoreFactory } from './suite.ts'
+import type { CaseSpec, StoreFactory } from './suite.ts'
 import { tenantCases } from './tenant-cases.ts'
 
+export { CASE_MS_MAX, type ConformanceCase, type ConformanceTime } from '../frame/frame.ts'
 export {
   type AppendOperation,
   type LinearizabilityOptions,
@@ -40,15 +43,7 @@ export {
   type ReadOperation,
   type StreamHistory,
 } from './linearizability.ts'
-export {
-  CASE_MS_MAX,
-  type ConformanceCase,
-  type ConformanceTime,
-  type PlaceOptions,
-  type StoreFactory,
-  type StoreFeatures,
-  type StorePlace,
-} from './suite.ts'
+export type { PlaceOptions, StoreFactory, StoreFeatures, StorePlace } from './suite.ts'
 
 const SPECS: readonly CaseSpec[] = [
   ...appendCases,
@@ -84,5 +79,5 @@ const SPECS: readonly CaseSpec[] = [
 export function storeConformance(factory: StoreFactory): readonly ConformanceCase[] {
   return SPECS.filter(({ needs = [] }) =>
     [needs].flat().every(feature => factory.features[feature]),
-  ).map(spec => caseOf(spec, factory))
+  ).map(spec => caseOf(spec, async () => new Scene(factory)))
 }

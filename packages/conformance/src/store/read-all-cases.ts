@@ -1,6 +1,7 @@
 /** Reading all streams: order, pages, checkpoints, restarts, filters, buckets. */
 import assert from 'node:assert/strict'
 import type { EventFilter, EventStore, RecordedEvent } from '@millrace/store'
+import { nth } from '../frame/frame.ts'
 import { BUCKETS } from './scene.ts'
 import type { CaseSpec } from './suite.ts'
 import {
@@ -9,7 +10,6 @@ import {
   append,
   loan,
   lost,
-  nth,
   range,
   refuses,
   tagged,

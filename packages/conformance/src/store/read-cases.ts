@@ -1,19 +1,9 @@
 /** Reads of one stream: which part, which way, how they end, how lazy they are. */
 import assert from 'node:assert/strict'
 import type { ReadOptions } from '@millrace/store'
+import { nth } from '../frame/frame.ts'
 import type { CaseSpec } from './suite.ts'
-import {
-  added,
-  append,
-  eventsOf,
-  loan,
-  nth,
-  numbers,
-  range,
-  refuses,
-  take,
-  works,
-} from './words.ts'
+import { added, append, eventsOf, loan, numbers, range, refuses, take, works } from './words.ts'
 
 const LENGTH = 10
 

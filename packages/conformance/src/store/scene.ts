@@ -8,13 +8,9 @@
 import assert from 'node:assert/strict'
 import type { Log } from '@millrace/log'
 import type { CategoryOptions, Checkpoint, EventStore } from '@millrace/store'
-import type { ConformanceTime, PlaceOptions, StorePlace } from './suite.ts'
+import { SceneFrame } from '../frame/frame.ts'
+import type { PlaceOptions, StoreFactory, StorePlace } from './suite.ts'
 import { allPages, type Pages } from './words.ts'
-
-/** How often something that comes about later is looked at. */
-const POLL_MS = 10
-/** How long something that comes about later is waited for. */
-const EVENTUALLY_MS_MAX = 15_000
 
 /** Buckets of the categories that a case does not name. */
 export const BUCKETS = 3
@@ -23,14 +19,6 @@ export const BUCKETS = 3
 export const CATEGORIES: Readonly<Record<string, CategoryOptions>> = {
   loan: { buckets: BUCKETS },
   course: { buckets: BUCKETS, boundary: id => id.split('/')[0] ?? id },
-}
-
-/** What a scene is made of. */
-export type SceneOptions = {
-  readonly place: () => Promise<StorePlace>
-  readonly time: ConformanceTime
-  /** Part of every name outside of the store. */
-  readonly word: string
 }
 
 /** How a case opens a store. */
@@ -42,21 +30,17 @@ export type OpenOptions = Partial<PlaceOptions> & {
 }
 
 /** The surroundings of one case. */
-export class Scene {
-  readonly #options: SceneOptions
+export class Scene extends SceneFrame {
+  readonly #newPlace: () => Promise<StorePlace>
+  /** Part of every name outside of the store. */
+  readonly #name: string
   readonly #stores = new Map<EventStore, OpenOptions>()
   readonly #places: StorePlace[] = []
 
-  constructor(options: SceneOptions) {
-    this.#options = options
-  }
-
-  now(): number {
-    return this.#options.time.now()
-  }
-
-  sleep(ms: number): Promise<void> {
-    return this.#options.time.sleep(ms)
+  constructor(factory: Omit<StoreFactory, 'features'>) {
+    super(factory)
+    this.#newPlace = () => factory.place()
+    this.#name = this.word()
   }
 
   /** Opens a store on the case's place. */
@@ -67,7 +51,7 @@ export class Scene {
   /** Opens a store on a place of its own: other data, another log. */
   async elsewhere(options: OpenOptions = {}): Promise<EventStore> {
     await this.#place()
-    const place = await this.#options.place()
+    const place = await this.#newPlace()
     this.#places.push(place)
     return this.#openOn(place, options)
   }
@@ -112,12 +96,12 @@ export class Scene {
 
   /** The topic of a category. */
   topic(category: string, world = ''): string {
-    return `conformance-${this.#options.word}${world}-${category}`
+    return `conformance-${this.#name}${world}-${category}`
   }
 
   /** What the names of the store's own topics begin with. */
   prefix(world = ''): string {
-    return `conformance-${this.#options.word}${world}.`
+    return `conformance-${this.#name}${world}.`
   }
 
   /** Begins what goes on beside the case, which awaits it later, or never if it failed before. */
@@ -127,26 +111,13 @@ export class Scene {
     return going
   }
 
-  /** Runs an assertion again until it holds, for a bounded time. */
-  async eventually<T>(assertion: () => Promise<T>): Promise<T> {
-    const end = this.now() + EVENTUALLY_MS_MAX
-    for (;;) {
-      try {
-        return await assertion()
-      } catch (error) {
-        if (this.now() >= end) throw error
-      }
-      await this.sleep(POLL_MS)
-    }
-  }
-
   /** Reads all of a category that ends. */
   all(store: EventStore, category = 'loan', after?: Checkpoint): Promise<Pages> {
     return allPages(store.readAll([category], after === undefined ? {} : { after }))
   }
 
   /** Closes what is open. What the case found is not hidden by it. */
-  async end(): Promise<void> {
+  override async end(): Promise<void> {
     for (const store of this.#stores.keys()) {
       try {
         await store.close()
@@ -160,7 +131,7 @@ export class Scene {
   async #place(): Promise<StorePlace> {
     const [first] = this.#places
     if (first !== undefined) return first
-    const place = await this.#options.place()
+    const place = await this.#newPlace()
     this.#places.push(place)
     return place
   }

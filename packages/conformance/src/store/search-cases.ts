@@ -1,8 +1,9 @@
 /** Searching by the index, and listing streams. */
 import assert from 'node:assert/strict'
 import type { EventFilter, EventStore, RecordedEvent } from '@millrace/store'
+import { nth } from '../frame/frame.ts'
 import type { CaseSpec } from './suite.ts'
-import { added, allPages, append, loan, lost, nth, range, refuses, tagged, works } from './words.ts'
+import { added, allPages, append, loan, lost, range, refuses, tagged, works } from './words.ts'
 
 /** Ninety events over nine streams that differ by type, tag, time and correlation. */
 async function fill(store: EventStore): Promise<void> {

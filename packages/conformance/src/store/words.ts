@@ -15,6 +15,7 @@ import type {
   StoreErrorCode,
   StreamRef,
 } from '@millrace/store'
+import { failureOf } from '../frame/frame.ts'
 
 /** A stream of the category `loan`. */
 export const loan = (id: string): StreamRef => ({ category: 'loan', id })
@@ -128,24 +129,13 @@ export async function refuses(
   code: StoreErrorCode,
   ...mentions: readonly (string | number)[]
 ): Promise<StoreError> {
-  let caught: unknown
-  try {
-    await call()
-  } catch (error) {
-    caught = error
-  }
-  assert.ok(caught !== undefined, `it succeeded and did not fail with ${code}`)
-  if (!isStoreError(caught)) throw caught
+  const caught = await failureOf<StoreError>(call, 'StoreError', code)
   assert.equal(caught.code, code, `it failed with ${caught.code}: ${caught.message}`)
   for (const word of mentions) {
     assert.ok(caught.message.includes(String(word)), `"${caught.message}" does not name "${word}"`)
   }
   return caught
 }
-
-/** By name and not by class: a store may carry its own copy of the class. */
-const isStoreError = (error: unknown): error is StoreError =>
-  error instanceof Error && error.name === 'StoreError'
 
 /**
  * Asserts that a store takes an event and gives it back. Ends cases about refusals: one that
@@ -158,11 +148,4 @@ export async function works(store: EventStore, category = 'loan'): Promise<void>
   await append(store, stream, [event], { expectedVersion: version })
   const last = await store.event(stream, version + 1)
   assert.deepEqual([last?.type, last?.data], [event.type, event.data])
-}
-
-/** The element at a place that must be there. */
-export function nth<T>(list: readonly T[], index: number): T {
-  const element = list[index]
-  assert.ok(element !== undefined, `element ${index} of ${list.length}`)
-  return element
 }
