@@ -2,7 +2,7 @@
 // test, and ends with one plain line, `N passed, N failed, N skipped`. Skipped tests print why.
 // A check that fails counts as one failure and does not keep the tests from running; a build that
 // fails does. MILLRACE_TEST_ARGS goes to vitest, for example "--project unit".
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 
@@ -28,6 +28,31 @@ const step = (title, command, args) => {
 }
 
 /**
+ * Runs a step beside others and shows its output when it is over; true when it ended well.
+ * @param {string} title
+ * @param {string} command
+ * @param {readonly string[]} args
+ * @returns {Promise<boolean>}
+ */
+const stepBeside = async (title, command, args) => {
+  const began = Date.now()
+  const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', piece => {
+      output += piece
+    })
+  }
+  const status = await new Promise(resolve => {
+    child.once('error', error => resolve(error.message)).once('close', resolve)
+  })
+  console.log(`\n# ${title}\n${output.trimEnd()}`)
+  const seconds = ((Date.now() - began) / 1000).toFixed(1)
+  if (status !== 0) console.error(`${title}: failed (${status}) after ${seconds} s`)
+  return status === 0
+}
+
+/**
  * Prints the closing line and ends.
  * @param {number} passed
  * @param {number} failed
@@ -44,6 +69,8 @@ if (major < 22 || (major === 22 && minor < 22)) {
   finish(0, 1, 0)
 }
 
+// Mostly downloads: they go on while types and lint are checked.
+const peers = stepBeside('foreign software', process.execPath, ['scripts/peers/main.ts'])
 const tsc = join(bin, 'tsc')
 if (!step('build', tsc, ['-b'])) finish(0, 1, 0)
 let failedChecks = 0
@@ -52,9 +79,9 @@ const checks = [
   ['format and lint', join(bin, 'biome'), ['ci', '.']],
   ['types of the packages’ tests', tsc, ['-b', 'tsconfig.tests.json']],
   ['types of the scripts, benchmarks and other tests', tsc, ['-p', 'test/tsconfig.json']],
-  ['foreign software', process.execPath, ['scripts/peers/main.ts']],
 ]
 for (const [title, command, args] of checks) if (!step(title, command, args)) failedChecks++
+if (!(await peers)) failedChecks++
 
 mkdirSync(join(root, '.cache'), { recursive: true })
 rmSync(results, { force: true })

@@ -7,7 +7,8 @@ import { expect, test } from 'vitest'
 import type { Engine } from '../../src/index.ts'
 import { killed, open, readAll, temporaryFolder, until } from './support.ts'
 
-const ROUNDS = 20
+/** `npm run test:kill -- 100` kills whole nodes as often as one likes. */
+const ROUNDS = 9
 const CHILD = fileURLToPath(new URL('./kill-child.ts', import.meta.url))
 const SEED = Number(process.env['MILLRACE_TEST_SEED'] ?? Date.now() % 1_000_000)
 
