@@ -44,6 +44,8 @@ const project = (suffix: string, testTimeout: number) => ({
     testTimeout,
     hookTimeout: testTimeout,
     pool: 'forks' as const,
+    // Pure files keep nothing behind: loading all modules anew for each costs more than most of them.
+    isolate: suffix !== 'unit',
   },
 })
 
