@@ -10,6 +10,7 @@ import type {
   LogError,
   Offset,
   PartitionDescription,
+  TopicOutcome,
 } from '@millrace/log'
 
 /**
@@ -85,6 +86,12 @@ export type TopicView = {
 
 /** The embedded engine. */
 export interface Engine extends Log {
+  /** With the ids of topics by name: another topic that has the name by then is not deleted. */
+  deleteTopics(
+    names: readonly string[],
+    options?: { readonly topicIds?: ReadonlyMap<string, string> },
+  ): Promise<readonly TopicOutcome[]>
+
   readonly nodeId: number
 
   /** File descriptors that the engine leaves to the rest of the process; Infinity if unknown. */

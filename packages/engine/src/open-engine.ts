@@ -201,7 +201,9 @@ class Opening {
       checkpointer: () => this.#checkpointer,
       afterGroup: () => this.#clockwork?.afterGroup(),
     })
+    this.#turns = new Turns(outside)
     this.#topics = new TopicTable({
+      turns: this.#turns,
       store: this.#store,
       nodeConfig: options.topicDefaults,
       whenDurable: effect => this.#sequence.whenComplete(this.#store.journal.openSeq, effect),
@@ -226,10 +228,10 @@ class Opening {
       outside,
       wheel: this.#wheel,
       settings: options.groupSettings,
+      isAnother: (topic, topicId) => this.#topics.isAnother(topic, topicId),
       partitionExists: (topic, partition) => this.#topics.partition(topic, partition) !== undefined,
       ageOf: timestamp => this.#ages.ageOf(timestamp),
     })
-    this.#turns = new Turns(outside)
     const context = { commits: this.#runtime, outside }
     const more = options.more.map(create => create(context))
     this.#coordinators = [this.#groups, ...more]
@@ -310,6 +312,7 @@ class Opening {
       commits: this.#runtime,
       random: outside.random,
       settings,
+      turns: this.#turns,
       onDeleted: topic => this.#groups.onTopicDeleted(topic),
       purged: topic => this.#groups.purged(topic),
     })

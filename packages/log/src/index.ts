@@ -43,6 +43,7 @@ export {
   type JoinResponse,
   type LeaveRequest,
   type LeaveResponse,
+  type MeantPartition,
   type MemberIdentity,
   NO_GENERATION,
   type PartitionOutcome,

@@ -100,9 +100,12 @@ export type CommittedOffset = {
   readonly metadata: string | null
 }
 
+/** A partition; with the id of its topic where another one of the same name is not meant. */
+export type MeantPartition = TopicPartition & { readonly topicId?: string }
+
 /** Offsets to commit. Generation -1 with memberId "": a commit without membership. */
 export type CommitRequest = MemberIdentity & {
-  readonly offsets: readonly (TopicPartition & CommittedOffset)[]
+  readonly offsets: readonly (MeantPartition & CommittedOffset)[]
 }
 
 /** The outcome for one partition. */
@@ -145,7 +148,7 @@ export interface Groups {
   /** Committed offsets of some partitions, or of all (`partitions` absent). */
   fetchOffsets(
     groupId: string,
-    partitions?: readonly TopicPartition[],
+    partitions?: readonly MeantPartition[],
     options?: { readonly requireStable?: boolean },
   ): Promise<readonly FetchedOffset[]>
   list(filter?: { readonly states?: readonly string[] }): Promise<readonly GroupListing[]>

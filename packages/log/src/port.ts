@@ -98,6 +98,11 @@ export type ConfigChange = {
 /** A record batch to be appended to one partition. */
 export type AppendEntry = {
   readonly topic: string
+  /**
+   * What the name stood for when it was looked up: another topic of this name is not meant, and
+   * answers UNKNOWN_TOPIC_ID. Logs that know no ids leave it aside.
+   */
+  readonly topicId?: string
   readonly partition: number
   /** Exactly one record batch of version 2. The log may write base offset and epoch into it. */
   readonly batch: Buffer
@@ -129,6 +134,8 @@ export type AppendResult = {
 /** A read position in one partition. */
 export type FetchPosition = {
   readonly topic: string
+  /** As of {@link AppendEntry}. */
+  readonly topicId?: string
   readonly partition: number
   readonly offset: Offset
   /** At most this many bytes, but always one whole batch if there is one. */

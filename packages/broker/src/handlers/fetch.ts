@@ -20,7 +20,7 @@ import {
 import { partitionCodeOf } from './error-mapping.ts'
 import type { Handler } from './handler.ts'
 import { mayRepeat } from './nested.ts'
-import { type NamedTopic, topicKey, topicName } from './topics.ts'
+import { meantId, type NamedTopic, topicKey, topicName } from './topics.ts'
 
 type Request = Decoded<FetchRequest>
 type Topic = Request['topics'][number]
@@ -47,6 +47,7 @@ export const fetchHandler: Handler<FetchRequest, FetchResponse> = {
     const diverged = new Map<Partition, FetchPartitionResponse>()
     for (const named of request.topics) {
       const topic = topicName(engine, nameOf(named))
+      const meant = meantId(nameOf(named))
       for (const asked of named.partitions) {
         const parted =
           topic === undefined
@@ -58,6 +59,7 @@ export const fetchHandler: Handler<FetchRequest, FetchResponse> = {
         }
         positions.push({
           topic,
+          ...meant,
           partition: asked.partition,
           offset: asked.fetchOffset,
           maxBytes: asked.partitionMaxBytes,

@@ -9,7 +9,7 @@ import {
 } from '@millrace/protocol'
 import { codeOf } from './error-mapping.ts'
 import type { Handler } from './handler.ts'
-import { topicName } from './topics.ts'
+import { meantId, topicName } from './topics.ts'
 
 /** The handler of OffsetCommit. */
 export const offsetCommitHandler: Handler<OffsetCommitRequest, OffsetCommitResponse> = {
@@ -20,12 +20,14 @@ export const offsetCommitHandler: Handler<OffsetCommitRequest, OffsetCommitRespo
     const offsets: CommitRequest['offsets'][number][] = []
     // Once, before the commit: a topic that is deleted meanwhile was there when it was asked for.
     const names = topics.map(topic => topicName(engine, topic))
-    for (const [index, { partitions }] of topics.entries()) {
+    for (const [index, topic] of topics.entries()) {
       const name = names[index]
-      for (const asked of partitions) {
+      const meant = meantId(topic)
+      for (const asked of topic.partitions) {
         if (name === undefined || !exists(engine, name, asked.partitionIndex)) continue
         offsets.push({
           topic: name,
+          ...meant,
           partition: asked.partitionIndex,
           offset: asked.committedOffset,
           leaderEpoch: asked.committedLeaderEpoch,

@@ -1,5 +1,5 @@
 /** OffsetFetch: what groups have committed, of one group up to version 7, of several from 8 on. */
-import type { FetchedOffset, TopicPartition } from '@millrace/log'
+import type { FetchedOffset, MeantPartition } from '@millrace/log'
 import {
   type Decoded,
   ERROR_CODES,
@@ -12,7 +12,7 @@ import {
 import { codeOf, expected } from './error-mapping.ts'
 import type { Handler, HandlerNode } from './handler.ts'
 import { distinct, flatten, groupByTopic } from './nested.ts'
-import { topicName } from './topics.ts'
+import { meantId, topicName } from './topics.ts'
 
 /** First version that asks for several groups at once. */
 const BATCH_VERSION_MIN = 8
@@ -70,7 +70,11 @@ async function oneGroup(
     flatten(
       known,
       ({ partitionIndexes }) => partitionIndexes,
-      (topic, partition): TopicPartition => ({ topic: topicName(engine, topic) ?? '', partition }),
+      (topic, partition): MeantPartition => ({
+        topic: topicName(engine, topic) ?? '',
+        ...meantId(topic),
+        partition,
+      }),
     )
   // The ids of now: a topic that is deleted meanwhile was there when it was asked for.
   const ids = new Map(known?.map(topic => [topicName(engine, topic) ?? '', topic.topicId]))

@@ -30,7 +30,7 @@ import {
 import { messageOf, partitionCodeOf } from './error-mapping.ts'
 import type { Handler } from './handler.ts'
 import { mayRepeat } from './nested.ts'
-import { topicKey, topicName, unknownTopicId } from './topics.ts'
+import { meantId, topicKey, topicName, unknownTopicId } from './topics.ts'
 
 /** First version with record batches. */
 const BATCH_VERSION_MIN = 3
@@ -61,9 +61,11 @@ export const produceHandler: Handler<ProduceRequest, ProduceResponse> = {
     let index = 0
     for (const asked of request.topicData) {
       const topic = topicName(engine, asked) ?? ''
+      const meant = meantId(asked)
       for (const { index: partition, records } of asked.partitionData) {
         const refused = refusals?.[index] !== undefined
-        if (!refused && records !== null) entries.push({ topic, partition, batch: records })
+        if (!refused && records !== null)
+          entries.push({ topic, ...meant, partition, batch: records })
         index += 1
       }
     }

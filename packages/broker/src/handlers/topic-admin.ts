@@ -33,8 +33,9 @@ export const deleteTopicsHandler: Handler<DeleteTopicsRequest, DeleteTopicsRespo
       version >= DELETE_BY_ID_VERSION_MIN
         ? request.topics
         : request.topicNames.map(name => ({ name, topicId: ZERO_UUID }))
-    const { refused, targets } = judgeDeletions(engine, asked)
-    const outcomes = targets.size === 0 ? [] : await engine.deleteTopics([...targets.keys()])
+    const { refused, targets, topicIds } = judgeDeletions(engine, asked)
+    const outcomes =
+      targets.size === 0 ? [] : await engine.deleteTopics([...targets.keys()], { topicIds })
     const responses = outcomes.map(({ name, error }): DeleteTopicsResult => {
       const topicId = targets.get(name) ?? ZERO_UUID
       return { name, topicId, errorCode: codeOf(error), errorMessage: messageOf(error) }
@@ -60,12 +61,15 @@ function judgeDeletions(
 ): {
   readonly refused: readonly DeleteTopicsResult[]
   readonly targets: ReadonlyMap<string, string>
+  /** Of those that were named by their ids: no other topic of that name is deleted. */
+  readonly topicIds: ReadonlyMap<string, string>
 } {
   const refused: DeleteTopicsResult[] = []
   const refuse = ({ name, topicId }: Deleting, errorCode: number, errorMessage: string): void => {
     refused.push({ name, topicId, errorCode, errorMessage: shortened(errorMessage) })
   }
   const targets = new Map<string, string>()
+  const topicIds = new Map<string, string>()
   for (const topic of asked) {
     const { name, topicId } = topic
     if (name !== null && topicId !== ZERO_UUID) {
@@ -81,8 +85,9 @@ function judgeDeletions(
     const target = found?.name ?? name
     if (target === null) refuse(topic, ERROR_CODES.UNKNOWN_TOPIC_ID, `no topic has id ${topicId}`)
     else targets.set(target, found?.topicId ?? ZERO_UUID)
+    if (name === null && target !== null) topicIds.set(target, topicId)
   }
-  return { refused, targets }
+  return { refused, targets, topicIds }
 }
 
 type Growing = Decoded<CreatePartitionsRequest>['topics'][number]

@@ -15,12 +15,24 @@ export type NamedTopic = { readonly topicId: string; readonly name: string }
 
 /** What tells a topic of a request from the others: its name, or its id in front of which no name begins. */
 export const topicKey = ({ name, topicId }: NamedTopic): string =>
-  name === '' && topicId !== ZERO_UUID ? `/${topicId}` : name
+  isById({ name, topicId }) ? `/${topicId}` : name
+
+/** Whether a topic of a request is named by its id. */
+export const isById = ({ name, topicId }: NamedTopic): boolean =>
+  name === '' && topicId !== ZERO_UUID
+
+/**
+ * What travels with a name that was found by an id, so that no other topic that has the name by then
+ * takes its place.
+ */
+export const meantId = (topic: NamedTopic): { readonly topicId?: string } =>
+  isById(topic) ? { topicId: topic.topicId } : NO_ID
+
+const NO_ID = {}
 
 /** The name of a topic; undefined where it is named by an id that no topic has. */
 export function topicName(engine: Engine, topic: NamedTopic): string | undefined {
-  const byId = topic.name === '' && topic.topicId !== ZERO_UUID
-  return byId ? engine.topicById(topic.topicId)?.name : topic.name
+  return isById(topic) ? engine.topicById(topic.topicId)?.name : topic.name
 }
 
 /** The error for an id that no topic has. */

@@ -1,19 +1,16 @@
 // No request holds the event loop: every API, in every version, with the largest requests that the
 // protocol allows, made from its grammar.
-import { connect } from 'node:net'
 import { encodeBatch } from '@millrace/log'
 import { type AnyApi, APIS, encodeRequestFrame, frameBytes } from '@millrace/protocol'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type LargeRequest, largeRequests } from '../../../protocol/test/support/fuzz/index.ts'
 import { type EngineNode, startEngineNode } from '../support/engine-node.ts'
+import { exchange, longestTurn, TURN_CPU_MS_MAX } from '../support/turns.ts'
 
-/** What one turn of the loop may take of the processor, whatever the machine does besides. */
-const TURN_CPU_MS_MAX = 50
 const PARTITIONS = 2_000
 const FRAME_BYTES_MAX = 8 << 20
 /** A turn in which the garbage collector had its day is looked at again. */
 const ATTEMPTS = 4
-const IDLE_MS = 1_000
 
 let node: EngineNode
 
@@ -44,48 +41,10 @@ beforeAll(async () => {
 
 afterAll(() => node.stop())
 
-/** The most that one turn takes of this thread's processor time until `work` is done. */
-async function longestTurn(work: Promise<unknown>): Promise<number> {
-  let longest = 0
-  let over = false
-  let before = process.threadCpuUsage()
-  const look = (): void => {
-    const used = process.threadCpuUsage(before)
-    before = process.threadCpuUsage()
-    longest = Math.max(longest, (used.user + used.system) / 1000)
-    if (!over) setImmediate(look)
-  }
-  setImmediate(look)
-  await work
-  over = true
-  return longest
-}
-
-/** Sends a frame; done when as many bytes have come as the answer has, or the connection is over. */
-function exchange(frame: Buffer): Promise<void> {
-  const { host, port } = node.listener.address
-  return new Promise(resolve => {
-    const socket = connect(port, host, () => socket.write(frame))
-    let size = Number.POSITIVE_INFINITY
-    let head = Buffer.alloc(0)
-    let received = 0
-    socket.on('data', chunk => {
-      received += chunk.length
-      if (head.length < 4) head = Buffer.concat([head, chunk.subarray(0, 4)])
-      if (head.length >= 4) size = 4 + head.readInt32BE(0)
-      if (received >= size) socket.destroy()
-    })
-    socket.on('error', () => undefined)
-    socket.on('close', () => resolve())
-    // A member that waits for others: what it costs has been seen by then.
-    socket.setTimeout(IDLE_MS, () => socket.destroy())
-  })
-}
-
 async function held(frame: Buffer): Promise<number> {
   let least = Number.POSITIVE_INFINITY
   for (let attempt = 0; attempt < ATTEMPTS && least > TURN_CPU_MS_MAX; attempt += 1) {
-    least = Math.min(least, await longestTurn(exchange(frame)))
+    least = Math.min(least, await longestTurn(exchange(node, frame)))
   }
   return least
 }

@@ -250,7 +250,9 @@ export class Appends {
       const named = this.#topics.partition(entry.topic, entry.partition)
       const meant = partitions === undefined ? named : partitions[results.length]
       const partition = named === meant ? named : undefined
-      const result = this.#enterOne(partition, entry, verdicts[results.length])
+      const result = this.#topics.isAnother(entry.topic, entry.topicId)
+        ? refusal(new LogError('UNKNOWN_TOPIC_ID', `${entry.topic} has not id ${entry.topicId}`))
+        : this.#enterOne(partition, entry, verdicts[results.length])
       results.push(result)
       if (result.error !== undefined) this.refused += 1
       // Refusals and repetitions rest on what is there already: on batches before, on topics.

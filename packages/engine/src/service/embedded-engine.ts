@@ -117,8 +117,11 @@ export class EmbeddedEngine implements Engine {
     )
   }
 
-  deleteTopics(names: readonly string[]): Promise<readonly TopicOutcome[]> {
-    return this.#guard(() => this.#parts.admin.deleteTopics(names))
+  deleteTopics(
+    names: readonly string[],
+    options: { readonly topicIds?: ReadonlyMap<string, string> } = {},
+  ): Promise<readonly TopicOutcome[]> {
+    return this.#guard(() => this.#parts.admin.deleteTopics(names, options.topicIds))
   }
 
   createPartitions(
@@ -326,8 +329,9 @@ export class EmbeddedEngine implements Engine {
   }
 
   async #close(): Promise<void> {
-    const { appends, fetches, coordinators, clockwork, store, release } = this.#parts
+    const { appends, fetches, topics, coordinators, clockwork, store, release } = this.#parts
     this.#state = 'closing'
+    topics.close()
     fetches.close()
     for (const coordinator of coordinators) coordinator.close()
     await appends.settled()

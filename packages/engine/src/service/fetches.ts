@@ -141,8 +141,8 @@ class Look {
     this.#prepared.add(segment)
   }
 
-  #unprepared({ topic, partition, offset }: FetchPosition): Segment | undefined {
-    const segment = this.#topics.readable(topic, partition)?.unprepared(offset)
+  #unprepared({ topic, topicId, partition, offset }: FetchPosition): Segment | undefined {
+    const segment = this.#topics.readable(topic, partition, topicId)?.unprepared(offset)
     return segment === undefined || this.#prepared.has(segment) ? undefined : segment
   }
 
@@ -152,7 +152,13 @@ class Look {
   }
 
   #one(position: FetchPosition): SlicedFetchResult {
-    const partition = this.#topics.readable(position.topic, position.partition)
+    const { topic, topicId } = position
+    const partition = this.#topics.readable(topic, position.partition, topicId)
+    if (topicId !== undefined && partition === undefined) {
+      this.failed = true
+      const isThere = this.#topics.shown(topic)?.topic.topicId === topicId
+      return refusal(position, undefined, isThere ? unknown(position) : unknownId(position))
+    }
     const problem = positionProblem(partition, position)
     if (problem !== null || partition === undefined) {
       this.failed = true
@@ -427,7 +433,7 @@ function positionProblem(
   position: FetchPosition,
 ): LogError | null {
   if (partition === undefined || partition.gone) {
-    return new LogError('UNKNOWN_TOPIC_OR_PARTITION', nameOf(position))
+    return unknown(position)
   }
   const stale = epochProblem(partition, position.leaderEpoch)
   if (stale !== null) {
@@ -444,6 +450,12 @@ function positionProblem(
   }
   return null
 }
+
+const unknown = (position: FetchPosition): LogError =>
+  new LogError('UNKNOWN_TOPIC_OR_PARTITION', nameOf(position))
+
+const unknownId = ({ topic, topicId }: FetchPosition): LogError =>
+  new LogError('UNKNOWN_TOPIC_ID', `${topic} has not id ${topicId}`)
 
 const answer = (
   { topic, partition }: FetchPosition,

@@ -22,6 +22,7 @@ import {
   describeTopicConfig,
 } from '../partitions/topic-config.ts'
 import type { EngineSettings } from '../settings.ts'
+import type { Turns } from '../turns.ts'
 import type { TopicTable } from './topic-table.ts'
 
 /** The catalogue's runtime. */
@@ -31,6 +32,7 @@ export class TopicAdmin {
   readonly #commits: Commits
   readonly #random: Random
   readonly #settings: EngineSettings
+  readonly #turns: Turns
   readonly #onDeleted: (topic: string) => Promise<void>
   readonly #purged: (topic: string) => Promise<void> | undefined
 
@@ -40,6 +42,7 @@ export class TopicAdmin {
     commits: Commits
     random: Random
     settings: EngineSettings
+    turns: Turns
     /**
      * A topic's deletion is in the open group: whatever is kept about it elsewhere goes with it.
      * Resolves when that is durable; what is left where it rejects is found again at the next start.
@@ -55,34 +58,40 @@ export class TopicAdmin {
     this.#commits = parts.commits
     this.#random = parts.random
     this.#settings = parts.settings
+    this.#turns = parts.turns
   }
 
   createTopics(
     topics: readonly NewTopic[],
     validateOnly: boolean,
   ): Promise<readonly TopicOutcome[]> {
-    return Promise.all(
-      topics.map(topic => this.#outcome(topic.name, () => this.#create(topic, validateOnly))),
+    return this.#each(topics, topic =>
+      this.#outcome(topic.name, () => this.#create(topic, validateOnly)),
     )
   }
 
-  deleteTopics(names: readonly string[]): Promise<readonly TopicOutcome[]> {
-    return Promise.all(
-      names.map(name =>
-        this.#outcome(name, async () => {
-          this.#refuseInternal(name)
-          const topicId = this.#topics.get(name)?.topicId ?? ''
-          const records = this.#catalogue.decideDelete(name)
-          // Where this throws, everything stays.
-          const durable = this.#commits.commit([{ machine: this.#catalogue, records }])
-          // A topic of this name never meets what was kept about this one: it is not created before.
-          const purged = this.#onDeleted(name).catch(() => undefined)
-          await durable
-          this.#topics.removeFiles(topicId)
-          await purged
-          return { name }
-        }),
-      ),
+  deleteTopics(
+    names: readonly string[],
+    topicIds?: ReadonlyMap<string, string>,
+  ): Promise<readonly TopicOutcome[]> {
+    return this.#each(names, name =>
+      this.#outcome(name, async () => {
+        this.#refuseInternal(name)
+        const meant = topicIds?.get(name)
+        if (this.#topics.isAnother(name, meant)) {
+          throw new LogError('UNKNOWN_TOPIC_ID', `${name} has not id ${meant}`)
+        }
+        const topicId = this.#topics.get(name)?.topicId ?? ''
+        const records = this.#catalogue.decideDelete(name)
+        // Where this throws, everything stays.
+        const durable = this.#commits.commit([{ machine: this.#catalogue, records }])
+        // A topic of this name never meets what was kept about this one: it is not created before.
+        const purged = this.#onDeleted(name).catch(() => undefined)
+        await durable
+        await this.#topics.removeFiles(topicId)
+        await purged
+        return { name }
+      }),
     )
   }
 
@@ -90,15 +99,13 @@ export class TopicAdmin {
     topics: readonly { readonly name: string; readonly partitions: number }[],
     validateOnly: boolean,
   ): Promise<readonly TopicOutcome[]> {
-    return Promise.all(
-      topics.map(({ name, partitions }) =>
-        this.#outcome(name, async () => {
-          this.#refuseInternal(name)
-          const records = this.#catalogue.decideAddPartitions(name, partitions)
-          await this.#write(validateOnly ? [] : records)
-          return { name, partitions }
-        }),
-      ),
+    return this.#each(topics, ({ name, partitions }) =>
+      this.#outcome(name, async () => {
+        this.#refuseInternal(name)
+        const records = this.#catalogue.decideAddPartitions(name, partitions)
+        await this.#write(validateOnly ? [] : records)
+        return { name, partitions }
+      }),
     )
   }
 
@@ -207,6 +214,19 @@ export class TopicAdmin {
   /** Records go in and are replayed in one step; resolves when they, and all before, are durable. */
   async #write(records: readonly MachineRecord[]): Promise<void> {
     await this.#commits.commit([{ machine: this.#catalogue, records }])
+  }
+
+  /** One after the other, without waiting for answers, within the budget of each turn. */
+  async #each<T>(
+    items: readonly T[],
+    work: (item: T) => Promise<TopicOutcome>,
+  ): Promise<readonly TopicOutcome[]> {
+    const outcomes: Promise<TopicOutcome>[] = []
+    for (const item of items) {
+      if (this.#turns.spent()) await this.#turns.next()
+      outcomes.push(work(item))
+    }
+    return Promise.all(outcomes)
   }
 
   /** A refusal rests on what is there already: it waits for that as every answer does. */

@@ -16,6 +16,7 @@ import { ProducerCount } from '../partitions/producer-ledger.ts'
 import { type TopicConfig, topicConfigOf } from '../partitions/topic-config.ts'
 import { unlinkAll } from '../segments/segment.ts'
 import type { LogStore } from '../storage/log-store.ts'
+import type { Turns } from '../turns.ts'
 
 /** A topic as the engine works with it. */
 export type TopicEntry = {
@@ -46,6 +47,7 @@ export class TopicTable implements CatalogueEvents {
   readonly #store: LogStore
   readonly #nodeConfig: Readonly<Record<string, string>>
   readonly #whenDurable: (effect: () => void) => void
+  readonly #turns: Turns
   readonly #topics = new Map<string, TopicEntry>()
   readonly #shown = new Map<string, ShownTopic>()
   readonly #shownById = new Map<string, ShownTopic>()
@@ -57,6 +59,7 @@ export class TopicTable implements CatalogueEvents {
   recovering = true
   /** Deleted topics whose deletion is not durable yet. */
   readonly #leaving = new Map<string, TopicEntry>()
+  #closed = false
 
   constructor(parts: {
     store: LogStore
@@ -64,7 +67,10 @@ export class TopicTable implements CatalogueEvents {
     nodeConfig: Readonly<Record<string, string>>
     /** Runs an effect once the group that is open now is complete. */
     whenDurable: (effect: () => void) => void
+    /** The budget of what may be done later. */
+    turns: Turns
   }) {
+    this.#turns = parts.turns
     this.#store = parts.store
     this.#nodeConfig = parts.nodeConfig
     this.#whenDurable = parts.whenDurable
@@ -96,6 +102,11 @@ export class TopicTable implements CatalogueEvents {
     return this.#topics.get(topic)?.partitions[partition]
   }
 
+  /** Whether the name stands for another topic now, or for none. */
+  isAnother(topic: string, topicId: string | undefined): boolean {
+    return topicId !== undefined && this.#topics.get(topic)?.topicId !== topicId
+  }
+
   /** The partitions of compacted topics; the engine's own are trimmed in another way. */
   *compacted(): Generator<PartitionLog> {
     for (const { internal, config, partitions } of this.#topics.values()) {
@@ -113,9 +124,11 @@ export class TopicTable implements CatalogueEvents {
     return this.#shown.values()
   }
 
-  /** A partition that readers may know of. */
-  readable(topic: string, partition: number): PartitionLog | undefined {
-    return this.#shown.get(topic)?.partitions[partition]
+  /** A partition that readers may know of; of the topic with this id, if one is given. */
+  readable(topic: string, partition: number, topicId?: string): PartitionLog | undefined {
+    const shown = this.#shown.get(topic)
+    if (topicId !== undefined && shown?.topic.topicId !== topicId) return undefined
+    return shown?.partitions[partition]
   }
 
   /** What clients are shown, in order of name. */
@@ -179,20 +192,38 @@ export class TopicTable implements CatalogueEvents {
   }
 
   /**
-   * The deletion is durable: takes the files away. Whoever still reads them can finish. What the
-   * disk does not let go is taken at the next open, which knows no such partition.
+   * The deletion is durable: takes the files away, in slices. Whoever still reads them can finish.
+   * What the disk does not let go, or a crash or the end of the engine leaves, is taken at the next
+   * open, which knows no such partition.
    */
-  removeFiles(topicId: string): void {
+  async removeFiles(topicId: string): Promise<void> {
     const entry = this.#leaving.get(topicId)
     this.#leaving.delete(topicId)
-    for (const partition of entry?.partitions ?? []) {
+    // At once, and for all of them: no checkpoint lists files that are about to go.
+    const left = (entry?.partitions ?? []).map(partition => {
       this.#store.partitions.delete(partition.id)
-      unlinkAll(partition.remove())
-      try {
-        this.#store.disk.removeFolder(partition.folder)
-      } catch (cause) {
-        if (!(cause instanceof DiskError)) throw cause
+      return { folder: partition.folder, segments: partition.remove() }
+    })
+    for (const { folder, segments } of left) {
+      for (const segment of segments) {
+        if (this.#turns.spent()) await this.#turns.next()
+        if (this.#closed) return
+        unlinkAll([segment])
       }
+      this.#removeFolder(folder)
+    }
+  }
+
+  /** No file is taken away any more: the folder may have another owner. */
+  close(): void {
+    this.#closed = true
+  }
+
+  #removeFolder(folder: string): void {
+    try {
+      this.#store.disk.removeFolder(folder)
+    } catch (cause) {
+      if (!(cause instanceof DiskError)) throw cause
     }
   }
 

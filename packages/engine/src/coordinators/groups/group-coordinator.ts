@@ -19,6 +19,7 @@ import {
   type LeaveResponse,
   LogError,
   type LogErrorCode,
+  type MeantPartition,
   type MemberIdentity,
   type PartitionOutcome,
   type SyncRequest,
@@ -66,7 +67,8 @@ export type GroupCoordinatorOptions = {
   readonly wheel: TimerWheel
   readonly settings?: Partial<GroupSettings>
   /** Whether offsets can be committed for it. */
-  readonly partitionExists: (topic: string, partition: number) => boolean
+  readonly partitionExists: OffsetRules['partitionExists']
+  readonly isAnother?: OffsetRules['isAnother']
   /** How old something with this wall time is, in ms. Default: by the wall clock as it is. */
   readonly ageOf?: (timestamp: Timestamp) => number
 }
@@ -109,12 +111,20 @@ export class GroupCoordinator implements Groups, Coordinator {
       onIdle: group => this.#forgetIfNothingLeft(group),
     }
     this.#ageOf = options.ageOf ?? (timestamp => outside.clock.now() - timestamp)
-    this.#rules = { machine: this.#offsets, settings, partitionExists }
+    const { isAnother } = options
+    this.#rules = {
+      machine: this.#offsets,
+      settings,
+      partitionExists,
+      ...(isAnother !== undefined && { isAnother }),
+    }
     this.#rebalancer = new Rebalancer(this.#context)
     this.#joins = new Joins(this.#context, this.#rebalancer, outside.random)
     this.#memberships = new Memberships(this.#context, this.#rebalancer)
-    this.#removals = new Removals(this.#ledger, this.#offsets, () => this.#phaseProblem())
     this.#turns = new Turns(outside)
+    this.#removals = new Removals(this.#ledger, this.#offsets, this.#turns, () =>
+      this.#phaseProblem(),
+    )
   }
 
   /** Ends recovery: groups live again, each member with a whole session before it. Once. */
@@ -135,7 +145,7 @@ export class GroupCoordinator implements Groups, Coordinator {
     }
     this.#scheduleExpiry()
     // A crash may have come between a topic's deletion and that of its last offsets.
-    for (const topic of this.#offsets.topics()) {
+    for (const topic of [...this.#offsets.topics()]) {
       if (!this.#rules.partitionExists(topic, 0)) this.#purge(topic).catch(() => undefined)
     }
   }
@@ -233,14 +243,14 @@ export class GroupCoordinator implements Groups, Coordinator {
    */
   async fetchOffsets(
     groupId: string,
-    partitions?: readonly TopicPartition[],
+    partitions?: readonly MeantPartition[],
     _options?: { readonly requireStable?: boolean },
   ): Promise<readonly FetchedOffset[]> {
     throwIf(this.#phaseProblem() ?? this.#lengthProblem(groupId))
     const found =
       partitions === undefined
         ? fetchedOffsets(this.#offsets, groupId)
-        : partitions.map(partition => fetchedOffset(this.#offsets, groupId, partition))
+        : partitions.map(partition => fetchedOffset(this.#rules, groupId, partition))
     await this.#ledger.settled()
     return found
   }
@@ -445,16 +455,11 @@ export class GroupCoordinator implements Groups, Coordinator {
   #purge(topic: string): Promise<void> {
     const running = this.#purges.get(topic)
     if (running !== undefined) return running
-    const purge = this.#removeTopic(topic).finally(() => this.#purges.delete(topic))
+    const purge = this.#removals
+      .ofTopic(topic, groupId => this.#groups.get(groupId))
+      .finally(() => this.#purges.delete(topic))
     this.#purges.set(topic, purge)
     return purge
-  }
-
-  async #removeTopic(topic: string): Promise<void> {
-    for (const groupId of this.#offsets.groupIdsOf(topic)) {
-      const group = this.#groups.get(groupId)
-      if (group !== undefined) await this.#removals.offsets(group, () => name => name === topic)
-    }
   }
 
   #bury(group: ClassicGroup): void {

@@ -3,15 +3,21 @@
  *
  * However much there is, it goes in slices, each decided anew from what is there then, entered whole
  * into one commit group, and durable before the next: nothing is left out because it did not fit, and
- * others have room in between. A group's own record goes with its last offsets, so a crash on the way
+ * others have room in between. All removals share a budget of each turn of the event loop. A group's own record goes with its last offsets, so a crash on the way
  * leaves a group with fewer offsets and never offsets of a group that is gone.
  */
 import type { LogError } from '@millrace/log'
 import type { MachineCommit } from '../../machines/runtime.ts'
+import type { Turns } from '../../turns.ts'
 import type { ClassicGroup } from '../classic-groups/classic-group.ts'
 import { type GroupLedger, hadNoRoom } from '../classic-groups/ledger.ts'
 import { groupRecord } from '../classic-groups/records.ts'
-import { type OffsetChoice, type Tombstones, tombstones } from '../offsets/decisions.ts'
+import {
+  type OffsetChoice,
+  type Tombstones,
+  tombstones,
+  topicTombstones,
+} from '../offsets/decisions.ts'
 import type { OffsetsMachine } from '../offsets/offsets-machine.ts'
 
 /** One step of a removal. */
@@ -22,14 +28,24 @@ type Slice = {
   readonly onLast?: () => void
 }
 
+/** Largest slice of keys of a deleted topic, of all groups together. */
+const TOPIC_SLICE_BYTES_MAX = 64 << 10
+
 /** Removes from the machines of groups. Everything rejects with COORDINATOR_NOT_AVAILABLE. */
 export class Removals {
   readonly #ledger: GroupLedger
   readonly #offsets: OffsetsMachine
   readonly #problem: () => LogError | null
+  readonly #turns: Turns
 
   /** `problem`: why nothing may be removed any more, if so; asked before each slice. */
-  constructor(ledger: GroupLedger, offsets: OffsetsMachine, problem: () => LogError | null) {
+  constructor(
+    ledger: GroupLedger,
+    offsets: OffsetsMachine,
+    turns: Turns,
+    problem: () => LogError | null,
+  ) {
+    this.#turns = turns
     this.#ledger = ledger
     this.#offsets = offsets
     this.#problem = problem
@@ -53,6 +69,24 @@ export class Removals {
       }
       if (found.records.length === 0) return null
       return { parts: this.withoutOffsets(group, found), last: found.complete }
+    })
+  }
+
+  /** Removes all offsets of a deleted topic, of as many groups in one slice as fit. */
+  ofTopic(topic: string, groupOf: (groupId: string) => ClassicGroup | undefined): Promise<void> {
+    const sliceBytes = Math.min(TOPIC_SLICE_BYTES_MAX, this.#ledger.sliceBytes)
+    return this.#inSlices(() => {
+      const parts: MachineCommit[] = []
+      let bytes = 0
+      for (const groupId of this.#offsets.groupIdsOf(topic)) {
+        const group = groupOf(groupId)
+        if (group === undefined) continue
+        const found = topicTombstones(this.#offsets, groupId, topic, sliceBytes - bytes)
+        parts.push(...this.withoutOffsets(group, found))
+        bytes += found.bytes
+        if (!found.complete || bytes >= sliceBytes) return { parts, last: false }
+      }
+      return parts.length === 0 ? null : { parts, last: true }
     })
   }
 
@@ -83,6 +117,7 @@ export class Removals {
 
   async #inSlices(next: () => Slice | null): Promise<void> {
     for (;;) {
+      if (this.#turns.spent()) await this.#turns.next()
       // Who closes the coordinator in between waits for what has entered, not for all that is left.
       const problem = this.#problem()
       if (problem !== null) throw problem

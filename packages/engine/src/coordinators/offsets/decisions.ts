@@ -6,6 +6,7 @@ import {
   type CommitRequest,
   type FetchedOffset,
   LogError,
+  type MeantPartition,
   type PartitionOutcome,
   type Timestamp,
   type TopicPartition,
@@ -23,6 +24,8 @@ export type OffsetRules = {
   readonly machine: OffsetsMachine
   readonly settings: GroupSettings
   readonly partitionExists: (topic: string, partition: number) => boolean
+  /** Whether a name stands for another topic than the one with this id; absent: never. */
+  readonly isAnother?: (topic: string, topicId: string | undefined) => boolean
 }
 
 /** What offsets need to know of the group that holds them, whatever its protocol. */
@@ -86,6 +89,9 @@ export function decideCommit(
 }
 
 function commitError(rules: OffsetRules, entry: CommitRequest['offsets'][number]): LogError | null {
+  if (rules.isAnother?.(entry.topic, entry.topicId) === true) {
+    return new LogError('UNKNOWN_TOPIC_ID')
+  }
   if (!rules.partitionExists(entry.topic, entry.partition)) {
     return new LogError('UNKNOWN_TOPIC_OR_PARTITION')
   }
@@ -101,10 +107,14 @@ function commitError(rules: OffsetRules, entry: CommitRequest['offsets'][number]
 
 /** What is committed for a partition. */
 export function fetchedOffset(
-  machine: OffsetsMachine,
+  { machine, isAnother }: Pick<OffsetRules, 'machine' | 'isAnother'>,
   groupId: string,
-  { topic, partition }: TopicPartition,
+  { topic, partition, topicId }: MeantPartition,
 ): FetchedOffset {
+  if (isAnother?.(topic, topicId) === true) {
+    const error = new LogError('UNKNOWN_TOPIC_ID')
+    return { topic, partition, offset: NO_OFFSET, leaderEpoch: -1, metadata: '', error }
+  }
   const found = machine.offset(groupId, topic, partition)
   return {
     topic,
@@ -120,7 +130,7 @@ export function fetchedOffsets(machine: OffsetsMachine, groupId: string): Fetche
   const found: FetchedOffset[] = []
   for (const [topic, partitions] of machine.offsets(groupId)) {
     for (const partition of partitions.keys()) {
-      found.push(fetchedOffset(machine, groupId, { topic, partition }))
+      found.push(fetchedOffset({ machine }, groupId, { topic, partition }))
     }
   }
   return found
@@ -184,6 +194,26 @@ export type Tombstones = {
   readonly complete: boolean
   /** Whether the group holds none behind them. */
   readonly last: boolean
+}
+
+/** Deletes what a group has committed in one topic, up to `bytesMax` of keys but at least one. */
+export function topicTombstones(
+  machine: OffsetsMachine,
+  groupId: string,
+  topic: string,
+  bytesMax: number,
+): Tombstones & { readonly bytes: number } {
+  const records: MachineRecord[] = []
+  let bytes = 0
+  for (const partition of machine.offsetsIn(groupId, topic).keys()) {
+    const record = offsetRecord(groupId, topic, partition, null)
+    if (records.length > 0 && bytes + record.key.length > bytesMax) {
+      return { records, complete: false, last: false, bytes }
+    }
+    bytes += record.key.length
+    records.push(record)
+  }
+  return { records, complete: true, last: records.length === machine.count(groupId), bytes }
 }
 
 /** Deletes what `gone` picks, up to `bytesMax` of keys but at least one. */

@@ -37,6 +37,8 @@ export class OffsetsMachine implements Machine {
   readonly name: string = 'offsets'
   readonly partition: InternalPartition = CONSUMER_OFFSETS_PARTITION
   readonly #groups = new Map<string, OffsetsOfGroup>()
+  /** Ids of groups with offsets in a topic: who deletes one does not look through all groups. */
+  readonly #groupsOf = new Map<string, Set<string>>()
   /** In one map for all groups, so that a checkpoint's snapshot shares it. */
   readonly #places = new SnapshotMap<Place, Map<number, StoredOffset>>()
   #count = 0
@@ -81,17 +83,18 @@ export class OffsetsMachine implements Machine {
   }
 
   /** All topics of which there are offsets. */
-  topics(): ReadonlySet<string> {
-    const topics = new Set<string>()
-    for (const { topic } of this.#places.keys()) topics.add(topic)
-    return topics
+  topics(): Iterable<string> {
+    return this.#groupsOf.keys()
   }
 
-  /** Ids of groups with offsets in the topic. */
-  groupIdsOf(topic: string): readonly string[] {
-    return [...this.#groups].flatMap(([groupId, { topics }]) =>
-      topics.has(topic) ? [groupId] : [],
-    )
+  /** Ids of groups with offsets in the topic, as they are while this is iterated. */
+  groupIdsOf(topic: string): Iterable<string> {
+    return this.#groupsOf.get(topic) ?? []
+  }
+
+  /** What the group has committed in one topic. */
+  offsetsIn(groupId: string, topic: string): TopicOffsets {
+    return this.#partitions(groupId, topic) ?? NO_OFFSETS
   }
 
   /** How many partitions the group holds offsets for. */
@@ -148,6 +151,9 @@ export class OffsetsMachine implements Machine {
     if (place === undefined) {
       place = { groupId, topic }
       group.topics.set(topic, place)
+      const groupIds = this.#groupsOf.get(topic)
+      if (groupIds === undefined) this.#groupsOf.set(topic, new Set([groupId]))
+      else groupIds.add(groupId)
       this.#places.set(place, new Map())
     }
     const partitions = this.#places.own(place, known => new Map(known))
@@ -172,11 +178,16 @@ export class OffsetsMachine implements Machine {
     if (partitions?.size === 0) {
       this.#places.delete(place)
       group.topics.delete(topic)
+      const groupIds = this.#groupsOf.get(topic)
+      groupIds?.delete(groupId)
+      if (groupIds?.size === 0) this.#groupsOf.delete(topic)
       this.#bytes -= placeBytes(groupId, topic)
     }
     if (group.count === 0) this.#groups.delete(groupId)
   }
 }
+
+const NO_OFFSETS: TopicOffsets = new Map()
 
 const offsetBytes = (metadata: string): number => 128 + Buffer.byteLength(metadata)
 
