@@ -4,6 +4,8 @@
  * A conflict is not among them: a lost race is an answer with the events that came in between
  * ({@link Conflict} of the port), not a failure.
  */
+import { LogError } from '@millrace/log'
+
 type ErrorSpec = {
   /** Whether the identical call can succeed later without anybody changing anything. */
   readonly retriable: boolean
@@ -123,6 +125,11 @@ export const STORE_ERRORS = {
     message: 'the audit record of a call cannot be stored',
     operator: 'What the call did stands. Look at the log; repeat the call with its command id.',
   },
+  LOG_UNAVAILABLE: {
+    retriable: true,
+    message: 'the log under the store did not answer in time',
+    operator: 'Repeat the call; if it lasts, look at the log. Nothing acknowledged is lost.',
+  },
   STORE_CLOSED: {
     retriable: false,
     message: 'the store is closed',
@@ -159,4 +166,13 @@ export class StoreError extends Error {
   get operator(): string {
     return STORE_ERRORS[this.code].operator
   }
+}
+
+/** What a failure of the log is to callers of the store: passing, if the log says so. */
+export function failureOfLog(where: string, cause: unknown): StoreError {
+  const isPassing = cause instanceof LogError && cause.retriable
+  const why = cause instanceof Error ? cause.message : String(cause)
+  return new StoreError(isPassing ? 'LOG_UNAVAILABLE' : 'STORE_FAILED', `${where}: ${why}`, {
+    cause,
+  })
 }

@@ -11,7 +11,7 @@ import {
 } from '@millrace/base'
 import { AuditLog } from './audit/audit-log.ts'
 import { audited } from './audit/audited-store.ts'
-import { StoreError } from './errors.ts'
+import { failureOfLog, StoreError } from './errors.ts'
 import { afterPrefix, type KeyValue } from './kv/key-value.ts'
 import { openLevel } from './kv/level.ts'
 import { memoryKeyValue } from './kv/memory.ts'
@@ -151,6 +151,7 @@ class Opening {
         waitMs: values['tail.wait.ms'],
         pauseMs: values['tail.pause.ms'],
         fetchBytes: values['tail.fetch.bytes'],
+        patienceMs: values['log.patience.ms'],
       },
       this.#outside,
       flusher,
@@ -366,9 +367,7 @@ async function endOffsets(
   )
   return answers.map(({ error, offset }) => {
     if (error === undefined) return offset
-    throw new StoreError('STORE_FAILED', `category ${category.name}: ${error.message}`, {
-      cause: error,
-    })
+    throw failureOfLog(`category ${category.name}`, error)
   })
 }
 

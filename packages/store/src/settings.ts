@@ -28,6 +28,7 @@ export const STORE_SETTINGS: {
   readonly 'settle.after.ms': IntegerSetting
   readonly 'settle.retry.max.ms': IntegerSetting
   readonly 'clock.ahead.max.ms': IntegerSetting
+  readonly 'log.patience.ms': IntegerSetting
   readonly 'tail.wait.ms': IntegerSetting
   readonly 'tail.pause.ms': IntegerSetting
   readonly 'tail.fetch.bytes': IntegerSetting
@@ -102,6 +103,12 @@ export const STORE_SETTINGS: {
     1,
     86_400_000,
     'A stamp in the log that is further ahead of the wall clock is told (clock-behind).',
+  ),
+  'log.patience.ms': integer(
+    30_000,
+    1,
+    3_600_000,
+    'How long a log that fails, retriably, is asked again before a call is answered LOG_UNAVAILABLE.',
   ),
   'tail.wait.ms': integer(500, 1, 60_000, 'Longest wait of one fetch at the end of the log.'),
   'tail.pause.ms': integer(

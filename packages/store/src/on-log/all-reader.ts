@@ -15,9 +15,9 @@ import {
   type Timestamp,
 } from '@millrace/log'
 import { encodeCheckpoint } from '../checkpoint.ts'
-import { StoreError } from '../errors.ts'
+import { failureOfLog, StoreError } from '../errors.ts'
 import type { EventFilter, EventPage, RecordedEvent } from '../port.ts'
-import type { Bucket } from './bucket.ts'
+import { type Bucket, placeOf } from './bucket.ts'
 import { decodeEventRecord } from './decode-headers.ts'
 import type { RawEvent } from './event.ts'
 import { dataOf } from './event.ts'
@@ -242,7 +242,7 @@ async function fill(
   for (const [i, result] of results.entries()) {
     const source = short[i] as Source
     if (result.error !== undefined && !result.error.retriable) {
-      throw failed(source.bucket, result.error)
+      throw failureOfLog(placeOf(source.bucket), result.error)
     }
     if (result.error !== undefined || result.records.length === 0) continue
     const before = source.next
@@ -276,7 +276,7 @@ async function fetchAll(
   } catch (error) {
     if (!(error instanceof LogError)) throw error
     if (error.retriable) return []
-    throw new StoreError('STORE_FAILED', error.message, { cause: error })
+    throw failureOfLog('a read of all streams', error)
   }
 }
 
@@ -371,9 +371,4 @@ function checkpointOf(parts: AllReaderParts, read: AllRead, sources: readonly So
     buckets.set(bucket.number, position)
   }
   return encodeCheckpoint({ log: parts.log.id, tenant: read.tenant, positions: categories })
-}
-
-function failed(bucket: Bucket, cause: LogError): StoreError {
-  const place = `category ${bucket.category.name}, bucket ${bucket.number}`
-  return new StoreError('STORE_FAILED', `${place}: ${cause.message}`, { cause })
 }

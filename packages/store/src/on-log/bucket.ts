@@ -179,6 +179,10 @@ export class Bucket {
   }
 }
 
+/** A bucket in messages. */
+export const placeOf = ({ category, number }: Bucket): string =>
+  `category ${category.name}, bucket ${number}`
+
 /** A checkpoint is of a log that was put back to an earlier state, or of a topic made anew. */
 export const pastTheEnd = ({ category, number }: Bucket): StoreError =>
   new StoreError(

@@ -4,7 +4,7 @@
  */
 import type { Log, Offset, Timestamp } from '@millrace/log'
 import { encodeCheckpoint, positionsOf } from '../checkpoint.ts'
-import { StoreError } from '../errors.ts'
+import { failureOfLog, StoreError } from '../errors.ts'
 import { checkTags, checkTenant, checkWhole } from '../names.ts'
 import type { PersonalData } from '../personal/personal-data.ts'
 import {
@@ -33,7 +33,7 @@ import {
 import { aggregateStream, type StateKeeper } from './aggregate.ts'
 import { type AllReaderParts, readAllEvents } from './all-reader.ts'
 import type { Appender } from './appender.ts'
-import { type Bucket, pastTheEnd } from './bucket.ts'
+import { type Bucket, pastTheEnd, placeOf } from './bucket.ts'
 import type { ControlWriter } from './control-writer.ts'
 import type { ControlFacts } from './facts.ts'
 import type { Flusher } from './flusher.ts'
@@ -218,8 +218,8 @@ export class LogStore implements EventStore {
     )
     const offsets = new Map<Bucket, number>()
     for (const [i, { error, offset }] of answers.entries()) {
-      if (error !== undefined) throw new StoreError('STORE_FAILED', error.message, { cause: error })
       const bucket = buckets[i] as Bucket
+      if (error !== undefined) throw failureOfLog(placeOf(bucket), error)
       offsets.set(bucket, offset < 0 ? bucket.decided : Math.min(offset, bucket.decided))
     }
     return this.#checkpoint(tenant, buckets, offsets)

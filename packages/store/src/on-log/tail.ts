@@ -12,8 +12,8 @@
  */
 import { backoffMs, type ClientOutside, sleep } from '@millrace/base'
 import { decodeBatches, type FetchResult, type Log, LogError, type Offset } from '@millrace/log'
-import { StoreError } from '../errors.ts'
-import type { Bucket } from './bucket.ts'
+import { failureOfLog, StoreError } from '../errors.ts'
+import { type Bucket, placeOf } from './bucket.ts'
 import type { Flusher } from './flusher.ts'
 
 /** Bounds of a tail. */
@@ -21,7 +21,12 @@ export type TailLimits = {
   readonly waitMs: number
   readonly pauseMs: number
   readonly fetchBytes: number
+  /** How long a log that fails, retriably, is asked again before a caller is told. */
+  readonly patienceMs: number
 }
+
+/** What is in the log, by its own word, is not given. */
+const NOTHING_CAME = new LogError('OFFSET_NOT_AVAILABLE', 'the log gives nothing')
 
 const BACKOFF = { firstMs: 10, maxMs: 2000 } as const
 
@@ -57,29 +62,19 @@ export class Tail {
     this.#advanced = advanced
     this.#unconfirmed = new Set(buckets)
     for (const bucket of buckets)
-      this.#byPlace.set(placeOf(bucket.category.topic, bucket.number), bucket)
+      this.#byPlace.set(keyOf(bucket.category.topic, bucket.number), bucket)
   }
 
   /** Brings all buckets to the end of the log as it is now. */
   async catchUpAll(buckets: readonly Bucket[] = this.#buckets): Promise<void> {
-    const answers = await this.#log.listOffsets(
-      buckets.map(bucket => ({
-        topic: bucket.category.topic,
-        partition: bucket.number,
-        place: 'latest' as const,
-      })),
-    )
-    for (const [i, answer] of answers.entries()) {
-      const bucket = buckets[i] as Bucket
-      if (answer.error !== undefined) throw failed(bucket, answer.error)
-      await this.#bring(bucket, answer.offset)
-    }
+    await this.#look(buckets)
+    for (const { failure } of buckets) if (failure !== null) throw failure
     await this.#confirm()
   }
 
-  /** Brings a bucket to an offset that is in the log. */
+  /** Brings a bucket to an offset that is in the log, however long that takes: an outcome hangs on it. */
   async catchUp(bucket: Bucket, offset: Offset): Promise<void> {
-    await this.#bring(bucket, offset)
+    await this.#bring(bucket, offset, Number.POSITIVE_INFINITY)
     this.#confirm().catch(() => undefined) // the loop comes to it, and tells
   }
 
@@ -95,18 +90,19 @@ export class Tail {
     this.#advanced()
   }
 
-  async #bring(bucket: Bucket, offset: Offset): Promise<void> {
-    for (let failures = 0; bucket.position < offset; ) {
+  async #bring(bucket: Bucket, offset: Offset, patienceMs?: number): Promise<void> {
+    const patience = this.#patience(patienceMs)
+    while (bucket.position < offset) {
       if (bucket.failure !== null) throw bucket.failure
       if (this.#closing.signal.aborted) throw new StoreError('STORE_CLOSED')
       const before = bucket.position
       const result = await this.#fetchOne(bucket)
       const error = result?.error
-      if (error !== undefined && !error.retriable) throw failed(bucket, error)
+      if (error !== undefined && !error.retriable) throw failureOfLog(placeOf(bucket), error)
       if (result !== undefined && error === undefined) await this.#take(bucket, result)
       this.#advanced()
-      if (bucket.position > before) failures = 0
-      else await this.#wait(backoffMs(BACKOFF, ++failures, this.#outside.random))
+      if (bucket.position > before) patience.afterSuccess()
+      else await patience.afterFailure(failureOfLog(placeOf(bucket), error ?? NOTHING_CAME))
     }
   }
 
@@ -152,7 +148,7 @@ export class Tail {
     let applied = 0
     let trouble: LogError | undefined
     for (const result of results) {
-      const bucket = this.#byPlace.get(placeOf(result.topic, result.partition))
+      const bucket = this.#byPlace.get(keyOf(result.topic, result.partition))
       if (bucket === undefined || bucket.failure !== null) continue
       if (result.error !== undefined) {
         if (result.error.retriable) trouble = result.error
@@ -191,20 +187,56 @@ export class Tail {
     }
   }
 
-  /** Folds everything of all buckets that is in the log now. */
+  /** Folds everything of these buckets that is in the log now. */
   async #look(buckets: readonly Bucket[]): Promise<void> {
-    const ends = await this.#log.listOffsets(
-      buckets.map(bucket => ({
-        topic: bucket.category.topic,
-        partition: bucket.number,
-        place: 'latest' as const,
-      })),
-    )
-    for (const [i, { error, offset }] of ends.entries()) {
-      const bucket = buckets[i] as Bucket
-      if (error !== undefined && !error.retriable) this.#fail(bucket, error)
-      else if (error !== undefined) throw error
-      else await this.#bring(bucket, offset)
+    const ends = await this.#ends(buckets)
+    for (const [i, bucket] of buckets.entries()) await this.#bring(bucket, ends[i] as Offset)
+  }
+
+  /** Where the buckets end in the log. */
+  async #ends(buckets: readonly Bucket[]): Promise<readonly Offset[]> {
+    const patience = this.#patience()
+    for (;;) {
+      try {
+        const answers = await this.#log.listOffsets(
+          buckets.map(({ category, number }) => ({
+            topic: category.topic,
+            partition: number,
+            place: 'latest' as const,
+          })),
+        )
+        const passing = answers.find(({ error }) => error?.retriable)?.error
+        if (passing !== undefined) throw passing
+        return answers.map(({ error, offset }, i) => {
+          if (error === undefined) return offset
+          const bucket = buckets[i] as Bucket
+          this.#fail(bucket, error)
+          return bucket.position
+        })
+      } catch (cause) {
+        const error = cause instanceof LogError ? failureOfLog('the ends of buckets', cause) : cause
+        await patience.afterFailure(error)
+      }
+    }
+  }
+
+  /** Waits after failures that may pass, longer each time, and throws them when it has been too long. */
+  #patience(patienceMs = this.#limits.patienceMs) {
+    const { clock, random } = this.#outside
+    let failures = 0
+    let since = clock.monotonic()
+    return {
+      afterSuccess: () => {
+        failures = 0
+        since = clock.monotonic()
+      },
+      afterFailure: async (error: unknown): Promise<void> => {
+        const mayPass = error instanceof StoreError && error.code === 'LOG_UNAVAILABLE'
+        if (!mayPass || clock.monotonic() - since >= patienceMs) throw error
+        failures += 1
+        await this.#wait(backoffMs(BACKOFF, failures, random))
+        if (this.#closing.signal.aborted) throw new StoreError('STORE_CLOSED')
+      },
     }
   }
 
@@ -252,23 +284,12 @@ export class Tail {
   }
 
   #fail(bucket: Bucket, error: unknown): void {
-    bucket.fail(error instanceof StoreError ? error : failed(bucket, error))
+    bucket.fail(error instanceof StoreError ? error : failureOfLog(placeOf(bucket), error))
     this.#advanced()
   }
 }
 
-const placeOf = (topic: string, partition: number): string => `${topic}/${partition}`
+const keyOf = (topic: string, partition: number): string => `${topic}/${partition}`
 
 const isClosed = (error: unknown): boolean =>
   error instanceof LogError && error.code === 'LOG_CLOSED'
-
-function failed(bucket: Bucket, cause: unknown): StoreError {
-  const why = cause instanceof Error ? cause.message : String(cause)
-  return new StoreError(
-    'STORE_FAILED',
-    `category ${bucket.category.name}, bucket ${bucket.number}: ${why}`,
-    {
-      cause,
-    },
-  )
-}

@@ -4,7 +4,7 @@
  */
 import type { ClientOutside } from '@millrace/base'
 import { type Log, LogError, type Offset, type TopicDescription } from '@millrace/log'
-import { StoreError } from '../errors.ts'
+import { failureOfLog, StoreError } from '../errors.ts'
 
 /** Before the names of the store's own topics, unless it was opened with another prefix. */
 export const OWN_PREFIX = '__millrace.'
@@ -34,7 +34,8 @@ const LOOK_AGAIN_MS = 50
 /**
  * Creates the topic if it is not there, and checks it.
  *
- * @throws StoreError BAD_TOPIC, names the setting; STORE_FAILED when the log refuses
+ * @throws StoreError BAD_TOPIC, names the setting; STORE_FAILED when the log refuses,
+ *   LOG_UNAVAILABLE when it does for now
  */
 export async function ensureOwnTopic(
   log: Log,
@@ -45,8 +46,7 @@ export async function ensureOwnTopic(
     return await ensure(log, topic, outside)
   } catch (cause) {
     if (cause instanceof StoreError) throw cause
-    const why = cause instanceof Error ? cause.message : String(cause)
-    throw new StoreError('STORE_FAILED', `topic ${topic.name} cannot be used: ${why}`, { cause })
+    throw failureOfLog(`topic ${topic.name} cannot be used`, cause)
   }
 }
 
