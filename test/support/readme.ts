@@ -1,6 +1,5 @@
-/** What the tests of the packages' READMEs share: exported names, rows of settings, named tests. */
+/** What the tests of the packages' READMEs share: exported names, named tests. */
 import { existsSync, readFileSync } from 'node:fs'
-import type { Settings } from '@millrace/base'
 
 /** The names that a package's `src/index.ts` exports; `home` is the package's folder. */
 export function exportsOf(home: URL): readonly string[] {
@@ -12,13 +11,6 @@ export function exportsOf(home: URL): readonly string[] {
       .filter(name => name !== ''),
   )
 }
-
-/** The rows of a table of settings: key, default, bounds, meaning. */
-export const settingRows = (table: Settings): readonly string[] =>
-  Object.entries(table).map(([key, setting]) => {
-    const bounds = setting.type === 'integer' ? `${setting.min} | ${setting.max}` : ' | '
-    return `| \`${key}\` | ${setting.default} | ${bounds} | ${setting.doc} |`
-  })
 
 /** The tests that a README names, from the package's `test/`, and those that do not exist. */
 export function namedTests(

@@ -12,6 +12,9 @@ export {
   systemClientOutside,
 } from './outside.ts'
 export {
+  type BooleanSetting,
+  type IntegerSetting,
+  integer,
   resolveSettings,
   type Setting,
   type Settings,

@@ -24,6 +24,20 @@ export type Setting =
     }
   | { readonly type: 'text'; readonly default: string; readonly doc: string }
 
+/** A whole number between bounds. */
+export type IntegerSetting = Extract<Setting, { readonly type: 'integer' }>
+/** Yes or no. */
+export type BooleanSetting = Extract<Setting, { readonly type: 'boolean' }>
+
+/** A setting that is a whole number: its default, its bounds, what it means. */
+export const integer = (value: number, min: number, max: number, doc: string): IntegerSetting => ({
+  type: 'integer',
+  default: value,
+  min,
+  max,
+  doc,
+})
+
 /** A table of settings by dotted key. */
 export type Settings = Readonly<Record<string, Setting>>
 

@@ -2,23 +2,17 @@
  * What the listener may use, by name. The composition root merges this table into configuration
  * keys, environment names and help; names follow Apache Kafka where it has the same limit.
  */
-import type { Setting, SettingValues } from '@millrace/base'
-
-type IntegerSetting = Extract<Setting, { type: 'integer' }>
-type BooleanSetting = Extract<Setting, { type: 'boolean' }>
+import {
+  type BooleanSetting,
+  type IntegerSetting,
+  integer,
+  type SettingValues,
+} from '@millrace/base'
 
 const KIB = 1024
 const MIB = 1024 * KIB
 const SECOND = 1000
 const MINUTE = 60 * SECOND
-
-const integer = (fallback: number, min: number, max: number, doc: string): IntegerSetting => ({
-  type: 'integer',
-  default: fallback,
-  min,
-  max,
-  doc,
-})
 
 /** All settings of the listener. */
 export const BROKER_SETTINGS: {

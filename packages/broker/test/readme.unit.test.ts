@@ -1,19 +1,14 @@
-// What the README of the broker says is so: names, settings, APIs, tests.
+// What the README of the broker says is so: names, APIs, tests.
 import { readFileSync } from 'node:fs'
 import { APIS } from '@millrace/protocol'
 import { expect, test } from 'vitest'
-import { exportsOf, namedTests, settingRows } from '../../../test/support/readme.ts'
-import { BROKER_SETTINGS } from '../src/index.ts'
+import { exportsOf, namedTests } from '../../../test/support/readme.ts'
 
 const here = new URL('../', import.meta.url)
 const readme = readFileSync(new URL('README.md', here), 'utf8')
 
 test('everything that the broker exports is named', () => {
   for (const name of exportsOf(here)) expect(readme, name).toContain(name)
-})
-
-test('every setting is listed with its default and its bounds', () => {
-  for (const row of settingRows(BROKER_SETTINGS)) expect(readme).toContain(row)
 })
 
 test('every API is listed with its versions, and no other', () => {

@@ -1,15 +1,5 @@
 /** The limits of the group coordinator, by their Kafka names where Kafka has them. */
-import type { Setting, SettingValues } from '@millrace/base'
-
-type IntegerSetting = Extract<Setting, { type: 'integer' }>
-
-const integer = (fallback: number, min: number, max: number, doc: string): IntegerSetting => ({
-  type: 'integer',
-  default: fallback,
-  min,
-  max,
-  doc,
-})
+import { type IntegerSetting, integer, type SettingValues } from '@millrace/base'
 
 const DAY_MS = 86_400_000
 

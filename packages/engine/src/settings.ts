@@ -1,16 +1,6 @@
 /** The engine's settings: every limit by name, with its default and its bounds. */
-import type { Setting, SettingValues } from '@millrace/base'
+import { type IntegerSetting, integer, type SettingValues } from '@millrace/base'
 import { DECOMPRESSED_BYTES_MAX } from '@millrace/log'
-
-const integer = (fallback: number, min: number, max: number, doc: string): IntegerSetting => ({
-  type: 'integer',
-  default: fallback,
-  min,
-  max,
-  doc,
-})
-
-type IntegerSetting = Extract<Setting, { type: 'integer' }>
 
 const MIB = 1 << 20
 

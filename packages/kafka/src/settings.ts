@@ -1,21 +1,11 @@
 /**
  * What the client may use, by name: connections, requests in flight, bytes, tries, waits.
  */
-import type { Setting, SettingValues } from '@millrace/base'
-
-type IntegerSetting = Extract<Setting, { type: 'integer' }>
+import { type IntegerSetting, integer, type SettingValues } from '@millrace/base'
 
 const MIB = 1024 * 1024
 const SECOND = 1000
 const MINUTE = 60 * SECOND
-
-const integer = (fallback: number, min: number, max: number, doc: string): IntegerSetting => ({
-  type: 'integer',
-  default: fallback,
-  min,
-  max,
-  doc,
-})
 
 /** All settings of the client. */
 export const CLIENT_SETTINGS: {

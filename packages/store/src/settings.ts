@@ -1,20 +1,5 @@
 /** The event store's settings: every queue, buffer, wait and retry has its bound here. */
-import type { Setting } from '@millrace/base'
-
-const integer = (
-  value: number,
-  min: number,
-  max: number,
-  doc: string,
-): Setting & { type: 'integer' } => ({
-  type: 'integer',
-  default: value,
-  min,
-  max,
-  doc,
-})
-
-type IntegerSetting = Extract<Setting, { type: 'integer' }>
+import { type IntegerSetting, integer } from '@millrace/base'
 
 /** Settings by dotted key. */
 export const STORE_SETTINGS: {

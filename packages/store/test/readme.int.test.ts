@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openEngine } from '@millrace/engine'
 import { expect, onTestFinished, test } from 'vitest'
-import { STORE_ERRORS, STORE_SETTINGS } from '../src/index.ts'
 import { example } from './readme-example.ts'
 
 const textOf = (path: string): string =>
@@ -22,19 +21,6 @@ test('names everything that is public', () => {
   const exported = [...braces, ...port].filter(name => name !== '')
   expect(exported.length).toBeGreaterThan(50)
   expect(exported.filter(name => !new RegExp(`\\b${name}\\b`).test(readme))).toEqual([])
-})
-
-test('lists every setting with its default and its bounds', () => {
-  for (const [key, { default: value, min, max, doc }] of Object.entries(STORE_SETTINGS)) {
-    expect(readme).toContain(`| \`${key}\` | ${value} | ${min} | ${max} | ${doc} |`)
-  }
-})
-
-test('lists every error with what to do', () => {
-  for (const [code, { message, retriable, operator }] of Object.entries(STORE_ERRORS)) {
-    const row = `| \`${code}\` | ${message} | ${retriable ? 'yes' : 'no'} | ${operator} |`
-    expect(readme).toContain(row)
-  }
 })
 
 test('names tests that exist', () => {

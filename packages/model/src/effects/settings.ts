@@ -1,7 +1,5 @@
 /** The bounds of effects. How they are tried again is a policy's: `POLICY_SETTINGS`. */
-import type { Setting, SettingValues } from '@millrace/base'
-
-type IntegerSetting = Extract<Setting, { type: 'integer' }>
+import type { IntegerSetting, SettingValues } from '@millrace/base'
 
 /** Settings by dotted key. */
 export const EFFECT_SETTINGS: {

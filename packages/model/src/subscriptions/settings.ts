@@ -1,15 +1,5 @@
 /** The bounds of whatever follows events: sagas and subscriptions. */
-import type { Setting, SettingValues } from '@millrace/base'
-
-type IntegerSetting = Extract<Setting, { type: 'integer' }>
-
-const integer = (value: number, min: number, max: number, doc: string): IntegerSetting => ({
-  type: 'integer',
-  default: value,
-  min,
-  max,
-  doc,
-})
+import { type IntegerSetting, integer, type SettingValues } from '@millrace/base'
 
 /** Settings by dotted key. */
 export const FOLLOWER_SETTINGS: {

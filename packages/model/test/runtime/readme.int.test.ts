@@ -2,10 +2,8 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Settings } from '@millrace/base'
 import { openEngine } from '@millrace/engine'
 import { expect, onTestFinished, test } from 'vitest'
-import * as model from '../../src/index.ts'
 import { example } from '../types/programs/readme.ts'
 
 const textOf = (path: string): string =>
@@ -25,24 +23,6 @@ test('names everything that is public', () => {
     .filter(name => name !== '')
   expect(exported.length).toBeGreaterThan(80)
   expect(exported.filter(name => !new RegExp(`\\b${name}\\b`).test(readme))).toEqual([])
-})
-
-test('lists every setting with its default and its bounds', () => {
-  const tables = Object.entries(model).filter(([name]) => name.endsWith('_SETTINGS'))
-  expect(tables.length).toBe(8)
-  for (const [, table] of tables) {
-    for (const [key, setting] of Object.entries(table as Settings)) {
-      const bounds = setting.type === 'integer' ? `${setting.min} | ${setting.max}` : ' | '
-      expect(readme).toContain(`| \`${key}\` | ${setting.default} | ${bounds} | ${setting.doc} |`)
-    }
-  }
-})
-
-test('lists every error with what to do', () => {
-  for (const [code, { message, retriable, operator }] of Object.entries(model.MODEL_ERRORS)) {
-    const row = `| \`${code}\` | ${message} | ${retriable ? 'yes' : 'no'} | ${operator} |`
-    expect(readme).toContain(row)
-  }
 })
 
 test('names tests that exist', () => {
