@@ -10,6 +10,7 @@ import type {
   LogError,
   Offset,
   PartitionDescription,
+  Timestamp,
   TopicOutcome,
 } from '@millrace/log'
 
@@ -65,6 +66,16 @@ export type CompactedPartition = {
 
 /** Counters since the start and gauges of now, for the metrics page. Bytes and counts. */
 export type EngineMetrics = Readonly<Record<string, number>>
+
+/** An idempotent producer as a partition remembers it. */
+export type ProducerState = {
+  readonly producerId: number
+  readonly epoch: number
+  /** Of its last record; -1 where none is known. */
+  readonly lastSequence: number
+  /** Of its last batch, ms since the epoch; -1 where none is known. */
+  readonly lastTimestamp: Timestamp
+}
 
 /** When the last complete commit group went its way. Milliseconds of the monotonic clock. */
 export type GroupMoments = {
@@ -132,6 +143,9 @@ export interface Engine extends Log {
 
   /** The node's own configuration, as DescribeConfigs shows it for a broker. */
   nodeConfig(): readonly ConfigEntry[]
+
+  /** The producers that a partition remembers; rejects with UNKNOWN_TOPIC_OR_PARTITION. */
+  describeProducers(topic: string, partition: number): Promise<readonly ProducerState[]>
 
   /** Where the data lies and how much room there is, for DescribeLogDirs. Bytes. */
   storage(): { readonly folder: string; readonly totalBytes: number; readonly freeBytes: number }

@@ -7,6 +7,7 @@ export type {
   EngineHealth,
   EngineMetrics,
   GroupMoments,
+  ProducerState,
   RecordSlice,
   SlicedFetchResult,
   TopicView,

@@ -186,6 +186,15 @@ export {
   describeLogDirs,
 } from './messages/describe-log-dirs.ts'
 export {
+  type DescribedProducer,
+  type DescribeProducersPartitionResponse,
+  type DescribeProducersRequest,
+  type DescribeProducersResponse,
+  type DescribeProducersTopic,
+  type DescribeProducersTopicResponse,
+  describeProducers,
+} from './messages/describe-producers.ts'
+export {
   type DescribeQuorumPartition,
   type DescribeQuorumPartitionResponse,
   type DescribeQuorumRequest,

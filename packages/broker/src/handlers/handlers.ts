@@ -6,6 +6,7 @@ import { createTopicsHandler } from './create-topics.ts'
 import { describeClusterHandler } from './describe-cluster.ts'
 import { describeConfigsHandler } from './describe-configs.ts'
 import { describeLogDirsHandler } from './describe-log-dirs.ts'
+import { describeProducersHandler } from './describe-producers.ts'
 import { describeQuorumHandler } from './describe-quorum.ts'
 import { describeTopicPartitionsHandler } from './describe-topic-partitions.ts'
 import { electLeadersHandler } from './elect-leaders.ts'
@@ -190,6 +191,15 @@ export const HANDLERS: ReadonlyMap<number, AnyHandler> = new Map(
       inParts(
         describeQuorumHandler,
         topicParts({ ...TOPICS, topic: 'topicName', size: MANY, repeats: 'last' }),
+      ),
+    ),
+    any(
+      inParts(
+        describeProducersHandler,
+        topicParts({
+          ...{ ...TOPICS, partitions: 'partitionIndexes', partitionKey: itself },
+          ...{ size: FEW, repeats: 'last' },
+        }),
       ),
     ),
     any(listConfigResourcesHandler),

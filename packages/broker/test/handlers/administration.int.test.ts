@@ -1,5 +1,6 @@
 // What administration tools ask about, answered as Apache Kafka 4.3 answers it on one node.
 import { connect } from 'node:net'
+import { encodeBatch } from '@millrace/log'
 import {
   alterPartitionReassignments,
   createAcls,
@@ -11,6 +12,7 @@ import {
   describeAcls,
   describeConfigs,
   describeGroups,
+  describeProducers,
   describeQuorum,
   describeTopicPartitions,
   ERROR_CODES,
@@ -136,6 +138,48 @@ test('the node is the whole quorum of its metadata', async () => {
   })
   expect(topics[1]?.partitions[0]?.errorCode).toBe(ERROR_CODES.UNKNOWN_TOPIC_OR_PARTITION)
   expect(nodes[0]?.listeners[0]?.port).toBe(node.listener.address.port)
+})
+
+test('a partition tells which producers it remembers, and what they wrote last', async () => {
+  const batch = encodeBatch({
+    records: [{ value: 'a' }, { value: 'b' }],
+    timestamp: 1_700_000_000_000,
+    producer: { producerId: 7, producerEpoch: 2 },
+    baseSequence: 5,
+  })
+  await node.engine.append([{ topic: 't', partition: 1, batch }])
+  const { topics } = await peer.call(describeProducers, 0, {
+    topics: [
+      { name: 't', partitionIndexes: [0, 1, 9] },
+      { name: 'absent', partitionIndexes: [0] },
+    ],
+  })
+  const [none, some, absent] = topics[0]?.partitions ?? []
+  expect(none).toMatchObject({ partitionIndex: 0, errorCode: 0, activeProducers: [] })
+  expect(some?.activeProducers).toMatchObject([
+    {
+      producerId: 7,
+      producerEpoch: 2,
+      lastSequence: 6,
+      lastTimestamp: 1_700_000_000_000,
+      coordinatorEpoch: -1,
+      currentTxnStartOffset: -1,
+    },
+  ])
+  expect(absent?.errorCode).toBe(ERROR_CODES.UNKNOWN_TOPIC_OR_PARTITION)
+  expect(topics[1]?.partitions[0]?.errorCode).toBe(ERROR_CODES.UNKNOWN_TOPIC_OR_PARTITION)
+})
+
+test('a topic that asks for more copies than there are takes records with acks=all', async () => {
+  const configs = { 'min.insync.replicas': '2' }
+  await node.engine.createTopics([{ name: 'copies', partitions: 1, configs }])
+  const partition = { index: 0, records: batchOf(1, 1) }
+  const { responses } = await peer.call(produce, 9, {
+    ...{ transactionalId: null, acks: -1, timeoutMs: 10_000 },
+    topicData: [{ name: 'copies', partitionData: [partition] }],
+  })
+  await node.engine.deleteTopics(['copies'])
+  expect(responses[0]?.partitionResponses[0]).toMatchObject({ errorCode: 0, baseOffset: 0 })
 })
 
 test('what has a configuration is listed by type', async () => {

@@ -164,6 +164,8 @@ export class FakeEngine {
 
   storage: Engine['storage'] = () => ({ folder: '/data', totalBytes: 1000, freeBytes: 400 })
 
+  describeProducers: Engine['describeProducers'] = async () => []
+
   describeSizes: Engine['describeSizes'] = async () =>
     [...this.topics].flatMap(([topic, { partitions }]) =>
       partitions.map(({ batches }, partition) => ({

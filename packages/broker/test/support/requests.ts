@@ -136,6 +136,7 @@ export const REQUESTS: Readonly<Record<string, object>> = {
   },
   ListPartitionReassignments: { topics: null },
   DescribeQuorum: { topics: [{ topicName: '__cluster_metadata', partitions: [PARTITION_0] }] },
+  DescribeProducers: { topics: [{ name: 't', partitionIndexes: [0] }] },
   ListConfigResources: {},
   DescribeTopicPartitions: { topics: [{ name: 't' }], cursor: null },
 }

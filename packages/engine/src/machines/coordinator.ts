@@ -15,6 +15,8 @@ export interface Coordinator {
   readonly machines: readonly Machine[]
   /** Recovery is over: requests may come. Not called where the journal takes nothing. */
   start(): void
+  /** Its gauges and counters, by names of its own: what it holds, beside what it may hold. */
+  metrics?(): Readonly<Record<string, number>>
   /** Answers all that wait and ends all timers. */
   close(): void
 }

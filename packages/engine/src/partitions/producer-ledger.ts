@@ -8,6 +8,7 @@
  * survives a restart through the checkpoint and the journal.
  */
 import { LogError, type LogErrorCode, type Offset, type Timestamp } from '@millrace/log'
+import type { ProducerState } from '../engine.ts'
 
 /** Batches remembered for each producer. */
 export const BATCHES_REMEMBERED = 5
@@ -140,6 +141,14 @@ export class ProducerLedger {
         batches.at(-1)?.[2] ?? -1,
       ]),
     )
+  }
+
+  /** All producers, and what they wrote last. */
+  latest(): ProducerState[] {
+    return [...this.#producers].map(([producerId, { epoch, batches }]) => {
+      const last = batches.at(-1)
+      return { producerId, epoch, lastSequence: last?.[1] ?? -1, lastTimestamp: last?.[3] ?? -1 }
+    })
   }
 
   /** Forgets producers whose last batch, at that log time, is too old. */

@@ -153,7 +153,7 @@ const KEYS: Readonly<Record<string, ConfigKey>> = {
   'min.insync.replicas': int(
     '1',
     1,
-    `${IDLE}One node keeps one copy, and answers when that is as safe as durability says.`,
+    `${IDLE}One node keeps one copy, whatever is asked, and answers when that is as safe as durability says.`,
   ),
   preallocate: flag('false', `${IDLE}The journal is preallocated.`),
   'remote.log.copy.disable': flag('false', TIERED),

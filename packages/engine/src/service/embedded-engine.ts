@@ -33,6 +33,7 @@ import type {
   EngineHealth,
   EngineMetrics,
   GroupMoments,
+  ProducerState,
   SlicedFetchResult,
   TopicView,
 } from '../engine.ts'
@@ -46,6 +47,7 @@ import type { Cleaner } from '../storage/compaction/cleaner.ts'
 import type { ExpiryClock } from '../storage/expiry-clock.ts'
 import type { LogStore } from '../storage/log-store.ts'
 import type { RecoveryReport } from '../storage/recovery.ts'
+import { pauseOf } from '../turns.ts'
 import type { Appends } from './appends.ts'
 import type { Clockwork } from './clockwork.ts'
 import { epochProblem, type Fetches } from './fetches.ts'
@@ -53,6 +55,9 @@ import { guardedGroups } from './guarded-groups.ts'
 import { nodeConfigEntries } from './node-config.ts'
 import type { TopicAdmin } from './topic-admin.ts'
 import type { TopicTable } from './topic-table.ts'
+
+/** Producers that are looked at without a pause behind them. */
+const PRODUCERS_A_TURN = 1_000
 
 /** What the engine is put together from. */
 export type EngineParts = {
@@ -68,7 +73,7 @@ export type EngineParts = {
   readonly search: TimeSearch
   readonly groups: Groups
   /** Closed first: whoever waits for an answer of theirs gets one. */
-  readonly coordinators: readonly Pick<Coordinator, 'close'>[]
+  readonly coordinators: readonly Pick<Coordinator, 'close' | 'metrics'>[]
   readonly clockwork: Clockwork
   readonly ages: ExpiryClock
   readonly cleaner: Cleaner
@@ -209,6 +214,21 @@ export class EmbeddedEngine implements Engine {
     })
   }
 
+  describeProducers(topic: string, partition: number): Promise<readonly ProducerState[]> {
+    return this.#guard(async () => {
+      const { topics, store } = this.#parts
+      const log = topics.readable(topic, partition)
+      if (log === undefined) throw unknownPartition(topic, partition)
+      const producers = log.producers.latest()
+      // Each may be a long list: one a turn.
+      if (producers.length > PRODUCERS_A_TURN) await pauseOf(store)()
+      await new Promise<void>((resolve, reject) => {
+        store.journal.wait(log.lastGroup, error => (error === null ? resolve() : reject(error)))
+      })
+      return producers
+    })
+  }
+
   initProducer(request: InitProducerRequest): Promise<ProducerIdentity> {
     return this.#guard(async () => {
       if (request.transactionalId !== null) {
@@ -235,7 +255,8 @@ export class EmbeddedEngine implements Engine {
   }
 
   metrics(): EngineMetrics {
-    const { store, appends, fetches, clockwork, cleaner, recovery } = this.#parts
+    const { store, topics, appends, fetches, coordinators, clockwork, cleaner, recovery } =
+      this.#parts
     return {
       append_batches_total: appends.batches,
       append_records_total: appends.records,
@@ -262,6 +283,10 @@ export class EmbeddedEngine implements Engine {
       partitions: store.partitions.size,
       recovered_groups: recovery.groups,
       recovered_batches: recovery.batches,
+      ...troubled(store),
+      producers: topics.producers.count,
+      producers_max: topics.producers.max,
+      ...Object.assign({}, ...coordinators.map(coordinator => coordinator.metrics?.())),
       fenced: store.journal.fencedBy === undefined ? 0 : 1,
       clock_jumps_total: this.#parts.ages.jumpsTotal,
       clock_held_back_ms: this.#parts.ages.heldBackMs,
@@ -346,6 +371,14 @@ export class EmbeddedEngine implements Engine {
     if (this.#state !== 'ready') throw new LogError('LOG_CLOSED')
     return this.#alive.during(work())
   }
+}
+
+/** How many partitions refuse appends, by why. */
+function troubled({ partitions }: LogStore): Readonly<Record<string, number>> {
+  const count = { quarantined: 0, fenced: 0 }
+  for (const { trouble } of partitions.values())
+    if (trouble !== undefined) count[trouble.state] += 1
+  return { partitions_quarantined: count.quarantined, partitions_fenced: count.fenced }
 }
 
 const unknownPartition = (topic: string, partition: number): LogError =>

@@ -53,7 +53,8 @@ export class TopicTable implements CatalogueEvents {
   readonly #shownById = new Map<string, ShownTopic>()
   /** Made when asked for: every request looks topics up, few topics change. */
   readonly #viewOf = new WeakMap<ShownTopic, TopicView>()
-  readonly #producers: ProducerCount
+  /** The producers that all partitions remember. */
+  readonly producers: ProducerCount
   #views: readonly TopicView[] | undefined
   /** Whether what is replayed is already durable: during recovery. */
   recovering = true
@@ -74,7 +75,7 @@ export class TopicTable implements CatalogueEvents {
     this.#store = parts.store
     this.#nodeConfig = parts.nodeConfig
     this.#whenDurable = parts.whenDurable
-    this.#producers = new ProducerCount(parts.store.settings['producers.max'])
+    this.producers = new ProducerCount(parts.store.settings['producers.max'])
   }
 
   /** Adds the partitions of the machines; once, before recovery. */
@@ -272,7 +273,7 @@ export class TopicTable implements CatalogueEvents {
       cache,
       small,
       producersMax: settings['partition.producers.max'],
-      allProducers: this.#producers,
+      allProducers: this.producers,
       config: () => entry.config,
     })
     entry.partitions[partition] = log

@@ -21,6 +21,7 @@ import { describeCluster } from './describe-cluster.ts'
 import { describeConfigs } from './describe-configs.ts'
 import { describeGroups } from './describe-groups.ts'
 import { describeLogDirs } from './describe-log-dirs.ts'
+import { describeProducers } from './describe-producers.ts'
 import { describeQuorum } from './describe-quorum.ts'
 import { describeTopicPartitions } from './describe-topic-partitions.ts'
 import { electLeaders } from './elect-leaders.ts'
@@ -80,6 +81,7 @@ export const APIS: ReadonlyMap<number, AnyApi> = new Map(
     offsetDelete,
     describeQuorum,
     describeCluster,
+    describeProducers,
     listConfigResources,
     describeTopicPartitions,
   ].map((api: AnyApi) => [api.key, api]),

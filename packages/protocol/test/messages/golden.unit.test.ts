@@ -12,6 +12,7 @@ import {
   decodeRequest,
   decodeRequestHeader,
   decodeResponse,
+  describeProducers,
   describeQuorum,
   describeTopicPartitions,
   electLeaders,
@@ -413,6 +414,22 @@ describe('Administration', () => {
     const cursor = { topicName: 't', partitionIndex: 2 }
     const next = `${head(describeTopicPartitions, 0)} 02 02 74 00 000007d0 01 02 74 00000002 00 00`
     request(describeTopicPartitions, 0, { topics, cursor }, next)
+  })
+
+  test('DescribeProducers response has the defaults of a producer without transactions', () => {
+    const producer = {
+      ...{ producerId: 7, producerEpoch: 2, lastSequence: 6 },
+      ...{ lastTimestamp: 1_700_000_000_000, coordinatorEpoch: -1 },
+    }
+    const partition = {
+      ...{ partitionIndex: 1, errorCode: 0, errorMessage: null },
+      activeProducers: [producer],
+    }
+    const message = { throttleTimeMs: 0, topics: [{ name: 't', partitions: [partition] }] }
+    const bytes =
+      '00000007 00 00000000 02 02 74 02 00000001 0000 00 02 0000000000000007 00000002 00000006 ' +
+      '0000018bcfe56800 ffffffff ffffffffffffffff 00 00 00 00'
+    response(describeProducers, 0, message, bytes)
   })
 
   test('ListConfigResources response v0 has names alone, v1 types', () => {

@@ -328,12 +328,25 @@ export class GroupCoordinator implements Groups, Coordinator {
     return this.#purges.get(topic)
   }
 
-  /** Bytes of memory that are counted, for the metrics page. */
+  /** Bytes of memory that are counted. */
   get bytes(): { readonly groups: number; readonly offsets: number } {
     return { groups: this.#context.memory.bytes, offsets: this.#offsets.bytes }
   }
 
-  /** Number of groups, for the metrics page. */
+  metrics(): Readonly<Record<string, number>> {
+    const { settings, memory } = this.#context
+    return {
+      groups: this.size,
+      groups_max: settings['groups.max'],
+      groups_bytes: memory.bytes,
+      groups_bytes_max: settings['groups.total.max.bytes'],
+      offsets: this.#offsets.size,
+      offsets_bytes: this.#offsets.bytes,
+      offsets_bytes_max: settings['offsets.total.max.bytes'],
+    }
+  }
+
+  /** Number of groups. */
   get size(): number {
     return this.#groups.size
   }
