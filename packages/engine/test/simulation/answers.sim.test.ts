@@ -132,6 +132,10 @@ const questions: Readonly<Record<string, Question>> = {
     ),
   'a batch out of order': async engine =>
     codes(await engine.append([{ topic: 't', partition: 0, batch: produced(9) }])),
+  producers: engine =>
+    engine
+      .describeProducers('t', 0)
+      .then(all => all.map(({ lastSequence }) => lastSequence), refusal),
   'groups listed': async engine =>
     (await engine.groups.list()).map(({ groupId, state }) => `${groupId} ${state}`).sort(),
   'groups described': async engine =>
