@@ -19,6 +19,8 @@ export async function longestTurn(work: Promise<unknown>): Promise<number> {
   }
   setImmediate(look)
   await work
+  // The turn in which the work ended is looked at as well.
+  await new Promise(setImmediate)
   over = true
   return longest
 }
