@@ -96,6 +96,7 @@ export {
   setBatchPosition,
   setLogAppendTime,
   setMaxTimestamp,
+  wholeBatchCrc,
   writeBatchHeader,
 } from './records/batch-header.ts'
 export {
@@ -113,7 +114,7 @@ export {
   type RecordPlace,
 } from './records/batch-search.ts'
 export { type BatchRules, validateBatch } from './records/batch-validation.ts'
-export { crc32cOf } from './records/crc32c.ts'
+export { crc32cBehind, crc32cJoined, crc32cOf } from './records/crc32c.ts'
 export {
   type HeaderBlock,
   HeaderReader,

@@ -242,14 +242,16 @@ export class PartitionLog implements SegmentPlace {
    * Writes runs of batches whose group is complete and moves the high watermark. Where something has run out
    * they wait in memory; any other failure fences the partition, whose batches stay in the journal,
    * go from there to its rescue file, and are read from memory until the restart that heals it.
+   *
+   * @param areSummed whether the checksums that the batches carry are known to be right
    */
-  apply(runs: readonly Buffer[], now: number): void {
+  apply(runs: readonly Buffer[], now: number, areSummed = false): void {
     const last = runs.at(-1)
     if (this.removed || last === undefined) return
     const mayWrite = this.#waiting.isEmpty && !this.#isFenced
     // A run lies in one segment. Where that is about to be full, it is taken apart.
     const parts = this.#fitsSegment(runs) ? runs : runs.flatMap(batchesIn)
-    const written = mayWrite ? this.#write(parts, now) : 0
+    const written = mayWrite ? this.#write(parts, now, areSummed) : 0
     if (written < parts.length) this.#waiting.add(parts.slice(written))
     this.#highWatermark = offsetBehind(last)
     for (const run of runs) this.#takenBytes += run.length
@@ -464,12 +466,12 @@ export class PartitionLog implements SegmentPlace {
     return bytes <= this.config.segmentBytes && offsets <= SEGMENT_OFFSETS_MAX
   }
 
-  #write(batches: readonly Buffer[], now: number): number {
+  #write(batches: readonly Buffer[], now: number, areSummed = false): number {
     let written = 0
     try {
       while (written < batches.length) {
         const run = this.#runThatFits(batches, written)
-        this.#appendRun(batches.slice(written, written + run), now)
+        this.#appendRun(batches.slice(written, written + run), now, areSummed)
         written += run
         this.#writtenEnd = this.#segments.last?.nextOffset ?? this.#writtenEnd
       }
@@ -499,7 +501,7 @@ export class PartitionLog implements SegmentPlace {
     return run
   }
 
-  #appendRun(batches: readonly Buffer[], now: number): void {
+  #appendRun(batches: readonly Buffer[], now: number, areSummed = false): void {
     const { segmentBytes, segmentMs } = this.config
     const first = batches[0]
     if (first === undefined) return
@@ -516,7 +518,7 @@ export class PartitionLog implements SegmentPlace {
     const fits = last !== undefined && last.nextOffset === baseOffset && !isSparse(last)
     const follows = fits && !full && !old
     const segment = follows ? last : this.#addSegment(baseOffset, now)
-    segment.append(batches)
+    segment.append(batches, areSummed)
   }
 
   #addSegment(baseOffset: Offset, now: number): Segment {

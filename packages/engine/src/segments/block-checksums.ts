@@ -2,9 +2,13 @@
  * A checksum of each 64 KiB of a segment, kept up to date while the segment grows and compared on
  * the first read of a block that lay on the disk while nobody watched.
  */
+import { crc32cBehind, crc32cJoined, wholeBatchCrc } from '@millrace/log'
 import { crc32c } from '@node-rs/crc32'
 import { CHECKSUM_BLOCK_BYTES } from './segment-index.ts'
 import type { ReadableFile } from './small-segments.ts'
+
+/** Checksums of batches from this size on are joined; smaller ones are summed as fast. Bytes. */
+export const JOINED_BYTES_MIN = 4096
 
 const scratch = Buffer.allocUnsafeSlow(CHECKSUM_BLOCK_BYTES)
 
@@ -25,6 +29,31 @@ export class BlockChecksums {
 
   get sums(): readonly number[] {
     return this.#sums
+  }
+
+  /** Adds a batch at the end, by the checksum that it carries, which must be right. */
+  extendByBatch(batch: Buffer): void {
+    const left = CHECKSUM_BLOCK_BYTES - (this.#bytes % CHECKSUM_BLOCK_BYTES)
+    const behind = batch.length - left
+    if (batch.length < JOINED_BYTES_MIN || behind > CHECKSUM_BLOCK_BYTES) {
+      this.extend(batch)
+      return
+    }
+    const whole = wholeBatchCrc(batch, 0, batch.length)
+    if (behind <= 0) {
+      this.#add(whole, batch.length)
+      return
+    }
+    const first = crc32c(batch.subarray(0, left))
+    this.#add(first, left)
+    this.#add(crc32cBehind(whole, first, behind), behind)
+  }
+
+  /** Adds what does not reach beyond the block, by its checksum. */
+  #add(sum: number, bytes: number): void {
+    const isNew = this.#bytes % CHECKSUM_BLOCK_BYTES === 0
+    this.#sums.push(isNew ? sum : crc32cJoined(this.#sums.pop() ?? 0, sum, bytes))
+    this.#bytes += bytes
   }
 
   /** Adds bytes at the end. */

@@ -195,11 +195,16 @@ export class Segment {
     }
   }
 
-  /** Writes runs of batches at the end, to the page cache or to memory. Throws DiskError. */
-  append(runs: readonly Buffer[]): void {
+  /**
+   * Writes runs of batches at the end, to the page cache or to memory. Throws DiskError.
+   *
+   * @param areSummed whether the checksums that the batches carry are known to be right
+   */
+  append(runs: readonly Buffer[], areSummed = false): void {
     this.#write(runs)
     for (const run of runs) {
-      this.#blocks?.extend(run)
+      if (areSummed && batchBytesOf(run) === run.length) this.#blocks?.extendByBatch(run)
+      else this.#blocks?.extend(run)
       this.#headers.addRun(run)
       for (let at = 0; at < run.length; at = nextBatchAt(run, at)) {
         this.#index.note(this.#nextOffset, this.#bytes + at, maxTimestampOf(run, at))

@@ -299,6 +299,8 @@ export class Appends {
       batch,
       recordCount,
       config.durability === 'sync',
+      // What waited for its verdict was the caller's meanwhile, and shared memory always is.
+      judged === undefined && !(batch.buffer instanceof SharedArrayBuffer),
     )
     const { staging } = store.journal
     if (stamped) setLogAppendTime(staging, position, batch.length, now)

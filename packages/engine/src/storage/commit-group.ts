@@ -4,7 +4,8 @@
  * It collects entries of any partitions in a staging area that the writer's thread shares, together
  * with whoever waits for it.
  */
-import type { LogError } from '@millrace/log'
+import { crc32cOf, type LogError, wholeBatchCrc } from '@millrace/log'
+import { JOINED_BYTES_MIN } from '../segments/block-checksums.ts'
 import {
   ENTRY_HEADER_BYTES,
   GROUP_HEADER_BYTES,
@@ -24,6 +25,8 @@ export type GroupEntry<T extends JournalTarget> = {
   /** Position of the batch in the staging area. */
   readonly at: number
   readonly bytes: number
+  /** Whether the checksum that the batch carries is known to be that of its bytes here. */
+  readonly isSummed: boolean
 }
 
 /** Somebody who waits for a group. */
@@ -70,12 +73,24 @@ export class CommitGroup<T extends JournalTarget> {
     return groupBytes(this.payloadBytes + count * ENTRY_HEADER_BYTES + bytes) <= limit
   }
 
+  /** Checksum of the payload: what large batches carry, where it is known to be right, is not summed again. */
+  get payloadCrc(): number {
+    let sum = 0
+    let from = GROUP_HEADER_BYTES
+    for (const { at, bytes, isSummed } of this.entries) {
+      if (!isSummed || bytes < JOINED_BYTES_MIN) continue
+      sum = wholeBatchCrc(this.staging, at, bytes, crc32cOf(this.staging, from, at, sum))
+      from = at + bytes
+    }
+    return crc32cOf(this.staging, from, this.#end, sum)
+  }
+
   /** Copies a batch in; returns where it now lies in the staging area. */
-  add(target: T, batch: Buffer): number {
+  add(target: T, batch: Buffer, isSummed: boolean): number {
     const at = this.#end + ENTRY_HEADER_BYTES
     writeEntryHeader(this.staging, this.#end, target.id, batch.length)
     batch.copy(this.staging, at)
-    this.entries.push({ target, at, bytes: batch.length })
+    this.entries.push({ target, at, bytes: batch.length, isSummed })
     this.#end = at + batch.length
     return at
   }

@@ -51,7 +51,7 @@ export const groupBytes = (payloadBytes: number): number =>
 export function sealGroup(
   buffer: Buffer,
   salt: JournalSalt,
-  fields: Pick<GroupHeader, 'seq' | 'durableUpTo' | 'previous' | 'entryCount' | 'payloadBytes'>,
+  fields: Omit<GroupHeader, 'checksum'>,
 ): number {
   const end = GROUP_HEADER_BYTES + fields.payloadBytes
   buffer.fill(0, 0, GROUP_HEADER_BYTES)
@@ -63,7 +63,7 @@ export function sealGroup(
   buffer.writeUInt32BE(fields.previous, 32)
   buffer.writeUInt32BE(fields.entryCount, 36)
   buffer.writeUInt32BE(fields.payloadBytes, 40)
-  buffer.writeUInt32BE(crc32c(buffer.subarray(GROUP_HEADER_BYTES, end)), 44)
+  buffer.writeUInt32BE(fields.payloadCrc, 44)
   const checksum = crc32c(buffer.subarray(0, HEADER_CRC_AT))
   buffer.writeUInt32BE(checksum, HEADER_CRC_AT)
   // The padding must not show bytes of an older group that used this staging area.

@@ -196,11 +196,15 @@ export class Journal<T extends JournalTarget> {
     if (this.#closing !== undefined) throw closedError()
   }
 
-  /** Enters a batch into the open group; returns where it lies in {@link staging}. Throws LOG_CLOSED. */
-  add(target: T, batch: Buffer, needsSync: boolean): number {
+  /**
+   * Enters a batch into the open group; returns where it lies in {@link staging}. Throws LOG_CLOSED.
+   *
+   * @param isSummed whether the checksum that it carries was compared with its bytes in this very step
+   */
+  add(target: T, batch: Buffer, needsSync: boolean, isSummed = false): number {
     this.mustTake()
     if (needsSync) this.#open.needsSync = true
-    const at = this.#open.add(target, batch)
+    const at = this.#open.add(target, batch, isSummed)
     this.#schedule()
     return at
   }
@@ -353,6 +357,7 @@ export class Journal<T extends JournalTarget> {
       previous: this.#checksum,
       entryCount: group.entries.length,
       payloadBytes: group.payloadBytes,
+      payloadCrc: group.payloadCrc,
     })
     this.#inFlight = group
     const sealed = this.#outside.clock.monotonic()

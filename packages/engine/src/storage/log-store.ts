@@ -5,11 +5,11 @@ import { type Offset, setBatchPosition } from '@millrace/log'
 import type { Disk, DiskError } from '../disk/disk.ts'
 import type { Outside } from '../outside.ts'
 import type { PartitionLog } from '../partitions/partition-log.ts'
-import { type BatchPlace, gatherRuns } from '../segments/batch-run.ts'
+import { gatherRuns } from '../segments/batch-run.ts'
 import type { FileCache } from '../segments/file-cache.ts'
 import { SmallSegments } from '../segments/small-segments.ts'
 import type { EngineSettings } from '../settings.ts'
-import type { CommitGroup } from './commit-group.ts'
+import type { CommitGroup, GroupEntry } from './commit-group.ts'
 import type { Journal } from './journal.ts'
 
 /** How often batches that wait for something that has run out are tried again, in ms. */
@@ -72,19 +72,23 @@ export class LogStore {
   /**
    * Enters a checked batch: takes its offsets, copies it into the open group, and sets its position
    * there; the caller's bytes are left alone. Throws LOG_CLOSED; then no offset has been taken.
+   *
+   * @param isSummed whether the checksum that it carries was compared with its bytes in this very step:
+   *   later they are the caller's again, who may have changed them
    */
   enter(
     partition: PartitionLog,
     batch: Buffer,
     recordCount: number,
     needsSync: boolean,
+    isSummed = false,
   ): EnteredBatch {
     const journal = this.journal
     const group = journal.openSeq
     // Offsets that nobody writes would be a hole: nothing is taken where nothing may enter.
     journal.mustTake()
     const baseOffset = partition.take(recordCount, group)
-    const at = journal.add(partition, batch, needsSync)
+    const at = journal.add(partition, batch, needsSync, isSummed)
     setBatchPosition(journal.staging, at, baseOffset, partition.leaderEpoch)
     return { baseOffset, group, at }
   }
@@ -94,14 +98,15 @@ export class LogStore {
     this.journalBytes += group.bytes
     this.groups += 1
     const now = this.outside.clock.now()
-    const places = new Map<PartitionLog, BatchPlace[]>()
+    const places = new Map<PartitionLog, GroupEntry<PartitionLog>[]>()
     for (const entry of group.entries) {
       const known = places.get(entry.target)
       if (known === undefined) places.set(entry.target, [entry])
       else known.push(entry)
     }
     for (const [partition, its] of places) {
-      partition.apply(gatherRuns(group.staging, its), now)
+      const areSummed = its.every(({ isSummed }) => isSummed)
+      partition.apply(gatherRuns(group.staging, its), now, areSummed)
       this.#lacks ??= partition.lacks
     }
     if (this.#lacks !== undefined) void this.relieve()

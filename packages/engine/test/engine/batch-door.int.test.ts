@@ -1,4 +1,5 @@
 // What a batch says of itself is held against its records before it takes offsets.
+import { randomBytes } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
 import {
   MALFORMED,
@@ -47,6 +48,23 @@ async function whereIs(engine: Engine, timestamp: number | 'maxTimestamp'): Prom
   const [answer] = await engine.listOffsets([query])
   return answer?.offset ?? Number.NaN
 }
+
+describe('a batch that its caller changes while it waits for its verdict', () => {
+  test('is the only one that is lost by it', async () => {
+    const folder = temporaryFolder()
+    const engine = await open({ folder, settings: SLICED })
+    await createTopic(engine, 't', {}, 2)
+    const records = Array.from({ length: 200 }, () => ({ value: randomBytes(100) }))
+    const batch = encodeBatch({ records, compression: 'gzip', timestamp: 1 })
+    const held = engine.append([entry(batch, 1)])
+    batch.fill(0, batch.length - 1000)
+    await held
+    expect(await store(engine, 't', ['behind it'])).toBe(0)
+    const copy = await open({ folder: killed(folder) })
+    expect(copy.health()).toMatchObject({ state: 'ready', partitions: [] })
+    expect((await readAll(copy, 't')).map(({ value }) => value)).toEqual(['behind it'])
+  })
+})
 
 describe('offsets', () => {
   test('are never given twice, however many records a batch claims', async () => {

@@ -1,4 +1,5 @@
 // A commit group is read back whole or not at all.
+import { crc32cOf, setBatchPosition } from '@millrace/log'
 import { describe, expect, test } from 'vitest'
 import { CommitGroup } from '../../src/storage/commit-group.ts'
 import {
@@ -17,13 +18,14 @@ const SALT = Buffer.from('0102030405060708', 'hex')
 function sealed(salt = SALT, previous = 77) {
   const group = new CommitGroup(5, 0, Buffer.alloc(8192, 0xee))
   const batches = [batchOf(1), batchOf(3), batchOf(2)]
-  batches.forEach((batch, i) => void group.add({ id: 20 + i }, batch))
+  batches.forEach((batch, i) => void group.add({ id: 20 + i }, batch, false))
   const checksum = sealGroup(group.staging, salt, {
     seq: 2 ** 40 + 5,
     durableUpTo: 2 ** 40,
     previous,
     entryCount: group.entries.length,
     payloadBytes: group.payloadBytes,
+    payloadCrc: group.payloadCrc,
   })
   return { bytes: Buffer.from(group.staging.subarray(0, group.bytes)), batches, checksum, group }
 }
@@ -91,9 +93,26 @@ describe('a commit group', () => {
 
   test('without entries is one too: a checkpoint may need a group to begin with', () => {
     const staging = Buffer.alloc(512)
-    const fields = { seq: 1, durableUpTo: 0, previous: 0, entryCount: 0, payloadBytes: 0 }
-    sealGroup(staging, SALT, fields)
+    const empty = { entryCount: 0, payloadBytes: 0, payloadCrc: 0 }
+    sealGroup(staging, SALT, { seq: 1, durableUpTo: 0, previous: 0, ...empty })
     expect(read(staging)?.entries).toEqual([])
+  })
+
+  test('has the checksum of its bytes, also where it is joined from those of its batches', () => {
+    const sizes = [10, 5000, 100, 70_000, 9000, 9000, 20, 4096]
+    for (const known of [0b1111_1111, 0b0010_1010, 0b0101_0001, 0]) {
+      const group = new CommitGroup(1, 0, Buffer.alloc(200_000))
+      for (const [i, valueBytes] of sizes.entries()) {
+        const batch = batchOf(1, { valueBytes })
+        const isKnown = ((known >>> i) & 1) === 1
+        // Only of those that are known to be right: this one is not.
+        if (!isKnown) batch.writeUInt32BE(12_345, 17)
+        const at = group.add({ id: i }, batch, isKnown)
+        setBatchPosition(group.staging, at, 2 ** 40 + i, 3)
+      }
+      const payload = group.staging.subarray(GROUP_HEADER_BYTES).subarray(0, group.payloadBytes)
+      expect(group.payloadCrc).toBe(crc32cOf(payload, 0, payload.length))
+    }
   })
 
   test('takes entries exactly up to its limit', () => {

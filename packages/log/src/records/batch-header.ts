@@ -8,7 +8,7 @@
  */
 
 import type { Offset, Timestamp } from '../vocabulary.ts'
-import { crc32cOf } from './crc32c.ts'
+import { crc32cJoined, crc32cOf } from './crc32c.ts'
 
 /** Bytes of the header. */
 export const BATCH_HEADER_BYTES = 61
@@ -111,6 +111,15 @@ export const hasUnusedBits = (attributes: number): boolean => (attributes & UNUS
 /** Computes the checksum of a whole batch of `bytes` bytes at `at`. */
 export const computeBatchCrc = (b: Buffer, at: number, bytes: number): number =>
   crc32cOf(b, at + ATTRIBUTES_AT, at + bytes)
+
+/**
+ * The checksum of a whole batch of `bytes` bytes behind what has the checksum `before`, from the one that
+ * it carries, which must be right.
+ */
+export function wholeBatchCrc(b: Buffer, at: number, bytes: number, before = 0): number {
+  const head = crc32cOf(b, at, at + ATTRIBUTES_AT, before)
+  return crc32cJoined(head, crcOf(b, at), bytes - ATTRIBUTES_AT)
+}
 
 /** Sets base offset and leader epoch in place; the checksum does not cover them. */
 export function setBatchPosition(

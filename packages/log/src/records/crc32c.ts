@@ -1,6 +1,8 @@
 /**
  * CRC-32C of a part of a buffer. Short parts are summed here: for them the call of native code,
- * and the view that it must be given, take longer than the bytes do.
+ * and the view that it must be given, take longer than the bytes do. Checksums of parts that follow each
+ * other make the checksum of both without a look at the bytes: a checksum is the remainder of a division
+ * of polynomials, and n bytes behind a part multiply its polynomial by x^(8n).
  *
  * The algorithm is the usual one with eight tables (Kounavis and Berry, "A Systematic Approach to
  * Building High Performance Software-Based CRC Generators", 2005).
@@ -50,4 +52,51 @@ export function crc32cOf(b: Buffer, from: number, to: number, before = 0): numbe
   }
   for (; at < to; at += 1) sum = (sum >>> 8) ^ (t[(sum ^ (b[at] ?? 0)) & 0xff] ?? 0)
   return ~sum >>> 0
+}
+
+/** x^0, bits reversed. */
+const ONE = 0x8000_0000
+/** What bytes behind a part do to its checksum, for 1 to 255 times 1, 256 and 65,536 of them: x^(8n). */
+const SHIFTS = ((): readonly Uint32Array[] => {
+  const tables: Uint32Array[] = []
+  let unit = ONE >>> 8
+  for (let place = 0; place < 3; place += 1) {
+    const table = new Uint32Array(256).fill(ONE)
+    for (let times = 1; times < 256; times += 1)
+      table[times] = multiplied(table[times - 1] ?? 0, unit)
+    unit = multiplied(table[255] ?? 0, unit)
+    tables.push(table)
+  }
+  return tables
+})()
+/** Longest part that can stand behind another. Bytes. */
+const JOINED_BYTES_MAX = 2 ** 24 - 1
+
+/** The checksum of a part with another one behind it, from the checksums of both. */
+export const crc32cJoined = (first: number, second: number, secondBytes: number): number =>
+  (shifted(first, secondBytes) ^ second) >>> 0
+
+/** The checksum of the second of two parts, from that of both together and that of the first. */
+export const crc32cBehind = (both: number, first: number, secondBytes: number): number =>
+  (shifted(first, secondBytes) ^ both) >>> 0
+
+function shifted(sum: number, bytes: number): number {
+  if (!(bytes >= 0 && bytes <= JOINED_BYTES_MAX)) throw new RangeError(`${bytes} bytes`)
+  let result = sum
+  for (let place = 0, rest = bytes; rest > 0; place += 1, rest >>>= 8) {
+    const times = rest & 0xff
+    if (times > 0) result = multiplied(SHIFTS[place]?.[times] ?? 0, result)
+  }
+  return result
+}
+
+/** The product of two polynomials modulo Castagnoli's. */
+function multiplied(a: number, b: number): number {
+  let product = 0
+  let factor = b
+  for (let rest = a | 0; rest !== 0; rest <<= 1) {
+    product ^= factor & (rest >> 31)
+    factor = (factor >>> 1) ^ (POLYNOMIAL & -(factor & 1))
+  }
+  return product >>> 0
 }
