@@ -184,14 +184,17 @@ describe('the limit', () => {
       },
     )
     hold.value = true
+    let refused = 0
     const sent = Array.from({ length: 80 }, (_, i) =>
       append(engine, 't', [String(i).padEnd(30_000)]).then(
         ({ error }) => error?.code ?? 'stored',
-        (cause: { code: string; retriable: boolean }) => `${cause.code} ${cause.retriable}`,
+        (cause: { code: string; retriable: boolean }) => {
+          refused += 1
+          return `${cause.code} ${cause.retriable}`
+        },
       ),
     )
-    await until(() => (engine.metrics()['append_waiting_bytes'] ?? 0) > 0)
-    await new Promise(resolve => setTimeout(resolve, 200))
+    await until(() => refused > 0 && (engine.metrics()['append_waiting_bytes'] ?? 0) > 0)
     expect(engine.metrics()['append_waiting_bytes']).toBeLessThanOrEqual(MIB)
     let_go()
     const answers = await Promise.all(sent)

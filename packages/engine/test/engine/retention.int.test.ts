@@ -44,6 +44,13 @@ const damageIn = (folder: string): readonly string[] =>
     .findings.filter(({ severity }) => severity === 'damage')
     .map(({ path, what }) => `${path}: ${what}`)
 
+/** Resolves behind a whole pass of retention: a topic whose record is too old is empty by then. */
+async function passOfRetention(engine: Engine, now: number): Promise<void> {
+  await createTopic(engine, 'beside', { 'retention.ms': '60000' })
+  await store(engine, 'beside', ['old'], { timestamp: now - 3_600_000 })
+  await until(async () => (await logStartOf(engine, 'beside')) === 1)
+}
+
 describe('retention', () => {
   test('by size removes the oldest segments and keeps at least as much as asked', async () => {
     const folder = temporaryFolder()
@@ -71,7 +78,7 @@ describe('retention', () => {
     await createTopic(engine, 't', { ...SMALL_SEGMENTS, 'retention.ms': '60000' })
     const now = Date.now()
     for (let i = 0; i < 10; i += 1) await store(engine, 't', ['x'.padEnd(1000)], { timestamp: now })
-    await new Promise(resolve => setTimeout(resolve, 300))
+    await passOfRetention(engine, now)
     expect(await logStartOf(engine, 't')).toBe(0)
     shift.ms = 61_000
     await until(async () => (await logStartOf(engine, 't')) === 10)
@@ -106,7 +113,7 @@ describe('retention', () => {
     await createTopic(engine, 't', { 'retention.ms': '-1' })
     await store(engine, 't', ['old'])
     shift.ms = 10 * 365 * 86_400_000
-    await new Promise(resolve => setTimeout(resolve, 400))
+    await passOfRetention(engine, outside.clock.now())
     expect(await valuesOf(engine, 't')).toEqual(['old'])
   })
 })
