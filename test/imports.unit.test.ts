@@ -28,7 +28,7 @@ const ENGINE_BASE = [
   'engine.ts',
   'group-settings.ts',
   'keep-alive.ts',
-  'outside.ts',
+
   'settings.ts',
   'snapshot-map.ts',
   'timer-wheel.ts',
@@ -37,8 +37,7 @@ const ENGINE_BASE = [
 
 /** The engine's folders from bottom to top; what each may import beside {@link ENGINE_BASE}. */
 const ENGINE_FOLDERS: Readonly<Record<string, readonly string[]>> = {
-  simulation: [],
-  disk: ['simulation'],
+  disk: [],
   segments: ['disk'],
   partitions: ['disk', 'segments'],
   machines: [],

@@ -5,7 +5,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { systemClientOutside } from '@millrace/base'
+import { systemOutside } from '@millrace/base'
 import { aggregate, type Projection, projection, type } from '@millrace/model'
 import type { EventStore } from '@millrace/store'
 import type { Kysely } from 'kysely'
@@ -116,7 +116,7 @@ async function project(kind: string, store: EventStore, folder: string): Promise
   const definition = kinds[kind] as Projection<Tables>
   await using sql = await openSqlite({ file: join(folder, `${kind}.db`) })
   const end = await store.now([category], null)
-  const context = { store, outside: systemClientOutside(), onEvent: console.log }
+  const context = { store, outside: systemOutside(), onEvent: console.log }
   const processor = createProjectionProcessor(definition, context, sql)
   const report = measure(kind)
   await processor.start()

@@ -12,7 +12,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { type ClientOutside, systemClientOutside } from '@millrace/base'
+import { type Outside, systemOutside } from '@millrace/base'
 import { openEngine } from '@millrace/engine'
 import { after, aggregate, end, saga, startApplication, type } from '@millrace/model'
 
@@ -67,8 +67,8 @@ function memory(): { own: number; rss: number; heap: number } {
 
 async function open(place: string, offset: { ms: number }, withSaga: boolean) {
   const log = await openEngine({ folder: join(place, 'log') })
-  const system = systemClientOutside()
-  const outside: ClientOutside = {
+  const system = systemOutside()
+  const outside: Outside = {
     ...system,
     clock: { now: () => Date.now() + offset.ms, monotonic: () => performance.now() },
   }

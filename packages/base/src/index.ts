@@ -2,14 +2,14 @@ export { type Address, formatAddress, isLoopback, parseAddress } from './address
 export { type Backoff, backoffMs } from './backoff.ts'
 export { makeFolders } from './folders.ts'
 export {
-  type ClientClock,
-  type ClientOutside,
-  type ClientRandom,
-  type ClientTimer,
-  type ClientTimers,
+  type Clock,
+  type Outside,
+  type Random,
   randomBelow,
   sleep,
-  systemClientOutside,
+  systemOutside,
+  type Timer,
+  type Timers,
 } from './outside.ts'
 export {
   type BooleanSetting,

@@ -1,13 +1,13 @@
 /**
- * The outside of producers and consumers: clock, timers, randomness.
+ * The outside: clock, timers, randomness.
  *
- * They never ask the platform themselves, so that a simulation can run them under virtual time and
- * from one seed. The shape is that of the engine's own outside, so one object serves both.
+ * Nothing here asks the platform itself, so that a simulation can run all of it under virtual time and
+ * from one seed (`@millrace/base/simulation`). The real ones are `systemOutside()`.
  */
 import { randomBytes } from 'node:crypto'
 
 /** Wall clock and monotonic clock, apart: deadlines use the second, timestamps the first. */
-export interface ClientClock {
+export interface Clock {
   /** Milliseconds since the epoch, UTC; may jump. */
   now(): number
   /** Milliseconds since some start; never falls. */
@@ -15,50 +15,63 @@ export interface ClientClock {
 }
 
 /** A started timer. */
-export interface ClientTimer {
+export interface Timer {
   cancel(): void
 }
 
 /** Timers. Callbacks run outside of the caller's stack, never early. */
-export interface ClientTimers {
-  after(ms: number, callback: () => void): ClientTimer
+export interface Timers {
+  /** @param keepAlive whether the process stays alive for it; default as these timers were made */
+  after(ms: number, callback: () => void, keepAlive?: boolean): Timer
   /** Runs soon, after what is ready now: the end of this turn of the event loop. */
   soon(callback: () => void): void
+  /** Keeps the process alive until it is cancelled. Absent where there is no process to keep. */
+  awake?(): Timer
 }
 
-/** Where unpredictable bytes come from (jitter, the choice of a partition). */
-export interface ClientRandom {
+/** Where unpredictable bytes come from (ids, salts, jitter). */
+export interface Random {
   bytes(length: number): Buffer
 }
 
 /** Clock, timers and randomness as one parameter. */
-export type ClientOutside = {
-  readonly clock: ClientClock
-  readonly timers: ClientTimers
-  readonly random: ClientRandom
-}
+export type Outside = { readonly clock: Clock; readonly timers: Timers; readonly random: Random }
 
-/** The platform's own. Timers keep the process alive: a producer that retries is at work. */
-export function systemClientOutside(): ClientOutside {
+/** The platform takes no longer ones. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
+
+/**
+ * The platform's own.
+ *
+ * @param options.keepAlive whether the process stays alive for a timer that does not say. Default yes:
+ *   who retries is at work. An engine or a listener that only waits for others says no.
+ */
+export function systemOutside(options: { readonly keepAlive?: boolean } = {}): Outside {
+  const { keepAlive: byDefault = true } = options
   return {
     clock: { now: () => Date.now(), monotonic: () => performance.now() },
     timers: {
-      after: (ms, callback) => {
+      after: (ms, callback, keepAlive = byDefault) => {
         const handle = setTimeout(callback, ms)
+        if (!keepAlive) handle.unref()
         return { cancel: () => clearTimeout(handle) }
       },
       soon: callback => void setImmediate(callback),
+      awake: () => {
+        const handle = setInterval(() => undefined, LONGEST_TIMER_MS)
+        return { cancel: () => clearInterval(handle) }
+      },
     },
     random: { bytes: length => randomBytes(length) },
   }
 }
 
 /** A whole number from 0 to `bound` - 1. */
-export const randomBelow = (random: ClientRandom, bound: number): number =>
+export const randomBelow = (random: Random, bound: number): number =>
   random.bytes(4).readUInt32BE(0) % bound
 
 /** Waits `ms`; ends early, without an error, when `signal` fires. */
-export function sleep(timers: ClientTimers, ms: number, signal?: AbortSignal): Promise<void> {
+export function sleep(timers: Timers, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise(resolve => {
     if (signal?.aborted) return resolve()
     const end = () => {

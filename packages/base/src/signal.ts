@@ -1,15 +1,15 @@
 /**
  * A flag that somebody waits for: `fire` ends all waits, and the next one if nobody waits now.
  */
-import type { ClientTimers } from './outside.ts'
+import type { Timers } from './outside.ts'
 
 /** See the head of the file. */
 export class Signal {
-  #timers: ClientTimers
+  #timers: Timers
   #fired = false
   #waiters: (() => void)[] = []
 
-  constructor(timers: ClientTimers) {
+  constructor(timers: Timers) {
     this.#timers = timers
   }
 

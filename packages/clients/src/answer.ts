@@ -3,7 +3,7 @@
  * not, and its timer keeps the process alive as long as somebody waits.
  */
 
-import type { ClientTimers } from '@millrace/base'
+import type { Timers } from '@millrace/base'
 import { LogError } from '@millrace/log'
 
 /** Beyond the time that a call itself is given, its answer gets this long to arrive. */
@@ -11,7 +11,7 @@ export const ANSWER_GRACE_MS = 1_000
 
 /** The answer, or REQUEST_TIMED_OUT after `ms`; a later answer is dropped. */
 export function answerWithin<T>(
-  timers: ClientTimers,
+  timers: Timers,
   ms: number,
   what: string,
   call: () => Promise<T>,

@@ -7,7 +7,7 @@
  * a batch's worth of bytes went there, then another, because a few full batches are cheaper than
  * many small ones.
  */
-import { type ClientRandom, randomBelow } from '@millrace/base'
+import { type Random, randomBelow } from '@millrace/base'
 
 const SEED = 0x9747b28c
 const M = 0x5bd1e995
@@ -51,13 +51,13 @@ export function partitionOfTextKey(key: string, partitionCount: number): number 
 
 /** Chooses partitions for the keyless records of one topic. */
 export class StickyPartitioner {
-  #random: ClientRandom
+  #random: Random
   #bytesPerTurn: number
   #partition = -1
   #bytes = 0
 
   /** @param bytesPerTurn after this many bytes another partition is chosen */
-  constructor(random: ClientRandom, bytesPerTurn: number) {
+  constructor(random: Random, bytesPerTurn: number) {
     this.#random = random
     this.#bytesPerTurn = bytesPerTurn
   }

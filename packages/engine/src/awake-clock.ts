@@ -7,7 +7,7 @@
  * looked: of each gap between two looks at most `gapMaxMs` pass here, and whoever waits with this
  * clock looks more often than that.
  */
-import type { Clock } from './outside.ts'
+import type { Clock } from '@millrace/base'
 
 /** A clock that stands still while the process does. */
 export class AwakeClock implements Clock {

@@ -14,14 +14,6 @@ export type {
 } from './engine.ts'
 export { GROUP_SETTINGS, type GroupSettings } from './group-settings.ts'
 export { type EngineEvent, type EngineOptions, openEngine } from './open-engine.ts'
-export {
-  type Clock,
-  type Outside,
-  type Random,
-  systemOutside,
-  type Timer,
-  type Timers,
-} from './outside.ts'
 export { ENGINE_SETTINGS, type EngineSettings } from './settings.ts'
 export {
   type DumpedBatch,

@@ -3,7 +3,7 @@
  * an engine that nobody closes does not keep a program from ending; but a program that awaits a call
  * must not end in the middle of it, whatever the call waits for.
  */
-import type { Timer, Timers } from './outside.ts'
+import type { Timer, Timers } from '@millrace/base'
 
 /** One handle for all calls under way. */
 export class KeepAlive {

@@ -3,7 +3,7 @@
  *
  * Nothing is answered before the checkpoint of the new generation is durable (see `recovery.ts`).
  */
-import { resolveSettings } from '@millrace/base'
+import { type Outside, resolveSettings, systemOutside } from '@millrace/base'
 import { LogError } from '@millrace/log'
 import { AwakeClock } from './awake-clock.ts'
 import { Catalogue } from './coordinators/catalogue/catalogue.ts'
@@ -18,7 +18,6 @@ import { KeepAlive } from './keep-alive.ts'
 import type { Coordinator, CoordinatorContext } from './machines/coordinator.ts'
 import { MachineRegistry } from './machines/registry.ts'
 import { MachineRuntime } from './machines/runtime.ts'
-import { type Outside, systemOutside } from './outside.ts'
 import { PARTITIONS_FOLDER, type PartitionLog } from './partitions/partition-log.ts'
 import { TimeSearch } from './partitions/time-search.ts'
 import { canonicalTopicConfig } from './partitions/topic-config.ts'
@@ -109,7 +108,7 @@ export async function openWith(
   const settings = resolveSettings(ENGINE_SETTINGS, options.settings)
   const groupSettings = resolveSettings(GROUP_SETTINGS, options.groupSettings)
   const topicDefaults = canonicalTopicConfig(options.topicDefaults ?? {})
-  const outside = options.outside ?? systemOutside()
+  const outside = options.outside ?? systemOutside({ keepAlive: false })
   const disk = new FreezableDisk(options.disk ?? nodeDisk(options.folder))
   try {
     disk.lock()

@@ -8,6 +8,17 @@
  *     const next = outside.reboot()
  *     const after = disk.crash({ kind: 'power', choose: seededChoose(seed), timers: next.timers })
  */
+
+export {
+  type Choose,
+  type DriveOptions,
+  type EveryOutcomeOptions,
+  everyOutcome,
+  Prng,
+  scriptedChoose,
+  seededChoose,
+  VirtualOutside,
+} from '@millrace/base/simulation'
 export { DiskError } from './disk/disk.ts'
 export { type Crash, SimDisk } from './disk/sim-disk.ts'
 export {
@@ -23,12 +34,3 @@ export {
 } from './disk/sim-faults.ts'
 export { type CutDetail, SECTOR_BYTES } from './disk/sim-inode.ts'
 export { type CrashMoment, type SimDiskOptions, SimulatedCrash } from './disk/sim-machine.ts'
-export {
-  type Choose,
-  type EveryOutcomeOptions,
-  everyOutcome,
-  Prng,
-  scriptedChoose,
-  seededChoose,
-} from './simulation/choose.ts'
-export { type DriveOptions, VirtualOutside } from './simulation/virtual-outside.ts'

@@ -10,7 +10,7 @@
  * Bounds: callbacks run at most `FIRE_MAX` a turn of the event loop. The number of timers is bounded
  * by those who start them (group members, waiting fetches); `size` tells it.
  */
-import type { Clock, Timer, Timers } from './outside.ts'
+import type { Clock, Timer, Timers } from '@millrace/base'
 
 const BITS = 6
 const SLOTS = 1 << BITS

@@ -4,7 +4,7 @@
  * All work of one kind shares a budget for each turn: it asks `spent` between its steps, and when that
  * is so waits for `next`, in the order in which it asked. What else happens in a turn has the rest.
  */
-import type { Clock, Timers } from './outside.ts'
+import type { Clock, Timers } from '@millrace/base'
 
 /** What one turn may take of such work, in ms: a fifth of what a turn may take in all. */
 export const TURN_BUDGET_MS = 10

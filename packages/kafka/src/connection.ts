@@ -7,7 +7,7 @@
  * one that is late ends the connection: nothing behind it can arrive either.
  */
 import type { Duplex } from 'node:stream'
-import type { ClientOutside } from '@millrace/base'
+import type { Timer } from '@millrace/base'
 import { LogError } from '@millrace/log'
 import {
   type AnyApi,
@@ -32,8 +32,6 @@ const SOFTWARE = { clientSoftwareName: 'millrace', clientSoftwareVersion: '0.1.0
 const CORRELATION_MAX = 0x7fff_ffff
 /** Longest wait of a timer; a later deadline is looked at again then. */
 const TIMER_MS_MAX = 0x7fff_ffff
-
-type ClientTimer = ReturnType<ClientOutside['timers']['after']>
 
 /** What a connection is made of. */
 export type ConnectionOptions = {
@@ -84,7 +82,7 @@ export class Connection {
   readonly #ranges = new Map<number, ApiVersionsRange>()
   #ready = false
   #correlationId = 0
-  #timer: ClientTimer | undefined
+  #timer: Timer | undefined
   #timerAt = Number.POSITIVE_INFINITY
   #ended: LogError | undefined
   #drained: (() => void) | undefined

@@ -4,13 +4,13 @@
  */
 import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { type ClientOutside, systemClientOutside } from '@millrace/base'
+import { type Outside, systemOutside } from '@millrace/base'
 
 /** Where a broker listens. */
 export type BrokerAddress = { readonly host: string; readonly port: number }
 
 /** What the client needs of the platform. */
-export type KafkaClientOutside = ClientOutside & {
+export type KafkaClientOutside = Outside & {
   /** Begins to connect; the stream emits `connect`, or `error` and `close`. */
   readonly open: (address: BrokerAddress) => Duplex
 }
@@ -18,7 +18,7 @@ export type KafkaClientOutside = ClientOutside & {
 /** The platform's own: TCP without Nagle's delay. */
 export function systemKafkaClientOutside(): KafkaClientOutside {
   return {
-    ...systemClientOutside(),
+    ...systemOutside(),
     open: ({ host, port }) => connect({ host, port, noDelay: true, keepAlive: true }),
   }
 }

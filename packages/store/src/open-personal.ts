@@ -2,7 +2,7 @@
  * Opens what the store keeps on topics of its own: the keys of subjects, where a key provider is
  * given, and the snapshots, which are sealed with them where they are personal.
  */
-import type { ClientOutside, SettingValues } from '@millrace/base'
+import type { Outside, SettingValues } from '@millrace/base'
 import { StoreError } from './errors.ts'
 import type { KeyValue } from './kv/key-value.ts'
 import type { StateKeeper } from './on-log/aggregate.ts'
@@ -31,7 +31,7 @@ export async function openPersonal(
   options: StoreOptions,
   kv: KeyValue,
   values: Values,
-  outside: ClientOutside,
+  outside: Outside,
 ): Promise<OpenPersonal> {
   const keys = await openKeys(options, kv, values, outside)
   const snapshots = await openSnapshots(options, kv, values, outside, keys).catch(async error => {
@@ -70,7 +70,7 @@ async function openKeys(
   options: StoreOptions,
   kv: KeyValue,
   values: Values,
-  outside: ClientOutside,
+  outside: Outside,
 ): Promise<SubjectKeys | undefined> {
   if (options.keys === undefined) return undefined
   return SubjectKeys.open({
@@ -91,7 +91,7 @@ async function openSnapshots(
   options: StoreOptions,
   kv: KeyValue,
   values: Values,
-  outside: ClientOutside,
+  outside: Outside,
   keys: SubjectKeys | undefined,
 ): Promise<Snapshots | undefined> {
   if (values['snapshot.bytes.max'] === 0) return undefined

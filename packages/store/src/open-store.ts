@@ -3,11 +3,11 @@
  * in it yet, and begins to follow.
  */
 import {
-  type ClientOutside,
+  type Outside,
   resolveSettings,
   type SettingValues,
   sleep,
-  systemClientOutside,
+  systemOutside,
 } from '@millrace/base'
 import { AuditLog } from './audit/audit-log.ts'
 import { audited } from './audit/audited-store.ts'
@@ -97,7 +97,7 @@ function openAudit(options: StoreOptions, values: Values): Promise<AuditLog> {
   return AuditLog.open({
     log: options.log,
     topic: `${options.prefix ?? OWN_PREFIX}audit`,
-    outside: options.outside ?? systemClientOutside(),
+    outside: options.outside ?? systemOutside(),
     queueMax: values['audit.queue.max'],
     timeoutMs: values['audit.timeout.ms'],
   })
@@ -109,7 +109,7 @@ class Opening {
   readonly #values: Values
   readonly #kv: KeyValue
   readonly #categories: readonly Category[]
-  readonly #outside: ClientOutside
+  readonly #outside: Outside
   readonly #clock: HybridClock
   readonly #closing = new AbortController()
   readonly #advanced = new ChangeSignal()
@@ -128,7 +128,7 @@ class Opening {
     this.#values = values
     this.#kv = kv
     this.#categories = categories
-    this.#outside = options.outside ?? systemClientOutside()
+    this.#outside = options.outside ?? systemOutside()
     this.#clock = new HybridClock(this.#outside.clock, values['clock.ahead.max.ms'], aheadMs =>
       this.#tell({ kind: 'clock-behind', aheadMs }),
     )

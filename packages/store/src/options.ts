@@ -1,5 +1,5 @@
 /** What a store is opened with: categories, keys, settings, the outside. */
-import type { ClientOutside, SettingValues } from '@millrace/base'
+import type { Outside, SettingValues } from '@millrace/base'
 import type { Log } from '@millrace/log'
 import type { Json } from './port.ts'
 import type { STORE_SETTINGS } from './settings.ts'
@@ -101,6 +101,6 @@ export type StoreOptions = {
   /** Records who read or wrote what on `<prefix>audit`. Default false. */
   readonly audit?: boolean
   readonly settings?: Partial<SettingValues<typeof STORE_SETTINGS>>
-  readonly outside?: ClientOutside
+  readonly outside?: Outside
   readonly onEvent?: (event: StoreEvent) => void
 }

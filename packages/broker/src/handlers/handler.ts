@@ -5,7 +5,8 @@
  * becomes an answer too: a `LogError` by its code, anything else UNKNOWN_SERVER_ERROR; `failure`
  * shapes it. Handlers keep nothing between calls.
  */
-import type { Engine, Outside } from '@millrace/engine'
+import type { Outside } from '@millrace/base'
+import type { Engine } from '@millrace/engine'
 import type { Api, Decoded } from '@millrace/protocol'
 import type { BrokerSettings } from '../settings.ts'
 import type { Parts } from './parts.ts'

@@ -6,7 +6,8 @@
  * requests that became durable together are answered with one write a connection.
  */
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
-import { AwakeClock, type Engine, type Outside, type Timer, Turns } from '@millrace/engine'
+import type { Outside, Timer } from '@millrace/base'
+import { AwakeClock, type Engine, Turns } from '@millrace/engine'
 import { APIS, REQUEST_LIMITS } from '@millrace/protocol'
 import type { Endpoint } from '../handlers/handler.ts'
 import { HANDLERS } from '../handlers/handlers.ts'

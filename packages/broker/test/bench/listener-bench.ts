@@ -11,8 +11,8 @@ import { fork } from 'node:child_process'
 import { connect } from 'node:net'
 import { argv } from 'node:process'
 import { fileURLToPath } from 'node:url'
-import { resolveSettings } from '@millrace/base'
-import { type Engine, systemOutside } from '@millrace/engine'
+import { resolveSettings, systemOutside } from '@millrace/base'
+import type { Engine } from '@millrace/engine'
 import type { AppendResult } from '@millrace/log'
 import { fetch, produce } from '@millrace/protocol'
 import { startListener } from '../../src/listener/listener.ts'
@@ -114,7 +114,7 @@ async function server(seconds: number): Promise<void> {
     host: '127.0.0.1',
     port: 0,
     settings: resolveSettings(BROKER_SETTINGS),
-    outside: systemOutside(),
+    outside: systemOutside({ keepAlive: false }),
     logger: { info: console.log, warn: console.log, error: console.log },
   })
   for (const shape of SHAPES) {

@@ -1,5 +1,6 @@
 /** A listener without sockets: connections that a test hands over, and all that they share. */
-import { type Engine, systemOutside, Turns } from '@millrace/engine'
+import { systemOutside } from '@millrace/base'
+import { type Engine, Turns } from '@millrace/engine'
 import { APIS, REQUEST_LIMITS } from '@millrace/protocol'
 import { HANDLERS } from '../../src/handlers/handlers.ts'
 import { BytesInFlight } from '../../src/listener/bytes-in-flight.ts'
@@ -19,7 +20,7 @@ export class MemoryNode {
   #toFlush: Connection[] = []
 
   constructor(engine: Engine, settings: BrokerSettings, logger: Logger) {
-    const outside = systemOutside()
+    const outside = systemOutside({ keepAlive: false })
     const { soon } = outside.timers
     this.bytes = new BytesInFlight(settings['queued.max.request.bytes'], soon)
     this.#node = {

@@ -1,7 +1,6 @@
 /** The listener as a whole: where it says it is, what it refuses to start with, its log lines. */
 import { connect, createServer } from 'node:net'
-import { resolveSettings } from '@millrace/base'
-import { systemOutside } from '@millrace/engine'
+import { resolveSettings, systemOutside } from '@millrace/base'
 import { metadata } from '@millrace/protocol'
 import { expect, test } from 'vitest'
 import { LINES_PER_SWEEP, LimitedLogger } from '../../src/listener/limited-logger.ts'
@@ -17,7 +16,7 @@ const options = (given: Partial<ListenerOptions> = {}): ListenerOptions => ({
   host: '127.0.0.1',
   port: 0,
   settings: resolveSettings(BROKER_SETTINGS),
-  outside: systemOutside(),
+  outside: systemOutside({ keepAlive: false }),
   logger: silent,
   ...given,
 })

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { resolveSettings } from '@millrace/base'
+import { resolveSettings, systemOutside } from '@millrace/base'
 import type { LogFields } from '@millrace/broker'
 import {
   BROKER_SETTINGS,
@@ -10,7 +10,7 @@ import {
   type Listener,
   startListener,
 } from '@millrace/broker'
-import { type Engine, type EngineOptions, openEngine, systemOutside } from '@millrace/engine'
+import { type Engine, type EngineOptions, openEngine } from '@millrace/engine'
 
 export type EngineNode = {
   readonly engine: Engine
@@ -41,7 +41,7 @@ export async function startEngineNode(
     host: '127.0.0.1',
     port: 0,
     settings: resolveSettings(BROKER_SETTINGS, options.broker),
-    outside: systemOutside(),
+    outside: systemOutside({ keepAlive: false }),
     logger: { info: log('info'), warn: log('warn'), error: log('error') },
   })
   return {

@@ -1,7 +1,6 @@
 /** A listener over the fake engine, a raw connection to it, and requests and answers as messages. */
 import { connect, type Socket } from 'node:net'
-import { resolveSettings } from '@millrace/base'
-import { type Outside, systemOutside } from '@millrace/engine'
+import { type Outside, resolveSettings, systemOutside } from '@millrace/base'
 import {
   type Api,
   type Decoded,
@@ -27,7 +26,7 @@ export type Harness = {
 
 export async function startHarness(
   given: Partial<BrokerSettings> = {},
-  outside: Outside = systemOutside(),
+  outside: Outside = systemOutside({ keepAlive: false }),
 ): Promise<Harness> {
   const fake = new FakeEngine()
   const lines: Line[] = []

@@ -1,8 +1,8 @@
 /** Time that passes when the test says so. */
-import { type Outside, systemOutside } from '@millrace/engine'
+import { type Outside, systemOutside } from '@millrace/base'
 
 export class ManualTime implements Outside {
-  readonly random: Outside['random'] = systemOutside().random
+  readonly random: Outside['random'] = systemOutside({ keepAlive: false }).random
   #nowMs = 0
   #timers: { at: number; run: () => void }[] = []
 

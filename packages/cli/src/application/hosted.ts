@@ -1,5 +1,5 @@
 /** An application that runs within a node: `millrace start --app`. */
-import { sleep, systemClientOutside } from '@millrace/base'
+import { sleep, systemOutside } from '@millrace/base'
 import { CommandError, EXIT } from 'millrace/errors'
 import type { Logger, RunningNode } from 'millrace/node'
 import type { CommandContext } from '../terminal/context.ts'
@@ -45,7 +45,7 @@ export async function hostApplication(
   const closing = new AbortController()
   let traffic: Promise<void> = Promise.resolve()
   if (options.demo && demo !== undefined) {
-    const { timers } = systemClientOutside()
+    const { timers } = systemOutside()
     traffic = demo(application as never, {
       signal: closing.signal,
       random: Math.random,

@@ -3,7 +3,7 @@
  * the Kafka protocol, or with `--data` on a data folder that nobody has open.
  */
 import { resolve } from 'node:path'
-import { makeFolders, systemClientOutside } from '@millrace/base'
+import { makeFolders, systemOutside } from '@millrace/base'
 import { categoriesOf, createProjectionProcessor, openSqlite } from '@millrace/model'
 import { openStore } from '@millrace/store'
 import type { Kysely } from 'kysely'
@@ -143,7 +143,7 @@ async function stateAt(
     const runtime = {
       store: past,
       log: context.log,
-      outside: systemClientOutside(),
+      outside: systemOutside(),
       onEvent: () => {},
     }
     return [key, createProjectionProcessor(projection, runtime, sql, {})] as const

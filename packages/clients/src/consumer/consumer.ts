@@ -16,7 +16,7 @@
  * (`assign`), not both.
  */
 
-import { type ClientTimer, Signal, sleep } from '@millrace/base'
+import { Signal, sleep, type Timer } from '@millrace/base'
 import type { Log, Offset, TopicDescription, TopicPartition } from '@millrace/log'
 import { asLogError, LogError, NO_GENERATION } from '@millrace/log'
 import { answerWithin } from '../answer.ts'
@@ -102,7 +102,7 @@ class PrefetchingConsumer implements Consumer {
   #handFinished: Signal
   /** Changes of the assignment happen one after the other. */
   #changes: Promise<void> = Promise.resolve()
-  #commitTimer: ClientTimer | null = null
+  #commitTimer: Timer | null = null
   #closing: Promise<void> | null = null
   #closed = false
   #asking = false

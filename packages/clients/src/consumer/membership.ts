@@ -14,7 +14,7 @@
  * group, no common assignor) are final.
  */
 
-import { backoffMs, type ClientTimer, Signal, sleep } from '@millrace/base'
+import { backoffMs, Signal, sleep, type Timer } from '@millrace/base'
 import type { TopicPartition } from '@millrace/log'
 import {
   asLogError,
@@ -94,10 +94,10 @@ export class Membership {
   #resumed: Signal
   #suspended = false
   #stopping = new AbortController()
-  #heartbeatTimer: ClientTimer | null = null
+  #heartbeatTimer: Timer | null = null
   #heartbeatInFlight = false
   #heardAt = 0
-  #watchTimer: ClientTimer | null = null
+  #watchTimer: Timer | null = null
   /** What the last join was based on: the topics of the group as the leader saw them, or ours. */
   #basis = ''
   #basisTopics: readonly string[] | null = null

@@ -2,12 +2,7 @@
  * What a consumer can be told, with every default and bound in one table.
  */
 import type { Backoff } from '@millrace/base'
-import {
-  type ClientOutside,
-  resolveSettings,
-  type SettingValues,
-  systemClientOutside,
-} from '@millrace/base'
+import { type Outside, resolveSettings, type SettingValues, systemOutside } from '@millrace/base'
 import type { Isolation, LogError } from '@millrace/log'
 import { ASSIGNORS, type AssignorName } from './assignors.ts'
 
@@ -159,7 +154,7 @@ export type ConsumerOptions = Partial<SettingValues<typeof CONSUMER_SETTINGS>> &
   /** Told of failures in the background that are tried again later. Must not throw. */
   readonly onBackgroundError?: (error: LogError) => void
   /** Clock, timers and randomness; default: the platform's. */
-  readonly outside?: ClientOutside
+  readonly outside?: Outside
 }
 
 /** Options with everything decided. */
@@ -173,7 +168,7 @@ export type ResolvedConsumerOptions = SettingValues<typeof CONSUMER_SETTINGS> & 
   readonly isolation: Isolation
   readonly checkCrc: boolean
   readonly onBackgroundError: (error: LogError) => void
-  readonly outside: ClientOutside
+  readonly outside: Outside
   readonly backoff: Backoff
 }
 
@@ -204,7 +199,7 @@ export function resolveConsumerOptions(options: ConsumerOptions): ResolvedConsum
     isolation: options.isolation ?? 'read_uncommitted',
     checkCrc: options.checkCrc ?? true,
     onBackgroundError: options.onBackgroundError ?? (() => {}),
-    outside: options.outside ?? systemClientOutside(),
+    outside: options.outside ?? systemOutside(),
     backoff: { firstMs: settings.retryBackoffMs, maxMs: settings.retryBackoffMaxMs },
   })
 }

@@ -2,12 +2,7 @@
  * What a producer can be told, with every default and bound in one table.
  */
 import type { Backoff } from '@millrace/base'
-import {
-  type ClientOutside,
-  resolveSettings,
-  type SettingValues,
-  systemClientOutside,
-} from '@millrace/base'
+import { type Outside, resolveSettings, type SettingValues, systemOutside } from '@millrace/base'
 import type { Acks, Compression, LogError, TopicPartition } from '@millrace/log'
 
 /** The numbers of a producer, with defaults and bounds. */
@@ -134,7 +129,7 @@ export type ProducerOptions = Partial<SettingValues<typeof PRODUCER_SETTINGS>> &
   /** Called once for each batch that failed. Must not throw. */
   readonly onFailure?: (failure: DeliveryFailure) => void
   /** Clock, timers and randomness; default: the platform's. */
-  readonly outside?: ClientOutside
+  readonly outside?: Outside
 }
 
 /** Options with everything decided. */
@@ -144,7 +139,7 @@ export type ResolvedProducerOptions = SettingValues<typeof PRODUCER_SETTINGS> & 
   readonly compression: Compression
   readonly compressionLevel: number | undefined
   readonly onFailure: ((failure: DeliveryFailure) => void) | undefined
-  readonly outside: ClientOutside
+  readonly outside: Outside
   readonly backoff: Backoff
 }
 
@@ -167,7 +162,7 @@ export function resolveProducerOptions(options: ProducerOptions): ResolvedProduc
     compression: options.compression ?? 'none',
     compressionLevel: options.compressionLevel,
     onFailure: options.onFailure,
-    outside: options.outside ?? systemClientOutside(),
+    outside: options.outside ?? systemOutside(),
     backoff: { firstMs: settings.retryBackoffMs, maxMs: settings.retryBackoffMaxMs },
   })
 }

@@ -13,7 +13,7 @@
  *   refused for good                given up; the lane starts over behind it, see lane.ts
  */
 
-import type { ClientTimer } from '@millrace/base'
+import type { Timer } from '@millrace/base'
 import { backoffMs } from '@millrace/base'
 import type { AppendResult, Log, ProducerIdentity, RecordError } from '@millrace/log'
 import { asLogError, LogError, type LogErrorCode } from '@millrace/log'
@@ -62,7 +62,7 @@ export class Sender {
   #identity: ProducerIdentity | null = null
   #fresher: Promise<ProducerIdentity> | null = null
   #requestsInFlight = 0
-  #timer: ClientTimer | null = null
+  #timer: Timer | null = null
   #timerAt = Number.POSITIVE_INFINITY
   #pumpPlanned = false
   #stopped = false

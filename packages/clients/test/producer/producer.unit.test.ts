@@ -275,6 +275,7 @@ describe('close', () => {
     await sent
     expect(values(log)).toEqual(['1'])
     await expect(producer.send('t', { value: '2' })).rejects.toMatchObject({ code: 'LOG_CLOSED' })
+    await outside.pass(0)
     expect(outside.pendingTimers).toBe(0)
   })
 })

@@ -4,7 +4,7 @@
  * members cannot tell apart is left out (durability, loading, metrics).
  */
 
-import type { ClientTimer } from '@millrace/base'
+import type { Timer } from '@millrace/base'
 import type {
   CommitRequest,
   CommittedOffset,
@@ -28,7 +28,7 @@ type Member = {
   join: ((response: JoinResponse) => void) | null
   sync: ((response: SyncResponse) => void) | null
   assignment: Buffer
-  session: ClientTimer | null
+  session: Timer | null
 }
 
 type Group = {
@@ -39,7 +39,7 @@ type Group = {
   readonly members: Map<string, Member>
   readonly pending: Set<string>
   readonly statics: Map<string, string>
-  timer: ClientTimer | null
+  timer: Timer | null
   readonly offsets: Map<string, TopicPartition & CommittedOffset>
 }
 

@@ -1,6 +1,6 @@
 /** What an event carries beside its data: metadata, correlation, tags, times. */
 import assert from 'node:assert/strict'
-import { type ClientOutside, systemClientOutside } from '@millrace/base'
+import { type Outside, systemOutside } from '@millrace/base'
 import type { NewEvent } from '@millrace/store'
 import { nth } from '../frame/frame.ts'
 import type { CaseSpec } from './suite.ts'
@@ -9,8 +9,8 @@ import { added, append, eventsOf, loan, range, refuses, works } from './words.ts
 const at = (time: number): NewEvent => ({ type: 'At', data: {}, time })
 
 /** The outside with a wall clock of its own. */
-const withClock = (now: () => number): ClientOutside => {
-  const system = systemClientOutside()
+const withClock = (now: () => number): Outside => {
+  const system = systemOutside()
   return { ...system, clock: { now, monotonic: () => system.clock.monotonic() } }
 }
 

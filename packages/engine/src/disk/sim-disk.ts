@@ -8,8 +8,8 @@
  *
  * Not modelled: devices that lie about flush, file systems with bugs, a starved thread pool.
  */
-import type { Timers } from '../outside.ts'
-import type { Choose } from '../simulation/choose.ts'
+import type { Timers } from '@millrace/base'
+import type { Choose } from '@millrace/base/simulation'
 import {
   type Disk,
   DiskError,

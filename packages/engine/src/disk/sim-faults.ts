@@ -5,7 +5,7 @@
  * made by hand, as "fail the Nth call", or from a climate: rates drawn once for each seed, so that
  * some runs are calm and some terrible.
  */
-import type { Prng } from '../simulation/choose.ts'
+import type { Prng } from '@millrace/base/simulation'
 import type { DiskErrorCode } from './disk.ts'
 
 /** The calls that a plan sees. */

@@ -3,7 +3,7 @@
  * changes in between, each of which a power cut keeps or loses by itself. A rename is one change: its
  * file is found under the old name or the new one. Syncing a file does not make its name durable.
  */
-import type { Choose } from '../simulation/choose.ts'
+import type { Choose } from '@millrace/base/simulation'
 import type { CutDetail, SimInode } from './sim-inode.ts'
 
 /** What a name stands for. */

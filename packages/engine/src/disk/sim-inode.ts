@@ -7,7 +7,7 @@
  * A sync applies the changes to the durable image. A failed sync forgets them: the pages count as
  * clean, can still be read, and no later sync writes them (Rebello et al., USENIX ATC 2020).
  */
-import type { Choose } from '../simulation/choose.ts'
+import type { Choose } from '@millrace/base/simulation'
 
 /** What a device writes whole. Cuts lie at multiples of it. */
 export const SECTOR_BYTES = 512

@@ -3,8 +3,8 @@
  * or fail each of them, asks the fault plan, lets latency pass, keeps account of room. Disk, files and
  * the journal's writer share one; after its crash it answers nobody.
  */
-import type { Timers } from '../outside.ts'
-import { Prng } from '../simulation/choose.ts'
+import type { Timers } from '@millrace/base'
+import { Prng } from '@millrace/base/simulation'
 import { DiskError, type DiskErrorCode } from './disk.ts'
 import type { DiskCall, DiskCallKind, Fault, FaultPlan } from './sim-faults.ts'
 import type { SimInode } from './sim-inode.ts'

@@ -1,5 +1,5 @@
 /** Who serves machines to the outside: what the composition does with each coordinator. */
-import type { Outside } from '../outside.ts'
+import type { Outside } from '@millrace/base'
 import type { Machine } from './machine.ts'
 import type { Commits } from './runtime.ts'
 

@@ -6,6 +6,8 @@
  * would take more is judged by the platform's threads, a few at once, and the append waits for it in
  * the line of its partitions (`AppendLines`).
  */
+
+import type { Clock, Outside } from '@millrace/base'
 import {
   attributesOf,
   BATCH_HEADER_BYTES,
@@ -16,7 +18,6 @@ import {
   LogError,
   type Verdict,
 } from '@millrace/log'
-import type { Clock, Outside } from '../outside.ts'
 import type { TopicConfig } from '../partitions/topic-config.ts'
 import type { EngineSettings } from '../settings.ts'
 import { pauseOf } from '../turns.ts'

@@ -3,7 +3,7 @@
  * space, the expiry of producers, the trimming of internal topics.
  */
 
-import type { Timer } from '../outside.ts'
+import type { Timer } from '@millrace/base'
 import type { PartitionLog } from '../partitions/partition-log.ts'
 import type { Segment } from '../segments/segment.ts'
 import type { Checkpointer } from '../storage/checkpointer.ts'

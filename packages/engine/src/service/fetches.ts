@@ -5,6 +5,8 @@
  * of its partitions, and counts what each that moves has got; one timer of the wheel ends its wait. It
  * holds no file and no bytes meanwhile. Those that have enough at the same moment look in slices, too.
  */
+
+import type { Timer, Timers } from '@millrace/base'
 import {
   type FetchPosition,
   type FetchRequest,
@@ -14,7 +16,6 @@ import {
 } from '@millrace/log'
 import { DiskError } from '../disk/disk.ts'
 import type { RecordSlice, SlicedFetchResult } from '../engine.ts'
-import type { Timer, Timers } from '../outside.ts'
 import type {
   LocatedRange,
   PartitionLog,

@@ -2,6 +2,8 @@
  * Administration of topics: each call decides, writes the catalogue's records, replays them, and
  * answers when they are durable.
  */
+
+import type { Random } from '@millrace/base'
 import {
   asLogError,
   type ConfigChange,
@@ -15,7 +17,6 @@ import {
 import type { Catalogue } from '../coordinators/catalogue/catalogue.ts'
 import type { MachineRecord } from '../machines/machine.ts'
 import type { Commits } from '../machines/runtime.ts'
-import type { Random } from '../outside.ts'
 import {
   canonicalTopicConfig,
   changeTopicConfig,

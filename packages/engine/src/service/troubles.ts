@@ -2,8 +2,9 @@
  * What an operator must not overlook is said when it begins, again at intervals while it lasts, and
  * when it is over: not only where somebody asks (`/readyz`).
  */
+
+import type { Outside, Timer } from '@millrace/base'
 import type { EngineHealth } from '../engine.ts'
-import type { Outside, Timer } from '../outside.ts'
 
 /** How often the engine looks at itself. Milliseconds. */
 const LOOK_MS = 1000

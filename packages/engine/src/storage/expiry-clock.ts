@@ -16,8 +16,9 @@
  * While the engine is closed there is no monotonic clock. What it wrote down last tells how long it
  * was away, by the wall clock: more than `clock.start.jump.max.ms` counts as a jump.
  */
+
+import type { Clock } from '@millrace/base'
 import type { Timestamp } from '@millrace/log'
-import type { Clock } from '../outside.ts'
 
 /** Jumps that are told apart; two earlier ones count as one, to the side of keeping. */
 export const JUMPS_MAX = 4

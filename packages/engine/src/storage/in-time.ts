@@ -5,7 +5,7 @@
  * whose loop stood still, takes one step for all that time, and hears of an answer that is there
  * before it takes the next.
  */
-import type { Timer, Timers } from '../outside.ts'
+import type { Timer, Timers } from '@millrace/base'
 
 /** Longest step of a wait, in ms. */
 const STEP_MAX_MS = 250

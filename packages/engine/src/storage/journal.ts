@@ -10,10 +10,11 @@
  * A failed, or a hung, write or sync fences the journal for good: nothing is acknowledged any more,
  * nothing is repeated, and the way out is a restart (engine rule 15; Rebello et al., ATC 2020).
  */
+
+import type { Outside, Timer } from '@millrace/base'
 import { LogError } from '@millrace/log'
 import { AwakeClock } from '../awake-clock.ts'
 import type { DiskFile, JournalWriter } from '../disk/disk.ts'
-import type { Outside, Timer } from '../outside.ts'
 import { CommitGroup, type GroupWaiter, type JournalTarget } from './commit-group.ts'
 import { inTime, NoAnswer } from './in-time.ts'
 import { ENTRY_HEADER_BYTES, groupBytes, type JournalSalt, sealGroup } from './journal-format.ts'

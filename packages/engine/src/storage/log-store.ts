@@ -1,9 +1,10 @@
 /**
  * The store: journal and partitions together. Batches enter here and reach their segments here.
  */
+
+import type { Outside } from '@millrace/base'
 import { type Offset, setBatchPosition } from '@millrace/log'
 import type { Disk, DiskError } from '../disk/disk.ts'
-import type { Outside } from '../outside.ts'
 import type { PartitionLog } from '../partitions/partition-log.ts'
 import { gatherRuns } from '../segments/batch-run.ts'
 import type { FileCache } from '../segments/file-cache.ts'

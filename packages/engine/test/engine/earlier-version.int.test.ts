@@ -6,6 +6,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
+import { type Outside, systemOutside } from '@millrace/base'
 import {
   type CommittedOffset,
   decodeBatches,
@@ -14,13 +15,7 @@ import {
   type TopicPartition,
 } from '@millrace/log'
 import { describe, expect, test } from 'vitest'
-import {
-  type Engine,
-  nodeDisk,
-  type Outside,
-  systemOutside,
-  verifyFolder,
-} from '../../src/index.ts'
+import { type Engine, nodeDisk, verifyFolder } from '../../src/index.ts'
 import { fetchAt, open, store, temporaryFolder, valuesOf } from './support.ts'
 
 type StoredRecord = readonly [
@@ -62,7 +57,7 @@ const GROUP = 'readers'
 /** The real surroundings at the time at which the folder was written. */
 function outsideOfThen(): Outside {
   const late = Date.now() - fixture.writtenAt
-  const { clock, ...others } = systemOutside()
+  const { clock, ...others } = systemOutside({ keepAlive: false })
   return {
     ...others,
     clock: { now: () => Date.now() - late, monotonic: () => clock.monotonic() },

@@ -1,8 +1,9 @@
 // What goes by itself, and what stays readable meanwhile.
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { systemOutside } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
-import { type Engine, nodeDisk, systemOutside, verifyFolder } from '../../src/index.ts'
+import { type Engine, nodeDisk, verifyFolder } from '../../src/index.ts'
 import { WrappedDisk } from '../storage/support.ts'
 import {
   createTopic,
@@ -22,7 +23,7 @@ const OFTEN = { 'log.retention.check.interval.ms': 100, 'checkpoint.interval.ms'
 
 /** The platform's outside with clocks that can be set forward. */
 function shiftingOutside() {
-  const system = systemOutside()
+  const system = systemOutside({ keepAlive: false })
   const shift = { ms: 0 }
   const monotonic = (): number => system.clock.monotonic() + shift.ms
   const clock = { now: () => Date.now() + shift.ms, monotonic }

@@ -1,8 +1,9 @@
 // Virtual time, a sink with latency that can crash, and seeded randomness: all that the group tests
 // need to run a coordinator without waiting.
+
+import type { Clock, Outside, Timer, Timers } from '@millrace/base'
 import type { Machine, MachineRecord } from '../../src/machines/machine.ts'
 import type { Commits, MachineCommit } from '../../src/machines/runtime.ts'
-import type { Clock, Outside, Timer, Timers } from '../../src/outside.ts'
 
 export type Rng = { next(): number; below(n: number): number; chance(p: number): boolean }
 

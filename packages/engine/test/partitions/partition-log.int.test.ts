@@ -1,5 +1,6 @@
 // One partition: rolling, epochs, times, and what it does when something fails.
 
+import { systemOutside } from '@millrace/base'
 import { rawBatch } from '@millrace/conformance/log'
 import {
   baseOffsetOf,
@@ -11,7 +12,6 @@ import {
 import { describe, expect, test } from 'vitest'
 import { DiskError, type DiskErrorCode } from '../../src/disk/disk.ts'
 import { nodeDisk } from '../../src/disk/node-disk.ts'
-import { systemOutside } from '../../src/outside.ts'
 import { PartitionLog } from '../../src/partitions/partition-log.ts'
 import { TimeSearch } from '../../src/partitions/time-search.ts'
 import { type TopicConfig, topicConfigOf } from '../../src/partitions/topic-config.ts'
@@ -21,7 +21,7 @@ import { Turns } from '../../src/turns.ts'
 import { batchOf, temporaryFolder, WrappedDisk } from '../storage/support.ts'
 
 const NOW = 1_700_000_000_000
-const search = new TimeSearch(new Turns(systemOutside()))
+const search = new TimeSearch(new Turns(systemOutside({ keepAlive: false })))
 
 function partitionOf(overrides: Readonly<Record<string, string>> = {}, smallBytes = 0) {
   const fault: { code: DiskErrorCode | undefined } = { code: undefined }

@@ -1,6 +1,6 @@
+import { systemOutside } from '@millrace/base'
 import { encodeBatch } from '@millrace/log'
 import { expect, test } from 'vitest'
-import { systemOutside } from '../../src/outside.ts'
 import { topicConfigOf } from '../../src/partitions/topic-config.ts'
 import { BatchDoor } from '../../src/service/batch-door.ts'
 import { ENGINE_SETTINGS, type EngineSettings } from '../../src/settings.ts'
@@ -21,8 +21,8 @@ function doorOf(turnBytes: number) {
     'append.decompressed.turn.bytes': turnBytes,
   }
   let monotonic = 0
-  const { timers, random } = systemOutside()
-  const clock = { ...systemOutside().clock, monotonic: () => monotonic }
+  const { timers, random } = systemOutside({ keepAlive: false })
+  const clock = { ...systemOutside({ keepAlive: false }).clock, monotonic: () => monotonic }
   const door = new BatchDoor(settings, { clock, timers, random }, () => 16 * MIB)
   const pass = (ms: number): void => {
     monotonic += ms

@@ -1,10 +1,11 @@
 // Who asks for a checkpoint is told, whatever the disk says meanwhile, and none is written from
 // copies that have been let go.
+
+import type { Timers } from '@millrace/base'
 import { resolveSettings } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
 import type { Machine } from '../../src/machines/machine.ts'
 import { MachineRegistry } from '../../src/machines/registry.ts'
-import type { Timers } from '../../src/outside.ts'
 import type { PartitionLog } from '../../src/partitions/partition-log.ts'
 import { FileCache } from '../../src/segments/file-cache.ts'
 import { ENGINE_SETTINGS } from '../../src/settings.ts'

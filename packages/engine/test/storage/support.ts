@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Outside, Timer } from '@millrace/base'
 import { encodeBatch, type NewBatch } from '@millrace/log'
 import { onTestFinished } from 'vitest'
 import type {
@@ -14,7 +15,6 @@ import type {
   OpenOptions,
   Surroundings,
 } from '../../src/disk/disk.ts'
-import type { Outside, Timer } from '../../src/outside.ts'
 
 /** A folder that is removed when the test is over. */
 export function temporaryFolder(): string {

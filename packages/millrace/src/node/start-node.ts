@@ -8,7 +8,13 @@
  * HTTP first, the rest when it is asked for (see metrics-page).
  */
 import { resolve } from 'node:path'
-import { type Address, formatAddress, isLoopback, parseAddress } from '@millrace/base'
+import {
+  type Address,
+  formatAddress,
+  isLoopback,
+  parseAddress,
+  systemOutside,
+} from '@millrace/base'
 import {
   BROKER_SETTINGS,
   type BrokerSettings,
@@ -21,7 +27,6 @@ import {
   type EngineEvent,
   GROUP_SETTINGS,
   openEngine,
-  systemOutside,
 } from '@millrace/engine'
 import { NODE_SETTINGS, type NodeSettings } from '../config/node-settings.ts'
 import type { Config } from '../config/resolve-config.ts'
@@ -111,7 +116,7 @@ class StartingNode {
         port: kafka.port,
         ...(advertise === null ? {} : { advertise }),
         settings,
-        outside: systemOutside(),
+        outside: systemOutside({ keepAlive: false }),
         logger: this.#logger,
       }),
     )

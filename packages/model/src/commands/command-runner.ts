@@ -17,10 +17,11 @@
 
 import {
   backoffMs,
-  type ClientOutside,
+  type Outside,
   resolveSettings,
   type SettingValues,
-  systemClientOutside,
+  sleep,
+  systemOutside,
 } from '@millrace/base'
 import {
   type Appended,
@@ -37,7 +38,6 @@ import type { Aggregate, DecideContext } from '../define/aggregate.ts'
 import { ModelError } from '../errors.ts'
 import { Policy, type PolicyState } from '../policy/policy.ts'
 import type { POLICY_SETTINGS } from '../policy/settings.ts'
-import { waitMs } from '../policy/wait.ts'
 import type { CommandBus, CommandMessage, Middleware, Outcome } from '../runtime/context.ts'
 import { carrierOf, traced } from '../tracing/tracing.ts'
 import {
@@ -60,7 +60,7 @@ export type CommandRunnerOptions = {
   readonly settings?: Partial<SettingValues<typeof COMMAND_SETTINGS>>
   /** For what the store reports as passing: an overload, keys that cannot be reached. */
   readonly policy?: Partial<SettingValues<typeof POLICY_SETTINGS>>
-  readonly outside?: ClientOutside
+  readonly outside?: Outside
 }
 
 /** How commands are doing. Counts are since the start. */
@@ -94,7 +94,7 @@ export class CommandRunner implements CommandBus {
   readonly #aggregates: ReadonlyMap<string, CompiledAggregate>
   readonly #middleware: readonly Middleware[]
   readonly #settings: SettingValues<typeof COMMAND_SETTINGS>
-  readonly #outside: ClientOutside
+  readonly #outside: Outside
   readonly #policy: Policy
   readonly #lanes: Lanes
   readonly #loader: Loader
@@ -109,7 +109,7 @@ export class CommandRunner implements CommandBus {
     this.#aggregates = new Map(options.aggregates.map(one => [one.name, compileAggregate(one)]))
     this.#middleware = options.middleware ?? []
     this.#settings = resolveSettings(COMMAND_SETTINGS, options.settings)
-    this.#outside = options.outside ?? systemClientOutside()
+    this.#outside = options.outside ?? systemOutside()
     this.#policy = new Policy({
       name: 'commands',
       settings: options.policy ?? {},
@@ -268,7 +268,7 @@ export class CommandRunner implements CommandBus {
         firstMs: this.#settings['command.conflict.first.ms'],
         maxMs: this.#settings['command.conflict.longest.ms'],
       }
-      await waitMs(this.#outside.timers, backoffMs(bounds, attempt - 1, this.#outside.random))
+      await sleep(this.#outside.timers, backoffMs(bounds, attempt - 1, this.#outside.random))
       // What came during the wait would only be lost to again.
       return await this.#load(run)
     }

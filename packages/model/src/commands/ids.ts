@@ -1,5 +1,5 @@
 /** Random ids: of commands that came without one, and for decisions that need some. */
-import type { ClientOutside } from '@millrace/base'
+import type { Outside } from '@millrace/base'
 
 const ID_BYTES = 16
 /** Ids drawn at once: asking the platform for each one apart costs more than the rest of an id. */
@@ -7,11 +7,11 @@ const POOL_IDS = 128
 
 /** 16 random bytes each, as 22 characters or as a UUID. */
 export class Ids {
-  readonly #random: ClientOutside['random']
+  readonly #random: Outside['random']
   #pool: Buffer = Buffer.alloc(0)
   #at = 0
 
-  constructor(random: ClientOutside['random']) {
+  constructor(random: Outside['random']) {
     this.#random = random
   }
 

@@ -3,7 +3,7 @@
  * a send stands in the agenda like a timer, so that a thousand that fail hold up nothing else. The
  * bounds are a policy's, and its circuit is asked before each attempt.
  */
-import { backoffMs, type ClientOutside, resolveSettings, type SettingValues } from '@millrace/base'
+import { backoffMs, type Outside, resolveSettings, type SettingValues } from '@millrace/base'
 import { isFinal, ModelError } from '../errors.ts'
 import { Policy, type PolicyState } from '../policy/policy.ts'
 import { POLICY_SETTINGS } from '../policy/settings.ts'
@@ -28,9 +28,9 @@ export type AttemptResult<T> =
 export class Retry {
   readonly #settings: SettingValues<typeof POLICY_SETTINGS>
   readonly #policy: Policy
-  readonly #random: ClientOutside['random']
+  readonly #random: Outside['random']
 
-  constructor(name: string, settings: RetrySettings, outside: ClientOutside) {
+  constructor(name: string, settings: RetrySettings, outside: Outside) {
     this.#settings = resolveSettings(POLICY_SETTINGS, settings)
     this.#random = outside.random
     const onceEach = { ...this.#settings, 'retry.attempts.max': 1 }

@@ -3,7 +3,7 @@
  * that is down holds up no other. An effect runs at least once; its id is the same over all
  * attempts, nodes and restarts: what the other side knows it by.
  */
-import { type ClientOutside, resolveSettings } from '@millrace/base'
+import { type Outside, resolveSettings } from '@millrace/base'
 import type { EventStore } from '@millrace/store'
 import type { Effect, EffectContext } from '../define/saga.ts'
 import { validated } from '../define/validate.ts'
@@ -34,7 +34,7 @@ export type EffectRunnerOptions = {
 
 /** What effects need around them. */
 export type EffectRunnerContext = {
-  readonly outside: ClientOutside
+  readonly outside: Outside
   /** Whose subjects effects may forget. Absent: they cannot. */
   readonly store?: Pick<EventStore, 'forget'>
 }
@@ -71,7 +71,7 @@ class Runner implements EffectRunner {
   readonly parallel: number
   readonly #effects: ReadonlyMap<string, { readonly effect: Effect; readonly retry: Retry }>
   readonly #timeoutMs: number
-  readonly #outside: ClientOutside
+  readonly #outside: Outside
   readonly #store: EffectRunnerContext['store']
 
   constructor(

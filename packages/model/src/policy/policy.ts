@@ -10,22 +10,22 @@
  */
 import {
   backoffMs,
-  type ClientOutside,
+  type Outside,
   resolveSettings,
   type SettingValues,
-  systemClientOutside,
+  sleep,
+  systemOutside,
 } from '@millrace/base'
 import { isFinal, ModelError, reasonOf } from '../errors.ts'
 import { Circuit, type CircuitState, type Pass } from './circuit.ts'
 import { POLICY_SETTINGS } from './settings.ts'
-import { waitMs } from './wait.ts'
 
 /** What a policy is made of. */
 export type PolicyOptions = {
   /** Names what is called, for messages. */
   readonly name: string
   readonly settings?: Partial<SettingValues<typeof POLICY_SETTINGS>>
-  readonly outside?: ClientOutside
+  readonly outside?: Outside
   /** Whether a failure may be tried again. Default: unless it says `retriable: false`. */
   readonly retryIf?: (error: unknown) => boolean
   /** Told of each failure that is tried again after `waitMs`. */
@@ -59,7 +59,7 @@ export type PolicyState = {
 export class Policy {
   readonly name: string
   readonly #settings: SettingValues<typeof POLICY_SETTINGS>
-  readonly #outside: ClientOutside
+  readonly #outside: Outside
   readonly #retryIf: (error: unknown) => boolean
   readonly #onRetry: PolicyOptions['onRetry']
   readonly #circuit: Circuit
@@ -73,7 +73,7 @@ export class Policy {
   constructor(options: PolicyOptions) {
     this.name = options.name
     this.#settings = resolveSettings(POLICY_SETTINGS, options.settings)
-    this.#outside = options.outside ?? systemClientOutside()
+    this.#outside = options.outside ?? systemOutside()
     this.#retryIf = options.retryIf ?? (error => !isFinal(error))
     this.#onRetry = options.onRetry
     this.#circuit = new Circuit(
@@ -195,7 +195,7 @@ export class Policy {
   async #wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
     this.#waiting += 1
     try {
-      await waitMs(this.#outside.timers, ms, signal)
+      await sleep(this.#outside.timers, ms, signal)
     } finally {
       this.#waiting -= 1
     }

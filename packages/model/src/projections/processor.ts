@@ -11,7 +11,7 @@
  * is to take over. A round ends with a failure, or when the plan has changed (a build took over, a
  * rebuild was asked for); then the next round plans anew.
  */
-import { backoffMs, resolveSettings, type SettingValues } from '@millrace/base'
+import { backoffMs, resolveSettings, type SettingValues, sleep } from '@millrace/base'
 import {
   type Checkpoint,
   decodeCheckpoint,
@@ -22,7 +22,6 @@ import {
 import type { Kysely } from 'kysely'
 import type { Projection } from '../define/projection.ts'
 import { ModelError, reasonOf } from '../errors.ts'
-import { waitMs } from '../policy/wait.ts'
 import type { SqlDatabase } from '../sql/port.ts'
 import { Builds } from './builds.ts'
 import { checkDefinition } from './check-definition.ts'
@@ -380,7 +379,7 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
       publishes: event =>
         isFirst || build.build === this.#seen?.build || !isPassed(this.#published, event),
       backOff: async (attempt, signal) => {
-        await waitMs(outside.timers, backoffMs(backoff, attempt, outside.random), signal)
+        await sleep(outside.timers, backoffMs(backoff, attempt, outside.random), signal)
         signal.throwIfAborted()
       },
       onPage: (part, outcome, signal) => this.#paged(runner, part, outcome, signal),

@@ -4,11 +4,10 @@
  * Keyed by stream; changes of one stream lie in the outbox in order, because one part handles them,
  * and the producer keeps the order of a key. Failures are waited out: the outbox keeps what waits.
  */
-import { backoffMs, type ClientOutside, type SettingValues } from '@millrace/base'
+import { backoffMs, type Outside, type SettingValues, sleep } from '@millrace/base'
 import { createProducer, type Producer } from '@millrace/clients'
 import type { Log } from '@millrace/log'
 import { ModelError, reasonOf } from '../errors.ts'
-import { waitMs } from '../policy/wait.ts'
 import type { SqlDatabase } from '../sql/port.ts'
 import { Ledger } from './ledger.ts'
 import type { PROJECTION_SETTINGS } from './settings.ts'
@@ -20,7 +19,7 @@ export type PublisherTools = {
   readonly topic: string
   readonly sql: SqlDatabase
   readonly log: Log
-  readonly outside: ClientOutside
+  readonly outside: Outside
   readonly pageMax: number
   readonly waitingMax: number
   readonly partitions: number
@@ -98,7 +97,7 @@ export class Publisher {
         this.#isAsked = true
         this.#reason = `publishing: ${reasonOf(error)}`
         this.#tools.onFailure(this.#reason)
-        await waitMs(this.#tools.outside.timers, this.#tools.retryMs(failures), signal)
+        await sleep(this.#tools.outside.timers, this.#tools.retryMs(failures), signal)
       }
     }
   }

@@ -1,9 +1,9 @@
 /** Does something now, and again after each pause; what fails is left to the next time. */
-import type { ClientOutside } from '@millrace/base'
+import type { Outside } from '@millrace/base'
 
 /** @returns ends it; resolves when nothing of it is under way */
 export function repeat(
-  timers: ClientOutside['timers'],
+  timers: Outside['timers'],
   pauseMs: number,
   work: () => Promise<void>,
 ): () => Promise<void> {

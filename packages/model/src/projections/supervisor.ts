@@ -2,13 +2,12 @@
  * Keeps a processor at work: rounds of preparing and running, and when one fails, a wait and the
  * next. It never gives up by itself; only what cannot mend itself (`isFinal`) ends it.
  */
-import { type Backoff, backoffMs, type ClientOutside } from '@millrace/base'
+import { type Backoff, backoffMs, type Outside, sleep } from '@millrace/base'
 import { reasonOf } from '../errors.ts'
-import { waitMs } from '../policy/wait.ts'
 
 /** What a supervisor keeps at work. */
 export type Supervised = {
-  readonly outside: ClientOutside
+  readonly outside: Outside
   readonly backoff: Backoff
   /** Plans a round. */
   readonly prepare: () => Promise<void>
@@ -119,7 +118,7 @@ export class Supervisor {
     this.#failuresInRow += 1
     this.#of.onRestart(reason, this.#restarts)
     const { outside, backoff } = this.#of
-    await waitMs(outside.timers, backoffMs(backoff, this.#failuresInRow, outside.random), signal)
+    await sleep(outside.timers, backoffMs(backoff, this.#failuresInRow, outside.random), signal)
   }
 
   #end(reason: string | undefined): void {

@@ -1,12 +1,12 @@
 /** Turns: what runs long without waiting lets others of its process go on in between. */
-import type { ClientOutside } from '@millrace/base'
+import type { Outside } from '@millrace/base'
 
 /**
  * Lets others of this process have their turn once the time is up: handlers on SQLite never wait
  * for anything, and a page of a thousand events would hold commands up for as long as it takes.
  */
 export function turnsOf(
-  outside: Pick<ClientOutside, 'clock' | 'timers'>,
+  outside: Pick<Outside, 'clock' | 'timers'>,
   turnMs: number,
 ): () => Promise<void> | undefined {
   const { clock, timers } = outside

@@ -1,5 +1,5 @@
 /** An application as a program starts and uses it: the types. */
-import type { ClientOutside, SettingValues } from '@millrace/base'
+import type { Outside, SettingValues } from '@millrace/base'
 import type { Log } from '@millrace/log'
 import type {
   Aggregated,
@@ -93,7 +93,7 @@ export type ApplicationOptions<
   /** Records who read or wrote what. Default false. */
   readonly audit?: boolean
   readonly settings?: ApplicationSettings
-  readonly outside?: ClientOutside
+  readonly outside?: Outside
   readonly onEvent?: (event: ModelEvent | StoreEvent) => void
 }
 

@@ -2,7 +2,7 @@
  * What the parts of the runtime share: the store, the log, the outside, how commands are sent, and
  * what a processor (projection, saga, effect, subscription) is to those who watch it.
  */
-import type { ClientOutside } from '@millrace/base'
+import type { Outside } from '@millrace/base'
 import type { Log } from '@millrace/log'
 import type { Checkpoint, EventStore } from '@millrace/store'
 
@@ -95,7 +95,7 @@ export type RuntimeContext = {
   readonly name: string
   readonly store: EventStore
   readonly log: Log
-  readonly outside: ClientOutside
+  readonly outside: Outside
   readonly commands: CommandBus
   readonly onEvent: (event: ModelEvent) => void
 }

@@ -10,7 +10,7 @@
  * when a later step fails, in the reverse order, as it is by `close()`.
  */
 import { join } from 'node:path'
-import { type ClientOutside, makeFolders, systemClientOutside } from '@millrace/base'
+import { makeFolders, type Outside, systemOutside } from '@millrace/base'
 import { DEFAULT_TENANT, type EventStore, openStore } from '@millrace/store'
 import { CommandRunner } from '../commands/command-runner.ts'
 import { foldOf } from '../commands/compiled.ts'
@@ -84,11 +84,11 @@ class Starting {
   readonly closing: Closing = new Closing()
   readonly #options: AnyOptions
   readonly #definitions: Definitions
-  readonly #outside: ClientOutside
+  readonly #outside: Outside
 
   constructor(options: AnyOptions) {
     this.#options = options
-    this.#outside = options.outside ?? systemClientOutside()
+    this.#outside = options.outside ?? systemOutside()
     this.#definitions = {
       aggregates: options.aggregates,
       projections: options.projections ?? {},

@@ -13,10 +13,9 @@
  * after a crash some pages are handled again, in the same order. What a worker throws ends the
  * epoch; the follower says why, waits, doubling, and goes on from what was committed.
  */
-import { backoffMs } from '@millrace/base'
+import { backoffMs, sleep } from '@millrace/base'
 import type { Checkpoint, EventFilter, EventPage } from '@millrace/store'
 import { ModelError, reasonOf } from '../errors.ts'
-import { waitMs } from '../policy/wait.ts'
 import type { Processor, ProcessorStatus, RuntimeContext } from '../runtime/context.ts'
 import { Meter } from './meter.ts'
 import type { BucketPosition, Ownership } from './ownership.ts'
@@ -141,7 +140,7 @@ export class Follower implements Processor {
         failed: error => this.#restarting(error),
       })
       const { timers } = this.#context.outside
-      const wait = waitMs(timers, this.#settings['follower.start.wait.ms'], enough.signal)
+      const wait = sleep(timers, this.#settings['follower.start.wait.ms'], enough.signal)
       await Promise.race([this.#started.promise, wait])
     } catch (error) {
       await this.stop()
@@ -378,7 +377,7 @@ export class Follower implements Processor {
     }
     const { timers, random } = this.#context.outside
     const ended = AbortSignal.any([signal, this.#stopping.signal])
-    await waitMs(timers, backoffMs(bounds, this.#failures, random), ended)
+    await sleep(timers, backoffMs(bounds, this.#failures, random), ended)
   }
 
   async #placed(at: StartPlace, buckets: readonly number[]): Promise<Positions> {

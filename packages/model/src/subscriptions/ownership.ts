@@ -8,12 +8,11 @@
  * leading topic: one record says all, and whoever is given the bucket goes on from it. The commit of
  * a member that the group has given up is refused, so one that slept cannot move anything back.
  */
-import { backoffMs, type ClientOutside } from '@millrace/base'
+import { backoffMs, type Outside, sleep } from '@millrace/base'
 import { type Consumer, createConsumer, type OffsetToCommit } from '@millrace/clients'
 import type { FetchedOffset, Log } from '@millrace/log'
 import type { EventStore } from '@millrace/store'
 import { ModelError } from '../errors.ts'
-import { waitMs } from '../policy/wait.ts'
 import type { RuntimeContext } from '../runtime/context.ts'
 import {
   checkpointOf,
@@ -74,7 +73,7 @@ export function groupOwnership(
 class GroupOwnership implements Ownership {
   readonly #log: Log
   readonly #store: EventStore
-  readonly #outside: ClientOutside
+  readonly #outside: Outside
   readonly #groupId: string
   readonly #names: readonly string[]
   readonly #settings: FollowerSettings
@@ -152,7 +151,7 @@ class GroupOwnership implements Ownership {
         listener.failed(error)
         await listener.revoked([...owned])
         const wait = backoffMs(this.#backoff, failures, this.#outside.random)
-        await waitMs(this.#outside.timers, wait, this.#stopping.signal)
+        await sleep(this.#outside.timers, wait, this.#stopping.signal)
       }
     }
   }

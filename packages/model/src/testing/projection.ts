@@ -11,7 +11,7 @@
  * handler that keeps something outside of its database, or looks at a clock, is found out here.
  */
 import { AssertionError } from 'node:assert'
-import { systemClientOutside } from '@millrace/base'
+import { systemOutside } from '@millrace/base'
 import type { Projection } from '../define/projection.ts'
 import { ModelError } from '../errors.ts'
 import { createProjectionProcessor, type ProjectionProcessor } from '../projections/index.ts'
@@ -144,7 +144,7 @@ export class ProjectionScenario<DB> {
     await using memory = await openSqlite({ file: ':memory:' })
     const sql = new RepeatingSql(memory)
     const store = new MemoryEvents()
-    const context = { store, outside: systemClientOutside(), onEvent: () => undefined }
+    const context = { store, outside: systemOutside(), onEvent: () => undefined }
     const settings = { ...SETTINGS, 'projection.parked.max': this.#events.length }
     const processor = createProjectionProcessor(this.#definition, context, sql, { settings })
     await processor.start()

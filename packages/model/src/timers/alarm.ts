@@ -3,18 +3,18 @@
  * is something to do, however many things wait; and because the wall clock may jump, it never
  * sleeps longer than `longestMs` while something waits.
  */
-import type { ClientOutside } from '@millrace/base'
+import type { Outside } from '@millrace/base'
 import { NEVER } from './agenda.ts'
 
 /** See the head of the file. */
 export class Alarm {
-  readonly #outside: ClientOutside
+  readonly #outside: Outside
   readonly #longestMs: number
   readonly #ring: () => void
   #timer: { cancel(): void } | null = null
   #at: number = NEVER
 
-  constructor(outside: ClientOutside, longestMs: number, ring: () => void) {
+  constructor(outside: Outside, longestMs: number, ring: () => void) {
     this.#outside = outside
     this.#longestMs = longestMs
     this.#ring = ring

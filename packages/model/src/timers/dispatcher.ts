@@ -6,7 +6,7 @@
  * An item that is being done stays in the agenda until its outcome is in the saga's stream; who does
  * it removes it then, or gives it another time.
  */
-import type { ClientOutside } from '@millrace/base'
+import type { Outside } from '@millrace/base'
 import { type Agenda, type AgendaItem, NEVER } from './agenda.ts'
 import { Alarm } from './alarm.ts'
 
@@ -32,7 +32,7 @@ type LaneState = {
 /** See the head of the file. */
 export class Dispatcher {
   readonly #agenda: Agenda
-  readonly #outside: ClientOutside
+  readonly #outside: Outside
   readonly #alarm: Alarm
   readonly #lanes: readonly LaneState[]
   #buckets: readonly number[] = []
@@ -44,7 +44,7 @@ export class Dispatcher {
   constructor(
     agenda: Agenda,
     lanes: readonly Lane[],
-    options: { readonly outside: ClientOutside; readonly longestMs: number },
+    options: { readonly outside: Outside; readonly longestMs: number },
   ) {
     this.#agenda = agenda
     this.#outside = options.outside

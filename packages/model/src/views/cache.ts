@@ -5,7 +5,7 @@
  * A cache is never the only copy, and may forget at any time. Nothing is invalidated: what a cache
  * answers is at most as old as `view.cache.ms`, and who must see his own write reads past it.
  */
-import type { ClientOutside } from '@millrace/base'
+import type { Outside } from '@millrace/base'
 import { resolveSettings, type SettingValues } from '@millrace/base'
 import { VIEW_SETTINGS } from './settings.ts'
 
@@ -22,7 +22,7 @@ type Entry = { readonly value: string; readonly until: number }
 
 /** A cache in memory; the entries that were set longest ago go first. */
 export function memoryCache(options: {
-  readonly outside: Pick<ClientOutside, 'clock'>
+  readonly outside: Pick<Outside, 'clock'>
   readonly settings?: Partial<SettingValues<typeof VIEW_SETTINGS>>
 }): ViewCache {
   const entriesMax = resolveSettings(VIEW_SETTINGS, options.settings)['view.cache.entries']

@@ -1,10 +1,10 @@
-import { systemClientOutside } from '@millrace/base'
+import { systemOutside } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { createEffectRunner, type EffectRunnerOptions } from '../../src/effects/index.ts'
 import { type EffectContext, effect } from '../../src/index.ts'
 
-const outside = systemClientOutside()
+const outside = systemOutside()
 const call = (data: unknown, failed = 0, signal = new AbortController().signal) => ({
   ...{ effect: 'mail', data, id: 's/1@2', tenant: 'acme', failed, signal },
 })

@@ -1,5 +1,5 @@
 // What is kept at work starts again when it fails, says why, and ends when it is asked to.
-import { systemClientOutside } from '@millrace/base'
+import { systemOutside } from '@millrace/base'
 import { expect, it } from 'vitest'
 import { Supervisor } from '../../src/projections/supervisor.ts'
 import { until } from './support/accounts.ts'
@@ -12,7 +12,7 @@ function supervised(of: {
 }) {
   const told: string[] = []
   const supervisor = new Supervisor({
-    outside: systemClientOutside(),
+    outside: systemOutside(),
     backoff: { firstMs: 1, maxMs: 2 },
     prepare: async () => undefined,
     isFinal: error => error instanceof Fatal,

@@ -1,4 +1,4 @@
-import type { ClientOutside } from '@millrace/base'
+import type { Outside } from '@millrace/base'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Agenda, type AgendaItem } from '../../src/timers/agenda.ts'
 import { Dispatcher } from '../../src/timers/dispatcher.ts'
@@ -7,7 +7,7 @@ import { Dispatcher } from '../../src/timers/dispatcher.ts'
 class Steps {
   now = 0
   readonly timers = new Set<{ at: number; run: () => void }>()
-  readonly outside: ClientOutside = {
+  readonly outside: Outside = {
     clock: { now: () => this.now, monotonic: () => this.now },
     timers: {
       after: (ms, run) => {

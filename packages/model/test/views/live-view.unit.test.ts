@@ -1,5 +1,5 @@
 // Live views: a state in memory, folded from all events, on every node.
-import { systemClientOutside } from '@millrace/base'
+import { systemOutside } from '@millrace/base'
 import type { EventPage, ReadAllOptions } from '@millrace/store'
 import { describe, expect, it } from 'vitest'
 import type { ModelEvent } from '../../src/runtime/context.ts'
@@ -25,7 +25,7 @@ const SETTINGS = { 'view.restart.first.ms': 1, 'view.restart.longest.ms': 2 }
 function run(view = sums(), store = new MemoryEvents(), settings = {}) {
   const told: ModelEvent[] = []
   const context = {
-    ...{ store, outside: systemClientOutside() },
+    ...{ store, outside: systemOutside() },
     onEvent: (event: ModelEvent) => told.push(event),
   }
   const processor = new LiveViewProcessor(view, context, { settings: { ...SETTINGS, ...settings } })

@@ -8,7 +8,7 @@
  * id tells. Who needs to know that it is stored can wait for that, within a bound.
  */
 
-import { backoffMs, type ClientOutside } from '@millrace/base'
+import { backoffMs, type Outside } from '@millrace/base'
 import { createProducer, type Producer } from '@millrace/clients'
 import type { Log, Timestamp } from '@millrace/log'
 import { StoreError } from '../errors.ts'
@@ -66,7 +66,7 @@ export type AuditLogOptions = {
   readonly log: Log
   /** Name of the audit topic. */
   readonly topic: string
-  readonly outside: ClientOutside
+  readonly outside: Outside
   /** Most records that wait: `audit.queue.max`. */
   readonly queueMax: number
   /** Longest wait for a record to be stored: `audit.timeout.ms`. */

@@ -10,7 +10,7 @@
  * Bounded by `append.queue.bytes` (beyond it OVERLOADED), `append.rounds.max`, `append.batch.bytes`,
  * `append.attempts.max` and each append's deadline.
  */
-import type { ClientOutside, ClientTimer } from '@millrace/base'
+import type { Outside, Timer } from '@millrace/base'
 import {
   type Log,
   type AppendResult as LogAppendResult,
@@ -77,7 +77,7 @@ const NOT_WRITTEN: ReadonlySet<string> = new Set([
 export class Appender {
   readonly #log: Log
   readonly #limits: AppendLimits
-  readonly #outside: ClientOutside
+  readonly #outside: Outside
   readonly #flusher: Flusher
   readonly #controls: ControlWriter
   readonly #help: AppendHelp
@@ -93,13 +93,13 @@ export class Appender {
   #scheduled = false
   #queued = 0
   #work = 0
-  #sweep: ClientTimer | null = null
+  #sweep: Timer | null = null
   #idle: (() => void) | null = null
 
   constructor(
     log: Log,
     limits: AppendLimits,
-    outside: ClientOutside,
+    outside: Outside,
     flusher: Flusher,
     controls: ControlWriter,
     help: AppendHelp,

@@ -4,7 +4,7 @@
  * again; a call ends when the fold has passed its record.
  */
 
-import { backoffMs, type ClientOutside, sleep } from '@millrace/base'
+import { backoffMs, type Outside, sleep } from '@millrace/base'
 import {
   type HeaderBlock,
   type Log,
@@ -37,7 +37,7 @@ type ControlRecord = { readonly key: string; readonly headers: () => HeaderBlock
 export class ControlWriter {
   readonly #log: Log
   readonly #limits: ControlLimits
-  readonly #outside: ClientOutside
+  readonly #outside: Outside
   readonly #catchUp: (bucket: Bucket, offset: Offset) => Promise<void>
   readonly #closing: AbortSignal
 
@@ -45,7 +45,7 @@ export class ControlWriter {
   constructor(
     log: Log,
     limits: ControlLimits,
-    outside: ClientOutside,
+    outside: Outside,
     closing: AbortSignal,
     catchUp: (bucket: Bucket, offset: Offset) => Promise<void>,
   ) {

@@ -2,7 +2,7 @@
  * Writes the indexes of all buckets: after a number of bytes or a time, one bucket after the other.
  * Who brings records waits while twice that number of bytes is in memory.
  */
-import type { ClientOutside, ClientTimer } from '@millrace/base'
+import type { Outside, Timer } from '@millrace/base'
 import type { Bucket } from './bucket.ts'
 import { ChangeSignal } from './signal.ts'
 
@@ -13,17 +13,17 @@ export type FlushLimits = { readonly bytes: number; readonly ms: number }
 export class Flusher {
   readonly #buckets: readonly Bucket[]
   readonly #limits: FlushLimits
-  readonly #outside: ClientOutside
+  readonly #outside: Outside
   readonly #failed: (error: unknown) => void
   readonly #done = new ChangeSignal()
-  #timer: ClientTimer | null = null
+  #timer: Timer | null = null
   #run: Promise<void> | null = null
   #closed = false
 
   constructor(
     buckets: readonly Bucket[],
     limits: FlushLimits,
-    outside: ClientOutside,
+    outside: Outside,
     failed: (error: unknown) => void,
   ) {
     this.#buckets = buckets

@@ -4,7 +4,7 @@
  * store had seen has a higher stamp, whatever the clocks of the nodes say; and what reads several
  * buckets merges them by it.
  */
-import type { ClientOutside } from '@millrace/base'
+import type { Outside } from '@millrace/base'
 
 /** Highest stamp that a record may have; one that claims more is no record of a store. The year 2223. */
 export const STAMP_MAX = 8e15
@@ -13,7 +13,7 @@ const MICROSECONDS = 1000
 
 /** See the head of the file. */
 export class HybridClock {
-  readonly #clock: Pick<ClientOutside['clock'], 'now'>
+  readonly #clock: Pick<Outside['clock'], 'now'>
   readonly #aheadMaxMs: number
   readonly #onAhead: (ms: number) => void
   #last = 0
@@ -25,7 +25,7 @@ export class HybridClock {
    * @param onAhead told by how many ms, again when it has doubled
    */
   constructor(
-    clock: Pick<ClientOutside['clock'], 'now'>,
+    clock: Pick<Outside['clock'], 'now'>,
     aheadMaxMs: number,
     onAhead: (ms: number) => void,
   ) {

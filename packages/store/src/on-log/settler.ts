@@ -2,7 +2,7 @@
  * Settles what stands still: an append that began and never ended (its writer died) keeps the decided
  * offset where it is, so whoever sees it stand for `settle.after.ms` cancels it.
  */
-import type { ClientOutside, ClientTimer } from '@millrace/base'
+import type { Outside, Timer } from '@millrace/base'
 import type { Bucket } from './bucket.ts'
 import type { ControlWriter } from './control-writer.ts'
 
@@ -13,18 +13,18 @@ const LOOKS = 4
 export class Settler {
   readonly #buckets: readonly Bucket[]
   readonly #afterMs: number
-  readonly #outside: ClientOutside
+  readonly #outside: Outside
   readonly #controls: ControlWriter
   readonly #settled: (bucket: Bucket, stream: string, appendId: string) => void
   /** When each open append was first seen, on the monotonic clock. */
   #seen = new Map<string, number>()
-  #timer: ClientTimer | null = null
+  #timer: Timer | null = null
   #stopped = false
 
   constructor(
     buckets: readonly Bucket[],
     afterMs: number,
-    outside: ClientOutside,
+    outside: Outside,
     controls: ControlWriter,
     settled: (bucket: Bucket, stream: string, appendId: string) => void,
   ) {

@@ -10,7 +10,7 @@
  * at all buckets: whatever was in the log before it is folded then. Who reads several buckets is given
  * nothing that is not confirmed. Own records need none, as long as everything else is confirmed.
  */
-import { backoffMs, type ClientOutside, sleep } from '@millrace/base'
+import { backoffMs, type Outside, sleep } from '@millrace/base'
 import { decodeBatches, type FetchResult, type Log, LogError, type Offset } from '@millrace/log'
 import { failureOfLog, StoreError } from '../errors.ts'
 import { type Bucket, placeOf } from './bucket.ts'
@@ -35,7 +35,7 @@ export class Tail {
   readonly #log: Log
   readonly #buckets: readonly Bucket[]
   readonly #limits: TailLimits
-  readonly #outside: ClientOutside
+  readonly #outside: Outside
   readonly #flusher: Flusher
   readonly #advanced: () => void
   readonly #closing = new AbortController()
@@ -50,7 +50,7 @@ export class Tail {
     log: Log,
     buckets: readonly Bucket[],
     limits: TailLimits,
-    outside: ClientOutside,
+    outside: Outside,
     flusher: Flusher,
     advanced: () => void,
   ) {

@@ -2,7 +2,7 @@
  * A topic that the store keeps for itself: keys, snapshots, audit. One partition, so that all nodes
  * read its records in one order.
  */
-import type { ClientOutside } from '@millrace/base'
+import type { Outside } from '@millrace/base'
 import { type Log, LogError, type Offset, type TopicDescription } from '@millrace/log'
 import { failureOfLog, StoreError } from '../errors.ts'
 
@@ -40,7 +40,7 @@ const LOOK_AGAIN_MS = 50
 export async function ensureOwnTopic(
   log: Log,
   topic: OwnTopic,
-  outside: Pick<ClientOutside, 'timers'>,
+  outside: Pick<Outside, 'timers'>,
 ): Promise<OwnTopicState> {
   try {
     return await ensure(log, topic, outside)
@@ -53,7 +53,7 @@ export async function ensureOwnTopic(
 async function ensure(
   log: Log,
   topic: OwnTopic,
-  outside: Pick<ClientOutside, 'timers'>,
+  outside: Pick<Outside, 'timers'>,
 ): Promise<OwnTopicState> {
   const { name, configs, required } = topic
   const [outcome] = await log.createTopics([{ name, partitions: 1, configs }])
@@ -82,7 +82,7 @@ async function ensure(
 async function look(
   log: Log,
   name: string,
-  { timers }: Pick<ClientOutside, 'timers'>,
+  { timers }: Pick<Outside, 'timers'>,
 ): Promise<TopicDescription> {
   for (let i = 0; i < LOOKS; i++) {
     const [found] = await log.describeTopics([name])

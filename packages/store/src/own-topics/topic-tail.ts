@@ -7,14 +7,14 @@
  * what this topic holds may come back; whoever waits is bounded by its own time. A position that the
  * topic no longer has ends the tail: what was below it can never be known.
  */
-import { backoffMs, type ClientOutside } from '@millrace/base'
+import { backoffMs, type Outside } from '@millrace/base'
 import { decodeBatches, type Log, LogError, type LogRecord, type Offset } from '@millrace/log'
 
 /** How a topic is followed. */
 export type TopicTailOptions = {
   readonly log: Log
   readonly topic: string
-  readonly outside: ClientOutside
+  readonly outside: Outside
   /** Where to begin. */
   readonly from: Offset
   /** Longest wait of one fetch at the end of the topic, in ms. */

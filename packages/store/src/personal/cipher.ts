@@ -6,7 +6,7 @@
  * sealed value that is moved somewhere else does not open.
  */
 import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto'
-import type { ClientOutside } from '@millrace/base'
+import type { Outside } from '@millrace/base'
 
 /** Bytes of every key: of a subject, and the master keys. */
 export const KEY_BYTES = 32
@@ -24,10 +24,10 @@ export const secretOf = (bytes: Buffer): KeyObject => createSecretKey(bytes)
 
 /** Randomness for nonces, drawn in blocks: a system call for each costs more than the cipher. */
 export class Nonces {
-  readonly #random: ClientOutside['random']
+  readonly #random: Outside['random']
   #block: Buffer = Buffer.alloc(0)
 
-  constructor(random: ClientOutside['random']) {
+  constructor(random: Outside['random']) {
     this.#random = random
   }
 
@@ -45,7 +45,7 @@ export function encrypt(
   key: Buffer | KeyObject,
   plain: Buffer | string,
   belongs: string,
-  random: ClientOutside['random'],
+  random: Outside['random'],
 ): Buffer {
   const nonce = random.bytes(NONCE_BYTES)
   const cipher = createCipheriv(ALGORITHM, key, nonce, TAG)

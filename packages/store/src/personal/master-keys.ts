@@ -2,7 +2,7 @@
  * Wraps the keys of subjects with the master keys of a provider. A provider is asked once for each
  * master key, with a bound on its answer; whatever goes wrong is KEY_UNAVAILABLE with its cause.
  */
-import type { ClientOutside } from '@millrace/base'
+import type { Outside } from '@millrace/base'
 import { StoreError } from '../errors.ts'
 import type { KeyProvider } from '../options.ts'
 import { decrypt, encrypt, KEY_BYTES } from './cipher.ts'
@@ -17,11 +17,11 @@ export type WrappedKey = { readonly master: string; readonly wrapped: Buffer }
 /** Wraps and unwraps. See the head of the file. */
 export class MasterKeys {
   readonly #provider: KeyProvider
-  readonly #outside: ClientOutside
+  readonly #outside: Outside
   readonly #timeoutMs: number
   readonly #known = new Map<string, Buffer>()
 
-  constructor(provider: KeyProvider, outside: ClientOutside, timeoutMs: number) {
+  constructor(provider: KeyProvider, outside: Outside, timeoutMs: number) {
     this.#provider = provider
     this.#outside = outside
     this.#timeoutMs = timeoutMs

@@ -17,7 +17,7 @@
  *
  * Both ways answer at once when the key is in memory.
  */
-import type { ClientOutside } from '@millrace/base'
+import type { Outside } from '@millrace/base'
 import { StoreError } from '../errors.ts'
 import type { PersonalFields } from '../options.ts'
 import { ERASED, type Json } from '../port.ts'
@@ -63,7 +63,7 @@ export class PersonalData {
   readonly #nonces: Nonces
 
   /** @param keys undefined: the store was opened without a key provider */
-  constructor(keys: SubjectKeys | undefined, random: ClientOutside['random']) {
+  constructor(keys: SubjectKeys | undefined, random: Outside['random']) {
     this.#keys = keys
     this.#nonces = new Nonces(random)
   }

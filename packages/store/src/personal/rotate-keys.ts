@@ -1,10 +1,5 @@
 /** Rotation of the master key as an operator calls it: on a log, with or without an open store. */
-import {
-  type ClientOutside,
-  resolveSettings,
-  type SettingValues,
-  systemClientOutside,
-} from '@millrace/base'
+import { type Outside, resolveSettings, type SettingValues, systemOutside } from '@millrace/base'
 import type { Log } from '@millrace/log'
 import { memoryKeyValue } from '../kv/memory.ts'
 import type { KeyProvider } from '../options.ts'
@@ -21,7 +16,7 @@ export type RotateKeysOptions = RotationOptions & {
   /** As the store was opened with. */
   readonly prefix?: string
   readonly settings?: Partial<SettingValues<typeof STORE_SETTINGS>>
-  readonly outside?: ClientOutside
+  readonly outside?: Outside
 }
 
 /**
@@ -38,7 +33,7 @@ export async function rotateKeys(options: RotateKeysOptions): Promise<Rotation> 
     topic: `${options.prefix ?? OWN_PREFIX}keys`,
     kv: memoryKeyValue(),
     provider: options.keys,
-    outside: options.outside ?? systemClientOutside(),
+    outside: options.outside ?? systemOutside(),
     cached: 1,
     goneMs: values['keys.gone.ms'],
     timeoutMs: values['keys.timeout.ms'],

@@ -5,7 +5,7 @@
  */
 
 import { createHmac } from 'node:crypto'
-import type { ClientOutside } from '@millrace/base'
+import type { Outside } from '@millrace/base'
 import { decrypt, encrypt } from './cipher.ts'
 import type { Maybe } from './maybe.ts'
 import type { SubjectKey, SubjectKeys } from './subject-keys.ts'
@@ -25,7 +25,7 @@ export function sealState(
   keyIds: readonly string[],
   plain: string,
   belongs: string,
-  random: ClientOutside['random'],
+  random: Outside['random'],
 ): Maybe<Buffer | undefined> {
   return withKey(keys, keyIds, key => encrypt(key, plain, belongs, random))
 }

@@ -17,7 +17,7 @@
  *   unreadable. What a node seals in the moment in which another one forgets is unreadable too.
  */
 import type { KeyObject } from 'node:crypto'
-import type { ClientOutside } from '@millrace/base'
+import type { Outside } from '@millrace/base'
 import { createProducer, type Producer } from '@millrace/clients'
 import type { Log, LogRecord } from '@millrace/log'
 import type { KeyValue, KeyValueChange } from '../kv/key-value.ts'
@@ -57,7 +57,7 @@ export type SubjectKeysOptions = {
   readonly topic: string
   readonly kv: KeyValue
   readonly provider: KeyProvider
-  readonly outside: ClientOutside
+  readonly outside: Outside
   /** Subjects whose keys are kept in memory: `keys.cache`. */
   readonly cached: number
   /** Within how long the bytes of a forgotten key are gone, where this creates the topic: `keys.gone.ms`. */

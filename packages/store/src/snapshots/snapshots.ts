@@ -16,7 +16,7 @@
  * and leaves the memory of every node when one of them is forgotten.
  */
 
-import type { ClientOutside } from '@millrace/base'
+import type { Outside } from '@millrace/base'
 import { createProducer, type Producer } from '@millrace/clients'
 import type { Log, LogRecord } from '@millrace/log'
 import { afterPrefix, type KeyValue, type KeyValueChange } from '../kv/key-value.ts'
@@ -56,7 +56,7 @@ export type SnapshotsOptions = {
   readonly kv: KeyValue
   /** Undefined: the store was opened without a key provider. */
   readonly keys: Pick<SubjectKeys, 'opening' | 'isGone' | 'onForgotten'> | undefined
-  readonly outside: ClientOutside
+  readonly outside: Outside
   /** States in memory: `snapshot.cache`. */
   readonly cached: number
   /** Largest state in bytes: `snapshot.bytes.max`. 0: no snapshots. */

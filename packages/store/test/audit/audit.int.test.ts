@@ -1,4 +1,4 @@
-import { systemClientOutside } from '@millrace/base'
+import { systemOutside } from '@millrace/base'
 import { decodeBatches, type Log, LogError } from '@millrace/log'
 import {
   type AuditRecord,
@@ -235,7 +235,7 @@ test('records keep their order and wait for each other, thousands at a time', as
   const audit = await AuditLog.open({
     log,
     topic: TOPIC,
-    outside: systemClientOutside(),
+    outside: systemOutside(),
     queueMax: 100,
     timeoutMs: 5000,
   })

@@ -2,7 +2,7 @@
 // its log: what one store instance sees of it, with a network that loses, delays, repeats and tears,
 // until the instance dies.
 
-import type { ClientOutside } from '@millrace/base'
+import type { Outside } from '@millrace/base'
 import { type Engine, openEngine } from '@millrace/engine'
 import { type Prng, SimDisk, seededChoose, VirtualOutside } from '@millrace/engine/simulation'
 import {
@@ -87,7 +87,7 @@ const nothing = <T>(): Promise<T> => new Promise<T>(() => undefined)
 export class Link {
   readonly name: string
   readonly log: Log
-  readonly outside: ClientOutside
+  readonly outside: Outside
   /** Resolves with undefined when the instance dies. */
   readonly died: Promise<undefined>
   weather: Weather

@@ -1,5 +1,5 @@
 // The flusher: who brings records waits while too much is in memory, and never for ever.
-import { systemClientOutside } from '@millrace/base'
+import { systemOutside } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
 import type { Bucket } from '../../src/on-log/bucket.ts'
 import { Flusher } from '../../src/on-log/flusher.ts'
@@ -35,7 +35,7 @@ class SlowBucket {
 }
 
 const flusherOf = (bucket: SlowBucket, failed: (error: unknown) => void = () => undefined) =>
-  new Flusher([bucket as unknown as Bucket], LIMITS, systemClientOutside(), failed)
+  new Flusher([bucket as unknown as Bucket], LIMITS, systemOutside(), failed)
 
 const soon = () => new Promise(resolve => setImmediate(resolve))
 

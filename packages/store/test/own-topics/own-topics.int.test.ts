@@ -1,4 +1,4 @@
-import { systemClientOutside } from '@millrace/base'
+import { systemOutside } from '@millrace/base'
 import { createProducer } from '@millrace/clients'
 import type { Engine } from '@millrace/engine'
 import { type Log, LogError, type LogRecord } from '@millrace/log'
@@ -11,7 +11,7 @@ import { LossyKeyValue } from '../personal/lossy-key-value.ts'
 import { codeOf, MASTER_A, openLog } from '../personal/support.ts'
 
 const TOPIC = 'own'
-const outside = systemClientOutside()
+const outside = systemOutside()
 const compacted = {
   name: TOPIC,
   configs: { 'cleanup.policy': 'compact' },

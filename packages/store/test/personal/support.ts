@@ -2,7 +2,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { systemClientOutside } from '@millrace/base'
+import { systemOutside } from '@millrace/base'
 import { type Engine, openEngine } from '@millrace/engine'
 import type { KeyProvider } from '@millrace/store'
 import { onTestFinished } from 'vitest'
@@ -48,7 +48,7 @@ export async function openKeys(
     topic: KEYS_TOPIC,
     kv: memoryKeyValue(),
     provider: memoryKeys({ a: MASTER_A }),
-    outside: systemClientOutside(),
+    outside: systemOutside(),
     cached: 1000,
     goneMs: 3_600_000,
     timeoutMs: 5000,

@@ -1,4 +1,4 @@
-import { systemClientOutside } from '@millrace/base'
+import { systemOutside } from '@millrace/base'
 import { createProducer } from '@millrace/clients'
 import { type Log, LogError } from '@millrace/log'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -16,7 +16,7 @@ async function open(log: Log, options: Partial<SnapshotsOptions> = {}): Promise<
     topic: TOPIC,
     kv: memoryKeyValue(),
     keys: undefined,
-    outside: systemClientOutside(),
+    outside: systemOutside(),
     cached: 100,
     bytesMax: 64 * 1024,
     queueBytes: 1 << 20,

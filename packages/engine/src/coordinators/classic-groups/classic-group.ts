@@ -5,8 +5,9 @@
  * Nothing of it needs to survive a restart but what `toStored` gives; see `GroupMachine`. Bounded by
  * `group.max.size` members and as many pending ones, which the rebalancer checks.
  */
+
+import type { Timer } from '@millrace/base'
 import type { GroupState, JoinResponse, LogErrorCode } from '@millrace/log'
-import type { Timer } from '../../outside.ts'
 import { GROUP_OVERHEAD_BYTES, GroupMemory, memberBytes } from './group-memory.ts'
 import { type Member, type MemberProtocol, metadataOf } from './member.ts'
 import type { StoredGroup } from './records.ts'

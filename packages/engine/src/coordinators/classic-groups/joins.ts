@@ -2,8 +2,9 @@
  * What a join means: for a new member, for one that is known, for a static one that comes back, in
  * each state of the group (KIP-345, KIP-394, KIP-814).
  */
+
+import type { Random } from '@millrace/base'
 import type { JoinRequest, JoinResponse, LogError, LogErrorCode } from '@millrace/log'
-import type { Random } from '../../outside.ts'
 import { refusedJoin, refusedSync } from './answers.ts'
 import type { ClassicGroup } from './classic-group.ts'
 import { memberBytes, storedMemberBytes } from './group-memory.ts'

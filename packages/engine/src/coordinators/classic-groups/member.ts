@@ -1,6 +1,7 @@
 /** A member of a classic group, and the answers it waits for. */
+
+import type { Timer } from '@millrace/base'
 import type { JoinRequest, JoinResponse, SyncResponse } from '@millrace/log'
-import type { Timer } from '../../outside.ts'
 
 /** An assignment protocol that a member offers, and its opaque metadata. */
 export type MemberProtocol = { readonly name: string; readonly metadata: Buffer }

@@ -6,9 +6,10 @@
  * through here. Every wait has a timer: a join the longest rebalance timeout of the members, a sync
  * the same, a member its session, a first join `group.new.member.join.timeout.ms`.
  */
+
+import type { Clock } from '@millrace/base'
 import type { JoinResponse, LogError, LogErrorCode, SyncResponse } from '@millrace/log'
 import type { GroupSettings } from '../../group-settings.ts'
-import type { Clock } from '../../outside.ts'
 import type { TimerWheel } from '../../timer-wheel.ts'
 import { refusedJoin, refusedSync } from './answers.ts'
 import type { ClassicGroup } from './classic-group.ts'

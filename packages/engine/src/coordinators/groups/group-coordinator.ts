@@ -6,6 +6,8 @@
  * `start` get COORDINATOR_LOAD_IN_PROGRESS, after `close` COORDINATOR_NOT_AVAILABLE. Bounded by
  * `groups.max`, `group.max.size`, `group.offsets.max` and the byte limits of `settings.ts`.
  */
+
+import type { Outside, Timer } from '@millrace/base'
 import { resolveSettings } from '@millrace/base'
 import {
   type CommitRequest,
@@ -31,7 +33,6 @@ import { GROUP_SETTINGS, type GroupSettings } from '../../group-settings.ts'
 import type { Coordinator } from '../../machines/coordinator.ts'
 import type { Machine, MachineRecord } from '../../machines/machine.ts'
 import type { Commits } from '../../machines/runtime.ts'
-import type { Outside, Timer } from '../../outside.ts'
 import type { TimerWheel } from '../../timer-wheel.ts'
 import { Turns } from '../../turns.ts'
 import { refusedJoin, refusedSync } from '../classic-groups/answers.ts'

@@ -2,7 +2,7 @@
  * The pace of work in the background: slices of some KiB, each followed by a pause in which others
  * have their turn, as long as the rate allows for; and the end of it when the engine closes.
  */
-import type { Timers } from '../../outside.ts'
+import type { Timers } from '@millrace/base'
 
 /** Bytes of a slice: the longest that appends and reads wait for it, about a millisecond. */
 const SLICE_BYTES = 64 * 1024

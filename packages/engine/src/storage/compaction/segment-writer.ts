@@ -4,9 +4,10 @@
  * its index and checksums before anybody is told of it. Until then it can be thrown away; after a
  * crash recovery does that, because no checkpoint lists it.
  */
+
+import type { Outside } from '@millrace/base'
 import { baseOffsetOf, maxTimestampOf, type Offset, recordCountOf } from '@millrace/log'
 import { type Disk, DiskError, type DiskFile } from '../../disk/disk.ts'
-import type { Outside } from '../../outside.ts'
 import { BlockChecksums } from '../../segments/block-checksums.ts'
 import { HeaderSums, NO_HEADERS } from '../../segments/header-sums.ts'
 import { type SegmentRecord, segmentName } from '../../segments/segment.ts'

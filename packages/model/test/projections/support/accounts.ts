@@ -1,7 +1,7 @@
 // What tests of projections share: an aggregate, a projection of it, a processor over events in
 // memory, and the sum of all that its tables hold.
 import { createHash } from 'node:crypto'
-import { systemClientOutside } from '@millrace/base'
+import { systemOutside } from '@millrace/base'
 import type { Kysely } from 'kysely'
 import { aggregate } from '../../../src/define/aggregate.ts'
 import { type Projection, projection } from '../../../src/define/projection.ts'
@@ -137,7 +137,7 @@ export function processorOf<DB>(
 ): Run<DB> {
   const told: ModelEvent[] = []
   const context: ProjectionContext = {
-    outside: systemClientOutside(),
+    outside: systemOutside(),
     onEvent: event => told.push(event),
     store,
     ...(log === undefined ? {} : { log }),

@@ -3,7 +3,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type ClientOutside, systemClientOutside } from '@millrace/base'
+import { type Outside, systemOutside } from '@millrace/base'
 import { type Engine, openEngine } from '@millrace/engine'
 import {
   type CategoryOptions,
@@ -24,10 +24,10 @@ export const DAY = 86_400_000
 export const START = Date.UTC(2012, 0, 1)
 
 /** A wall clock that stands until it is moved; timers are the platform's. */
-export type MovedClock = ClientOutside & { set(time: number): void; advance(ms: number): void }
+export type MovedClock = Outside & { set(time: number): void; advance(ms: number): void }
 
 export function movedClock(start: number): MovedClock {
-  const system = systemClientOutside()
+  const system = systemOutside()
   let now = start
   return {
     ...system,

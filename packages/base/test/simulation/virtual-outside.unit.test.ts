@@ -1,6 +1,7 @@
 // Virtual time runs timers in order, lets promises go on in between, and waits for nothing.
+
 import { describe, expect, test } from 'vitest'
-import { everyOutcome, Prng, scriptedChoose, VirtualOutside } from '../../src/simulation.ts'
+import { everyOutcome, Prng, scriptedChoose, VirtualOutside } from '../../src/simulation/index.ts'
 
 describe('virtual time', () => {
   test('runs timers by their time, then by their order, never early', async () => {
