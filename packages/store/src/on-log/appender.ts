@@ -1,7 +1,7 @@
 /**
- * Writes appends. Each stream has at most one append under way; the next is judged when the outcome
- * of that one is known. What is ready in all buckets goes into one call of the log, a record batch
- * a bucket: a round. A few rounds run at once; what arrives meanwhile forms the next.
+ * Writes appends. Those of a stream go in their order, in one batch at a time (`stream-lane.ts`). What is
+ * ready in all buckets goes into one call of the log, a record batch a bucket: a round. A few rounds
+ * run at once; what arrives meanwhile forms the next.
  *
  * A claim that lost a race is judged again, under a new append id. An unknown outcome (the call
  * failed, or no answer came) is settled: a settle record is written until that succeeds, and then
@@ -29,6 +29,7 @@ import type { Flusher } from './flusher.ts'
 import type { Verdict } from './fold.ts'
 import { conditionClaim, type Judgement, judge, timesOf } from './judge.ts'
 import { type AppendRequest, type Claim, PendingAppend } from './pending.ts'
+import { type StreamLane, StreamLanes } from './stream-lane.ts'
 
 /** Bounds of an appender. */
 export type AppendLimits = {
@@ -56,9 +57,6 @@ export type AppendHelp = {
   readonly settled: (bucket: Bucket, stream: string, appendId: string) => void
 }
 
-/** Appends of one stream: the one under way, and those that wait for it. */
-type Lane = { current: PendingAppend; readonly waiting: PendingAppend[] }
-
 const SWEEP_MS = 100
 const ID_BYTES = 16
 /** Random bytes are drawn for this many ids at once. */
@@ -81,7 +79,7 @@ export class Appender {
   readonly #flusher: Flusher
   readonly #controls: ControlWriter
   readonly #help: AppendHelp
-  readonly #lanes = new Map<Bucket, Map<string, Lane>>()
+  readonly #lanes = new StreamLanes()
   readonly #ready = new Map<Bucket, AppendBatch>()
   readonly #spare: RecordBatchBuilder[] = []
   /** Did not fit into this round's batch of their bucket. */
@@ -125,18 +123,9 @@ export class Appender {
       this.#queued += request.bytes
       this.#work += 1
       this.#watch()
-      let lanes = this.#lanes.get(request.bucket)
-      if (lanes === undefined) {
-        lanes = new Map()
-        this.#lanes.set(request.bucket, lanes)
-      }
-      const lane = lanes.get(request.stream)
-      if (lane !== undefined) {
-        lane.waiting.push(pending)
-        return
-      }
-      lanes.set(request.stream, { current: pending, waiting: [] })
-      this.#judge(pending)
+      const lane = this.#lanes.of(request.bucket, request.stream)
+      lane.add(pending)
+      this.#advance(lane)
     })
   }
 
@@ -146,9 +135,8 @@ export class Appender {
     if (verdict.kind === 'void' && verdict.reason === 'copy') return
     const { stream, appendId } =
       verdict.kind === 'accepted' ? (verdict.records[0] as EventFacts) : verdict
-    const pending = this.#lanes.get(bucket)?.get(stream)?.current
-    const claim = pending?.claim
-    if (!pending || claim?.appendId !== appendId || !this.#over({ pending, claim })) return
+    const pending = this.#lanes.get(bucket, stream)?.find(appendId)
+    if (!pending?.claim || !this.#over({ pending, claim: pending.claim })) return
     if (verdict.kind === 'accepted') {
       this.#finish(pending, () => pending.resolve(accepted(this.#log.id, pending, verdict.records)))
       return
@@ -183,36 +171,55 @@ export class Appender {
 
   #unanswered(): number {
     let count = 0
-    for (const lanes of this.#lanes.values()) {
-      for (const { current, waiting } of lanes.values()) {
-        for (const pending of [current, ...waiting]) if (!pending.answered) count += 1
-      }
-    }
+    for (const pending of this.#lanes.all()) if (!pending.answered) count += 1
     return count
   }
 
   // --- judging ---------------------------------------------------------------------------------
 
-  #judge(pending: PendingAppend, searched = 0): void {
+  /** Judges what may be judged of a stream. */
+  #advance(lane: StreamLane): void {
+    if (lane.isAdvancing) return
+    lane.isAdvancing = true
+    for (;;) {
+      const next = lane.next(this.#ready.get(lane.bucket))
+      if (next === undefined || !this.#judge(lane, next)) break
+    }
+    lane.isAdvancing = false
+  }
+
+  /** Judges what is at hand; false where it has to wait for those ahead of it. */
+  #judge(lane: StreamLane, pending: PendingAppend, searched = 0): boolean {
     const { request } = pending
     try {
       const { bucket } = request
       if (bucket.failure !== null) throw bucket.failure
       if (pending.answered) {
         this.#finish(pending, () => undefined)
-        return
+        return true
       }
-      const state = bucket.index.get(request.stream)
+      const { state } = lane
       const judgement = judge(request, state, searched)
-      if (judgement.kind === 'claim') {
-        if (request.events.length === 0) this.#confirm(pending, state.version)
-        else this.#claim(pending, timesOf(request, state, this.#outside.clock.now()))
-        return
+      const isClaim = judgement.kind === 'claim' && request.events.length > 0
+      const isFull = isClaim && !this.#fits(pending)
+      // Nobody is answered by what is not decided, nor follows into another batch.
+      if (lane.isAhead && (!isClaim || isFull)) {
+        lane.putBack()
+        return false
       }
-      this.#answer(pending, judgement)
+      if (isFull) this.#overflow.push(pending)
+      else if (isClaim)
+        this.#claim(lane, pending, timesOf(request, state, this.#outside.clock.now()))
+      else if (judgement.kind === 'claim') this.#confirm(pending, state.version)
+      else this.#answer(pending, judgement)
     } catch (error) {
+      if (lane.isAhead && request.bucket.failure === null) {
+        lane.putBack()
+        return false
+      }
       this.#finish(pending, () => pending.reject(error))
     }
+    return true
   }
 
   #answer(pending: PendingAppend, judgement: Exclude<Judgement, { kind: 'claim' }>): void {
@@ -257,9 +264,16 @@ export class Appender {
 
   #later(pending: PendingAppend, ready: Promise<void>): void {
     ready.then(
-      () => this.#judge(pending),
+      () => this.#judgeAgain(pending),
       error => this.#finish(pending, () => pending.reject(error)),
     )
+  }
+
+  /** Judges once more what has been looked up, and what may follow it. */
+  #judgeAgain(pending: PendingAppend, searched?: number): void {
+    const lane = this.#lanes.of(pending.request.bucket, pending.request.stream)
+    this.#judge(lane, pending, searched)
+    this.#advance(lane)
   }
 
   #search(pending: PendingAppend, from: number, before: number): void {
@@ -267,7 +281,7 @@ export class Appender {
     this.#help.anyMatch(request, from, before).then(
       async found => {
         if (!found) {
-          this.#judge(pending, before)
+          this.#judgeAgain(pending, before)
           return
         }
         const conflict = await this.#help.conflict(request, {
@@ -293,53 +307,41 @@ export class Appender {
   }
 
   /** The attempt lost. Its caller is answered, or it is tried again under a new id. */
-  #again(pending: PendingAppend): void {
+  #again(pending: PendingAppend, wasAttempt = true): void {
+    const { bucket, stream, id } = pending.request
     if (pending.attempts >= this.#limits.attempts) {
-      const error = new StoreError(
-        'STALE_CONDITION',
-        `stream ${pending.request.id}: lost ${pending.attempts} races in a row`,
-      )
-      this.#finish(pending, () => pending.reject(error))
+      const text = `stream ${id}: lost ${pending.attempts} races in a row`
+      this.#finish(pending, () => pending.reject(new StoreError('STALE_CONDITION', text)))
       return
     }
-    this.#judge(pending)
+    const lane = this.#lanes.of(bucket, stream)
+    // Whoever only stood behind one that lost has lost no race.
+    if (lane.lost(pending) === 'behind' || !wasAttempt) pending.attempts -= 1
+    this.#advance(lane)
   }
 
   /** Answers, and lets the next append of the stream begin. */
   #finish(pending: PendingAppend, answer: () => void): void {
-    const { request } = pending
-    this.#queued -= request.bytes
+    const { bucket, stream, bytes } = pending.request
+    this.#queued -= bytes
     this.#work -= 1
     if (!pending.answered) answer()
-    const lanes = this.#lanes.get(request.bucket)
-    const lane = lanes?.get(request.stream)
-    if (lanes !== undefined && lane?.current === pending) {
-      const next = lane.waiting.shift()
-      if (next === undefined) {
-        lanes.delete(request.stream)
-      } else {
-        lane.current = next
-        this.#judge(next)
-      }
-    }
+    const lane = this.#lanes.of(bucket, stream)
+    lane.done(pending)
+    if (lane.isEmpty) this.#lanes.remove(lane)
+    else this.#advance(lane)
     if (this.#idle !== null && this.#unanswered() === 0) this.#idle()
   }
 
   // --- writing ---------------------------------------------------------------------------------
 
-  #claim(pending: PendingAppend, times: readonly number[]): void {
+  #claim(lane: StreamLane, pending: PendingAppend, times: readonly number[]): void {
     const { request } = pending
     const { bucket } = request
-    const begun = this.#ready.get(bucket)
-    if (begun !== undefined && !begun.fits(pending, this.#limits.batchBytes)) {
-      this.#overflow.push(pending)
-      return
-    }
-    const state = bucket.index.get(request.stream)
     pending.attempts += 1
     const claim: Claim = {
       appendId: this.#attemptId(pending),
-      version: state.version + 1,
+      version: lane.state.version + 1,
       checks:
         request.checks.length === 0
           ? undefined
@@ -355,7 +357,13 @@ export class Appender {
     const ready = this.#ready.get(bucket) ?? new AppendBatch(bucket, this.#spare.pop())
     this.#ready.set(bucket, ready)
     ready.add({ pending, claim })
+    lane.claimed(pending, ready)
     this.#schedule()
+  }
+
+  #fits(pending: PendingAppend): boolean {
+    const begun = this.#ready.get(pending.request.bucket)
+    return begun === undefined || begun.fits(pending, this.#limits.batchBytes)
   }
 
   #attemptId(pending: PendingAppend): string {
@@ -382,7 +390,7 @@ export class Appender {
     for (const part of parts) this.#spare.push(part.builder)
     const overflow = this.#overflow
     this.#overflow = []
-    for (const pending of overflow) this.#judge(pending)
+    for (const pending of overflow) this.#judgeAgain(pending)
     try {
       const results = await this.#log.append(
         parts.map((part, i) => ({
@@ -476,8 +484,7 @@ export class Appender {
       if (!this.#over(attempt)) continue
       pending.alone = true
       // Nothing was written, so the attempt was none.
-      pending.attempts -= 1
-      this.#judge(pending)
+      this.#again(pending, false)
     }
   }
 
@@ -520,14 +527,11 @@ export class Appender {
    */
   #expire(): void {
     const now = this.#outside.clock.monotonic()
-    for (const [bucket, lanes] of this.#lanes) {
-      for (const { current, waiting } of lanes.values()) {
-        for (const pending of [current, ...waiting]) {
-          if (pending.answered) continue
-          if (bucket.failure !== null) pending.reject(bucket.failure)
-          else if (pending.request.deadline <= now) pending.reject(timedOut(pending))
-        }
-      }
+    for (const pending of this.#lanes.all()) {
+      const { bucket, deadline } = pending.request
+      if (pending.answered) continue
+      if (bucket.failure !== null) pending.reject(bucket.failure)
+      else if (deadline <= now) pending.reject(timedOut(pending))
     }
     if (this.#idle !== null && this.#unanswered() === 0) this.#idle()
   }

@@ -308,15 +308,19 @@ function accept(
     voidAll(bucket, streams, records, reason, verdicts)
     return
   }
-  const state = streams.get(first.stream)
-  streams.set(first.stream, {
-    ...state,
-    version: last.version,
-    commands: first.commandId === undefined ? state.commands : remember(state, first, last),
-    cancels: state.cancels.length === 0 ? state.cancels : livingCancels(state, last.version),
-    createdAt: state.createdAt < 0 ? first.time : state.createdAt,
-    updatedAt: last.time,
-  })
+  streams.set(
+    first.stream,
+    afterAppend(streams.get(first.stream), {
+      appendId: first.appendId,
+      commandId: first.commandId,
+      firstVersion: first.version,
+      lastVersion: last.version,
+      firstOffset: first.offset,
+      lastOffset: last.offset,
+      firstTime: first.time,
+      lastTime: last.time,
+    }),
+  )
   bucket.events += records.length
   for (const record of records) {
     if (record.time > bucket.clock) bucket.clock = record.time
@@ -325,24 +329,33 @@ function accept(
   verdicts.push({ kind: 'accepted', records })
 }
 
+/** An append as a stream's state takes it. */
+export type StreamAppend = Omit<RememberedCommand, 'commandId'> & {
+  readonly commandId: string | undefined
+  readonly firstTime: Timestamp
+  readonly lastTime: Timestamp
+}
+
+/** The state of a stream behind an append that counts. */
+export function afterAppend(state: StreamFold, append: StreamAppend): StreamFold {
+  const { commandId, lastVersion, firstTime, lastTime } = append
+  return {
+    ...state,
+    version: lastVersion,
+    commands: commandId === undefined ? state.commands : remember(state, { ...append, commandId }),
+    cancels: state.cancels.length === 0 ? state.cancels : livingCancels(state, lastVersion),
+    createdAt: state.createdAt < 0 ? firstTime : state.createdAt,
+    updatedAt: lastTime,
+  }
+}
+
 function remember(
   state: StreamFold,
-  first: EventFacts,
-  last: EventFacts,
+  { commandId, appendId, firstVersion, lastVersion, firstOffset, lastOffset }: RememberedCommand,
 ): readonly RememberedCommand[] {
   const kept =
     state.commands.length < COMMANDS_MAX ? state.commands : state.commands.slice(1 - COMMANDS_MAX)
-  return [
-    ...kept,
-    {
-      commandId: first.commandId as string,
-      appendId: first.appendId,
-      firstVersion: first.version,
-      lastVersion: last.version,
-      firstOffset: first.offset,
-      lastOffset: last.offset,
-    },
-  ]
+  return [...kept, { commandId, appendId, firstVersion, lastVersion, firstOffset, lastOffset }]
 }
 
 const livingCancels = (state: StreamFold, version: StreamVersion): readonly Cancel[] =>
