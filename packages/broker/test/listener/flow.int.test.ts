@@ -1,5 +1,5 @@
 /** Flow control over real sockets: slow readers, the bytes in flight, what takes too long. */
-import { apiVersions, fetch, metadata, produce } from '@millrace/protocol'
+import { apiVersions, fetch, metadata, produce, ZERO_UUID } from '@millrace/protocol'
 import { afterEach, expect, test } from 'vitest'
 import { READ_BYTES } from '../../src/listener/read-into.ts'
 import { batchOf } from '../support/batches.ts'
@@ -274,6 +274,7 @@ test('idle, stalled and dripping connections are closed in their time, busy ones
   const outside = new ManualTime()
   harness = await startHarness(
     {
+      'connections.first.request.max.ms': 30_000,
       'connections.max.idle.ms': 60_000,
       'connections.stalled.max.ms': 20_000,
       'connections.frame.max.ms': 10_000,
@@ -324,6 +325,18 @@ test('idle, stalled and dripping connections are closed in their time, busy ones
       dripping.socket.bytesWritten
     )
   }
+})
+
+test('a request with request.elements.max elements is answered, one with one more ends its connection', async () => {
+  harness = await startHarness({ 'request.elements.max': 1_000 })
+  const named = (count: number) => ({
+    topics: Array.from({ length: count }, (_, i) => ({ name: `t-${i}`, topicId: ZERO_UUID })),
+  })
+  const peer = await harness.connect()
+  expect((await peer.call(metadata, 12, named(1_000))).topics).toHaveLength(1_000)
+  peer.send(metadata, 12, named(1_001))
+  expect(await peer.frame()).toBeUndefined()
+  expect(harness.listener.metrics()['requests_malformed_total']).toBe(1)
 })
 
 test('answers larger than the limit of unsent bytes are cut, and later requests still answered', async () => {

@@ -269,6 +269,38 @@ describe('the limit', () => {
     expect((await send(1, 5))?.error).toBeUndefined()
   })
 
+  test('producers.max forgets, of a partition with several, the producer silent for longest', async () => {
+    const engine = await open({ settings: { 'producers.max': 2 } })
+    await createTopic(engine, 't')
+    const send = async (producerId: number, baseSequence: number) => {
+      const producer = { producerId, producerEpoch: 0 }
+      const batch = encodeBatch({ records: [{ value: 'v' }], producer, baseSequence })
+      return (await engine.append([entry(batch)]))[0]
+    }
+    for (const id of [1, 2]) await send(id, 0)
+    expect(engine.metrics()['producers']).toBe(2)
+    expect((await send(1, 5))?.error?.code).toBe('OUT_OF_ORDER_SEQUENCE_NUMBER')
+    await send(3, 0)
+    expect(engine.metrics()['producers']).toBe(2)
+    expect((await send(3, 5))?.error?.code).toBe('OUT_OF_ORDER_SEQUENCE_NUMBER')
+  })
+
+  test('num.partitions is what a topic has that does not say', async () => {
+    const engine = await open({ settings: { 'num.partitions': 3 } })
+    await engine.createTopics([{ name: 'silent' }, { name: 'said', partitions: 1 }])
+    expect(engine.topic('silent')?.partitions).toHaveLength(3)
+    expect(engine.topic('said')?.partitions).toHaveLength(1)
+  })
+
+  test('node.id is the leader of every partition, at its bounds as well', async () => {
+    for (const id of [0, 2 ** 31 - 1]) {
+      const engine = await open({ settings: { 'node.id': id } })
+      await createTopic(engine, 't')
+      expect(engine.topic('t')?.partitions[0]?.leader).toBe(id)
+      await engine.close()
+    }
+  })
+
   test('disk.reserve.bytes refuses client appends and lets the rest go on', async () => {
     const on: Interference = {}
     const { engine } = await withDisk(on, { 'disk.reserve.bytes': 1000 })

@@ -49,6 +49,22 @@ describe('joining', () => {
     expect(await bench.state()).toBe('CompletingRebalance')
   })
 
+  it('forgets a member whose first join waits longer than its setting', async () => {
+    const bench = new Bench({ 'group.new.member.join.timeout.ms': 30_000 })
+    const patient = { rebalanceTimeoutMs: 600_000 }
+    const [first] = await bench.stable(1, [patient])
+    if (first === undefined) throw new Error('nobody has joined')
+    void bench.join(patient)
+    const members = async () => (await bench.groups.describe(['g']))[0]?.members.length
+    for (let step = 0; step < 5; step += 1) {
+      await bench.time.run(5_800)
+      await bench.heartbeat(first)
+    }
+    expect(await members()).toBe(2)
+    await bench.time.run(2_000)
+    expect(await members()).toBe(1)
+  })
+
   it('asks for a second step with the id it hands out, and forgets ids that never come', async () => {
     const bench = new Bench()
     const first = await bench.join({ requireKnownMemberId: true })
