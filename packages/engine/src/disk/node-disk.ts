@@ -22,6 +22,7 @@ import {
   statfsSync,
   statSync,
   unlinkSync,
+  writeSync,
   writevSync,
 } from 'node:fs'
 import { resolve } from 'node:path'
@@ -208,17 +209,25 @@ class NodeDisk implements Disk {
   }
 }
 
+/** A number that no file has: the system says EBADF. */
+const CLOSED = 2 ** 31 - 1
+
 class NodeFile implements DiskFile {
   readonly path: string
-  readonly descriptor: number
+  #descriptor: number
   readonly #syncDelayMs: number
   readonly #onClosed: () => void
 
   constructor(path: string, descriptor: number, syncDelayMs: number, onClosed: () => void) {
     this.path = path
-    this.descriptor = descriptor
+    this.#descriptor = descriptor
     this.#syncDelayMs = syncDelayMs
     this.#onClosed = onClosed
+  }
+
+  /** The file's number; none of any file once it is closed. */
+  get descriptor(): number {
+    return this.#descriptor
   }
 
   size(): number {
@@ -239,6 +248,11 @@ class NodeFile implements DiskFile {
 
   write(position: number, buffers: readonly Uint8Array[]): void {
     orDiskError(this.path, () => {
+      const [first] = buffers
+      if (first !== undefined && buffers.length === 1) {
+        this.#writeOne(first, position)
+        return
+      }
       for (let i = 0; i < buffers.length; i += BUFFERS_PER_WRITE) {
         const part = buffers.slice(i, i + BUFFERS_PER_WRITE)
         const bytes = part.reduce((sum, buffer) => sum + buffer.length, 0)
@@ -263,8 +277,18 @@ class NodeFile implements DiskFile {
   }
 
   close(): void {
-    orDiskError(this.path, () => closeSync(this.descriptor))
+    const { descriptor } = this
+    // The number may be another file's from now on: whoever still has this one must not write there.
+    this.#descriptor = CLOSED
+    orDiskError(this.path, () => closeSync(descriptor))
     this.#onClosed()
+  }
+
+  #writeOne(buffer: Uint8Array, position: number): void {
+    for (let done = 0; done < buffer.length; ) {
+      const left = buffer.length - done
+      done += writeSync(this.descriptor, buffer, done, left, position + done)
+    }
   }
 
   /** A write may take fewer bytes than it is given; what is left is given again. */

@@ -16,7 +16,7 @@ import {
   type Offset,
   type Timestamp,
 } from '@millrace/log'
-import { type Disk, DiskError } from '../disk/disk.ts'
+import { type Disk, DiskError, type DiskFile } from '../disk/disk.ts'
 import { nextBatchAt } from './batch-run.ts'
 import { BlockChecksums } from './block-checksums.ts'
 import { DamageError } from './damage.ts'
@@ -114,7 +114,8 @@ export class Segment {
   /** Checksums that came from the index file, and which blocks have been compared with them. */
   #savedBlocks: BlockChecksums | undefined
   #verified: Uint8Array | undefined
-  #dirty = false
+  /** Its file while it has bytes that no sync has covered: held, and so not closed. */
+  #unsynced: DiskFile | undefined
   #unlinked = false
   #preparing: Promise<void> | undefined
   /** What a walk over the segment found: it is not walked again. */
@@ -177,7 +178,7 @@ export class Segment {
 
   /** Whether bytes were written that no sync has covered. */
   get dirty(): boolean {
-    return this.#dirty
+    return this.#unsynced !== undefined
   }
 
   /** What a checkpoint keeps. */
@@ -223,11 +224,9 @@ export class Segment {
     const { cache } = this.#place
     const isNew = this.#bytes === 0 || this.#memory !== undefined
     if (isNew) this.#place.beforeFile()
-    if (!this.#dirty) {
-      cache.hold(this.path, 'create', 'writer')
-      this.#dirty = true
-    }
-    const file = cache.use(this.path, 'create')
+    // Held until its sync, so that there is no need to look it up for every group.
+    this.#unsynced ??= cache.hold(this.path, 'create', 'writer')
+    const file = this.#unsynced
     // An earlier run may have left something under this name that no checkpoint lists.
     if (isNew && file.size() > 0 && !this.#place.isSalvaged) file.truncate(0)
     const memory = this.#memory
@@ -242,17 +241,17 @@ export class Segment {
 
   #staysSmall(batches: readonly Buffer[]): boolean {
     if (this.#memory === undefined && this.#bytes > 0) return false
-    if (!this.#place.mayStaySmall || this.#dirty) return false
+    if (!this.#place.mayStaySmall || this.dirty) return false
     const more = batches.reduce((sum, batch) => sum + batch.length, 0)
     return this.#place.small.take(this.#bytes + more, more)
   }
 
   /** Makes all written bytes survive a power cut. Rejects with DiskError; then never call again. */
   async sync(): Promise<void> {
-    if (!this.#dirty) return
+    if (!this.dirty) return
     const { cache } = this.#place
     const file = cache.use(this.path, 'write')
-    this.#dirty = false
+    this.#unsynced = undefined
     // Whatever is written while the sync runs holds the file again.
     try {
       await file.sync()
@@ -376,15 +375,15 @@ export class Segment {
 
   /** Whether the index should be written now: the segment is synced, and this run wrote or read it. */
   get wantsIndex(): boolean {
-    if (this.#dirty || (!this.#loaded && this.#bytes === this.#trustedFrom)) return false
+    if (this.dirty || (!this.#loaded && this.#bytes === this.#trustedFrom)) return false
     return !this.indexIsSaved
   }
 
   /** Takes the files away; whoever holds the segment can still read it. */
   unlink(): void {
     const { cache, disk, small } = this.#place
-    if (this.#dirty) {
-      this.#dirty = false
+    if (this.dirty) {
+      this.#unsynced = undefined
       cache.release(this.path, 'writer')
     }
     cache.forget(this.path)

@@ -176,3 +176,22 @@ test('only the lock leaves files of its own', async () => {
   await disk.close()
   expect(readdirSync(folder).sort()).toEqual(['lock.pid', 'lock.sqlite'])
 })
+
+test('a file that has been closed is not another one that has its number now', async () => {
+  const disk = nodeDisk(folder)
+  const closed = disk.open('closed', 'create')
+  closed.close()
+  const other = disk.open('other', 'create')
+  const refused = expect.objectContaining({ name: 'DiskError', code: 'EIO', path: 'closed' })
+  for (const buffers of [[Buffer.alloc(5)], [Buffer.alloc(5), Buffer.alloc(5)]]) {
+    expect(() => closed.write(0, buffers)).toThrow(refused)
+  }
+  expect(() => closed.truncate(9)).toThrow(refused)
+  expect(() => closed.close()).toThrow(refused)
+  await expect(closed.sync()).rejects.toThrow(refused)
+  expect(other.size()).toBe(0)
+  other.write(0, [Buffer.from('its own')])
+  expect(readFileSync(`${folder}/other`, 'utf8')).toBe('its own')
+  other.close()
+  await disk.close()
+})
