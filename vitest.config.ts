@@ -17,6 +17,8 @@ const LONGEST = [
   'embedded.int',
   'loans.e2e',
   'listener-fuzz.int',
+  'damage.repair.int',
+  'compaction-exhaustive.sim',
   'store.e2e',
   'kill.e2e',
 ]
