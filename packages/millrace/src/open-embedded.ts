@@ -1,6 +1,12 @@
 /** The log within a program: no port is opened, nothing else can reach it. */
 import { resolve } from 'node:path'
-import { ENGINE_SETTINGS, type EngineEvent, GROUP_SETTINGS, openEngine } from '@millrace/engine'
+import {
+  ENGINE_SETTINGS,
+  type EngineEvent,
+  type EngineOptions,
+  GROUP_SETTINGS,
+  openEngine,
+} from '@millrace/engine'
 import type { Log } from '@millrace/log'
 import { resolveConfig } from './config/resolve-config.ts'
 import { EMBEDDED_SETTINGS, type EmbeddedSettings, settingsOf } from './config/tables.ts'
@@ -22,10 +28,23 @@ export type EmbeddedOptions = EmbeddedSettings & {
  * Throws ConfigError naming every bad setting; LogError KAFKA_STORAGE_ERROR when the folder is in
  * use by another process or cannot be read.
  */
-export async function openEmbedded(options: EmbeddedOptions): Promise<Log> {
-  const { data, onEvent, ...values } = options
-  const config = resolveConfig(EMBEDDED_SETTINGS, { file: { path: 'openEmbedded()', values } })
+export function openEmbedded(options: EmbeddedOptions): Promise<Log> {
+  return openOn(options, {}, 'openEmbedded()')
+}
+
+/**
+ * Opens it on a disk that is given.
+ *
+ * @param caller what a bad setting is said to come from
+ */
+export async function openOn(
+  { data, onEvent, ...values }: EmbeddedOptions,
+  place: Pick<EngineOptions, 'disk'>,
+  caller: string,
+): Promise<Log> {
+  const config = resolveConfig(EMBEDDED_SETTINGS, { file: { path: caller, values } })
   return openEngine({
+    ...place,
     folder: resolve(data),
     settings: settingsOf(config, ENGINE_SETTINGS),
     groupSettings: settingsOf(config, GROUP_SETTINGS),
