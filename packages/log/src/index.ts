@@ -39,6 +39,7 @@ export {
   type GroupListing,
   type GroupState,
   type Groups,
+  IN_PROCESS_HOST,
   type JoinRequest,
   type JoinResponse,
   type LeaveRequest,

@@ -9,6 +9,9 @@ import type { Offset, TopicPartition } from './vocabulary.ts'
 /** Generation of a commit that no member makes. */
 export const NO_GENERATION = -1
 
+/** Host of a member that joins in the engine's own process: a restart of that ends it. */
+export const IN_PROCESS_HOST = ''
+
 /** A member asks to take part in the next generation. */
 export type JoinRequest = {
   readonly groupId: string
@@ -16,6 +19,7 @@ export type JoinRequest = {
   readonly memberId: string
   readonly groupInstanceId: string | null
   readonly clientId: string
+  /** Where the member is; {@link IN_PROCESS_HOST} where there is no connection. */
   readonly clientHost: string
   readonly sessionTimeoutMs: number
   readonly rebalanceTimeoutMs: number

@@ -19,6 +19,7 @@ import type { TopicPartition } from '@millrace/log'
 import {
   asLogError,
   type Groups,
+  IN_PROCESS_HOST,
   type JoinResponse,
   LogError,
   type LogErrorCode,
@@ -259,7 +260,7 @@ export class Membership {
         memberId: this.#memberId,
         groupInstanceId: this.#options.groupInstanceId,
         clientId: this.#options.clientId,
-        clientHost: '',
+        clientHost: IN_PROCESS_HOST,
         sessionTimeoutMs: this.#options.sessionTimeoutMs,
         rebalanceTimeoutMs: this.#options.rebalanceTimeoutMs,
         protocolType: CONSUMER_PROTOCOL_TYPE,

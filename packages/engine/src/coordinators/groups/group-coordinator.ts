@@ -15,6 +15,7 @@ import {
   type GroupDescription,
   type GroupListing,
   type Groups,
+  IN_PROCESS_HOST,
   type JoinRequest,
   type JoinResponse,
   type LeaveRequest,
@@ -42,6 +43,7 @@ import { describeGroup } from '../classic-groups/descriptions.ts'
 import { GroupMemory } from '../classic-groups/group-memory.ts'
 import { Joins } from '../classic-groups/joins.ts'
 import { GroupLedger } from '../classic-groups/ledger.ts'
+import type { Member } from '../classic-groups/member.ts'
 import { Memberships } from '../classic-groups/memberships.ts'
 import { type GroupContext, Rebalancer } from '../classic-groups/rebalancer.ts'
 import {
@@ -128,7 +130,10 @@ export class GroupCoordinator implements Groups, Coordinator {
     )
   }
 
-  /** Ends recovery: groups live again, each member with a whole session before it. Once. */
+  /**
+   * Ends recovery: groups live again, each member with a whole session before it. Those of this process's
+   * last life are gone with it. Once.
+   */
   start(): void {
     if (this.#phase !== 'loading') return
     this.#phase = 'ready'
@@ -142,6 +147,8 @@ export class GroupCoordinator implements Groups, Coordinator {
           : ClassicGroup.fromStored(groupId, stored, memory)
       this.#groups.set(groupId, group)
       for (const member of group.members.values()) this.#rebalancer.touch(group, member)
+      const gone = [...group.members.values()].filter(isOfLastLife)
+      if (gone.length > 0) this.#memberships.leave(group, gone)
       if (group.members.size > most) this.#rebalancer.prepare(group)
     }
     this.#scheduleExpiry()
@@ -530,3 +537,10 @@ function asError(code: LogErrorCode | null): LogError | null {
 function throwIf(error: LogError | null): void {
   if (error !== null) throw error
 }
+
+/**
+ * A member that joined in the engine's process, before this start of it: nobody will ever speak for it. A
+ * static one is waited for: whoever comes with its name takes its place.
+ */
+const isOfLastLife = ({ clientHost, groupInstanceId }: Member): boolean =>
+  clientHost === IN_PROCESS_HOST && groupInstanceId === null
