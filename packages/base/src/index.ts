@@ -1,6 +1,10 @@
 export { type Address, formatAddress, isLoopback, parseAddress } from './address.ts'
 export { type Backoff, backoffMs } from './backoff.ts'
+export { ChangeSignal } from './change-signal.ts'
+export { Circuit, type CircuitBounds, type CircuitState, type Pass } from './circuit.ts'
+export { type ErrorSpec, ListedError } from './errors.ts'
 export { makeFolders } from './folders.ts'
+export { inParallel } from './in-parallel.ts'
 export {
   type Clock,
   type Outside,
@@ -11,6 +15,7 @@ export {
   type Timer,
   type Timers,
 } from './outside.ts'
+export { repeat } from './repeat.ts'
 export {
   type BooleanSetting,
   type IntegerSetting,
@@ -22,3 +27,4 @@ export {
   settingProblem,
 } from './settings.ts'
 export { Signal } from './signal.ts'
+export { turnsOf } from './turns.ts'

@@ -5,14 +5,7 @@
  * so that the wire edge maps one to one. Each says whether the same call may be repeated and what
  * an operator should do. A new code does not compile until the wire edge has mapped it.
  */
-type ErrorSpec = {
-  /** Whether the identical call can succeed later without anybody changing anything. */
-  readonly retriable: boolean
-  /** What happened. */
-  readonly message: string
-  /** What the operator or the author of the call should do. */
-  readonly operator: string
-}
+import { type ErrorSpec, ListedError } from '@millrace/base'
 
 export const LOG_ERRORS = {
   UNKNOWN_SERVER_ERROR: {
@@ -296,18 +289,13 @@ export const LOG_ERRORS = {
 export type LogErrorCode = keyof typeof LOG_ERRORS
 
 /** An error of a log: a code of the closed list, whether to retry, and what the operator does. */
-export class LogError extends Error {
+export class LogError extends ListedError<LogErrorCode> {
   override readonly name: string = 'LogError'
-  readonly code: LogErrorCode
-  readonly retriable: boolean
-  readonly operator: string
 
   /** @param detail what exactly is wrong here: names the field, the value and the bound */
   constructor(code: LogErrorCode, detail?: string, cause?: unknown) {
     const spec: ErrorSpec = LOG_ERRORS[code]
-    super(detail === undefined ? spec.message : `${spec.message}: ${detail}`, { cause })
-    this.code = code
-    this.retriable = spec.retriable
-    this.operator = spec.operator
+    const message = detail === undefined ? spec.message : `${spec.message}: ${detail}`
+    super(code, spec, message, { cause })
   }
 }

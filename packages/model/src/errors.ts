@@ -5,13 +5,7 @@
  * log report (`StoreError`, `LogError`) passes through as it is; `retriable` and `operator` are
  * read the same way on all three.
  */
-type ErrorSpec = {
-  /** Whether the identical call can succeed later without anybody changing anything. */
-  readonly retriable: boolean
-  readonly message: string
-  /** What the operator or the author of the call should do. */
-  readonly operator: string
-}
+import { type ErrorSpec, ListedError } from '@millrace/base'
 
 export const MODEL_ERRORS = {
   BAD_ARGUMENT: {
@@ -129,23 +123,11 @@ MODEL_ERRORS satisfies Record<string, ErrorSpec>
 export type ModelErrorCode = keyof typeof MODEL_ERRORS
 
 /** What the runtime throws. The message says what happened and where; `operator` what to do. */
-export class ModelError extends Error {
+export class ModelError extends ListedError<ModelErrorCode> {
   override readonly name = 'ModelError'
-  readonly code: ModelErrorCode
 
   constructor(code: ModelErrorCode, detail?: string, options?: ErrorOptions) {
-    super(detail ?? MODEL_ERRORS[code].message, options)
-    this.code = code
-  }
-
-  /** Whether the identical call can succeed later. */
-  get retriable(): boolean {
-    return MODEL_ERRORS[this.code].retriable
-  }
-
-  /** What the operator or the author of the call should do. */
-  get operator(): string {
-    return MODEL_ERRORS[this.code].operator
+    super(code, MODEL_ERRORS[code], detail ?? MODEL_ERRORS[code].message, options)
   }
 }
 

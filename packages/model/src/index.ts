@@ -1,3 +1,4 @@
+export type { CircuitState } from '@millrace/base'
 export {
   CommandRunner,
   type CommandRunnerOptions,
@@ -47,7 +48,6 @@ export {
 export { type In, type Out, type Schema, type SchemaIssue, type } from './define/schema.ts'
 export { EFFECT_SETTINGS, type EffectSettings, type RetrySettings } from './effects/index.ts'
 export { MODEL_ERRORS, ModelError, type ModelErrorCode } from './errors.ts'
-export type { CircuitState } from './policy/circuit.ts'
 export { type Attempt, Policy, type PolicyOptions, type PolicyState } from './policy/policy.ts'
 export { POLICY_SETTINGS } from './policy/settings.ts'
 export {

@@ -5,14 +5,7 @@
  * connection and logs the code. `VALUE_OUT_OF_RANGE` alone is of our own making: a message handed
  * to the encoder that its grammar cannot carry.
  */
-type ErrorSpec = {
-  /** Whether the identical bytes can succeed later. */
-  readonly retriable: boolean
-  /** What happened. */
-  readonly message: string
-  /** What the operator should do. */
-  readonly operator: string
-}
+import { type ErrorSpec, ListedError } from '@millrace/base'
 
 export const PROTOCOL_ERRORS = {
   TRUNCATED: {
@@ -86,18 +79,13 @@ export const PROTOCOL_ERRORS = {
 export type ProtocolErrorCode = keyof typeof PROTOCOL_ERRORS
 
 /** An error of the wire: a code of the closed list, whether to retry, and what the operator does. */
-export class ProtocolError extends Error {
+export class ProtocolError extends ListedError<ProtocolErrorCode> {
   override readonly name: string = 'ProtocolError'
-  readonly code: ProtocolErrorCode
-  readonly retriable: boolean
-  readonly operator: string
 
   /** @param detail what exactly is wrong here: names the field, the value and the bound */
   constructor(code: ProtocolErrorCode, detail?: string, cause?: unknown) {
     const spec: ErrorSpec = PROTOCOL_ERRORS[code]
-    super(detail === undefined ? spec.message : `${spec.message}: ${detail}`, { cause })
-    this.code = code
-    this.retriable = spec.retriable
-    this.operator = spec.operator
+    const message = detail === undefined ? spec.message : `${spec.message}: ${detail}`
+    super(code, spec, message, { cause })
   }
 }

@@ -4,15 +4,8 @@
  * A conflict is not among them: a lost race is an answer with the events that came in between
  * ({@link Conflict} of the port), not a failure.
  */
+import { type ErrorSpec, ListedError } from '@millrace/base'
 import { LogError } from '@millrace/log'
-
-type ErrorSpec = {
-  /** Whether the identical call can succeed later without anybody changing anything. */
-  readonly retriable: boolean
-  readonly message: string
-  /** What the operator or the author of the call should do. */
-  readonly operator: string
-}
 
 export const STORE_ERRORS = {
   BAD_ARGUMENT: {
@@ -148,23 +141,11 @@ STORE_ERRORS satisfies Record<string, ErrorSpec>
 export type StoreErrorCode = keyof typeof STORE_ERRORS
 
 /** What a store throws. The message says what happened and where; `operator` what to do. */
-export class StoreError extends Error {
+export class StoreError extends ListedError<StoreErrorCode> {
   override readonly name = 'StoreError'
-  readonly code: StoreErrorCode
 
   constructor(code: StoreErrorCode, detail?: string, options?: ErrorOptions) {
-    super(detail ?? STORE_ERRORS[code].message, options)
-    this.code = code
-  }
-
-  /** Whether the identical call can succeed later. */
-  get retriable(): boolean {
-    return STORE_ERRORS[this.code].retriable
-  }
-
-  /** What the operator or the author of the call should do. */
-  get operator(): string {
-    return STORE_ERRORS[this.code].operator
+    super(code, STORE_ERRORS[code], detail ?? STORE_ERRORS[code].message, options)
   }
 }
 

@@ -3,6 +3,7 @@
  * in it yet, and begins to follow.
  */
 import {
+  ChangeSignal,
   type Outside,
   resolveSettings,
   type SettingValues,
@@ -29,7 +30,6 @@ import { LogStore } from './on-log/log-store.ts'
 import { EventOpener } from './on-log/opener.ts'
 import { matching } from './on-log/search.ts'
 import { Settler } from './on-log/settler.ts'
-import { ChangeSignal } from './on-log/signal.ts'
 import type { ReaderParts } from './on-log/stream-reader.ts'
 import { Tail } from './on-log/tail.ts'
 import { checkProvider, type OpenPersonal, openPersonal } from './open-personal.ts'

@@ -2,6 +2,7 @@
  * Syncs of segments and of their names. A partition for which one fails, or hangs, is fenced: a failed
  * sync is never repeated, because what it should have covered is lost, names like bytes.
  */
+import { inParallel } from '@millrace/base'
 import { DiskError } from '../disk/disk.ts'
 import { PARTITIONS_FOLDER, type PartitionLog } from '../partitions/partition-log.ts'
 import { inTime } from './in-time.ts'
@@ -50,7 +51,7 @@ export class SegmentSyncs {
       const work = named.map(
         partition => () => this.#syncNames([partition], () => disk.syncFolder(partition.folder)),
       )
-      await inParallel(work, this.#atOnce)
+      await inParallel(work, this.#atOnce, sync => sync())
     } catch (cause) {
       for (const partition of named) partition.namesDirty = true
       throw cause
@@ -89,7 +90,7 @@ export class SegmentSyncs {
         if (segment.dirty) work.push(() => this.#syncOr([partition], segment.sync()))
       }
     }
-    await inParallel(work, this.#atOnce)
+    await inParallel(work, this.#atOnce, sync => sync())
   }
 
   /** One that could not be opened for it is no failed sync: rejects. */
@@ -117,12 +118,4 @@ export class SegmentSyncs {
       }
     }
   }
-}
-
-async function inParallel(work: readonly (() => Promise<void>)[], width: number): Promise<void> {
-  let next = 0
-  const lane = async (): Promise<void> => {
-    for (let job = work[next++]; job !== undefined; job = work[next++]) await job()
-  }
-  await Promise.all(Array.from({ length: width }, lane))
 }

@@ -10,14 +10,16 @@
  */
 import {
   backoffMs,
+  Circuit,
+  type CircuitState,
   type Outside,
+  type Pass,
   resolveSettings,
   type SettingValues,
   sleep,
   systemOutside,
 } from '@millrace/base'
 import { isFinal, ModelError, reasonOf } from '../errors.ts'
-import { Circuit, type CircuitState, type Pass } from './circuit.ts'
 import { POLICY_SETTINGS } from './settings.ts'
 
 /** What a policy is made of. */

@@ -11,7 +11,14 @@
  * is to take over. A round ends with a failure, or when the plan has changed (a build took over, a
  * rebuild was asked for); then the next round plans anew.
  */
-import { backoffMs, resolveSettings, type SettingValues, sleep } from '@millrace/base'
+import {
+  backoffMs,
+  repeat,
+  resolveSettings,
+  type SettingValues,
+  sleep,
+  turnsOf,
+} from '@millrace/base'
 import {
   type Checkpoint,
   decodeCheckpoint,
@@ -39,12 +46,10 @@ import {
 } from './positions.ts'
 import { type Publisher, publisherOf } from './publisher.ts'
 import { Rate } from './rate.ts'
-import { repeat } from './repeat.ts'
 import { Runner } from './runner.ts'
 import { PROJECTION_SETTINGS } from './settings.ts'
 import { sideBySide } from './side-by-side.ts'
 import { Supervisor } from './supervisor.ts'
-import { turnsOf } from './turns.ts'
 import type {
   ParkedStream,
   ProjectionContext,

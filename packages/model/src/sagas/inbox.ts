@@ -8,6 +8,7 @@
  * before it is taken, the instance's timers that are due by then fire; and at the end of a page the
  * timers of all instances of the bucket fire by the clock that it has reached.
  */
+import { inParallel } from '@millrace/base'
 import type { EventPage, RecordedEvent } from '@millrace/store'
 import type { Saga } from '../define/saga.ts'
 import { ModelError, reasonOf } from '../errors.ts'
@@ -196,27 +197,4 @@ function originOf(
     ...(correlationId === undefined || !isShared ? {} : { correlationId }),
     ...(first === undefined ? {} : { causationId: first.id }),
   }
-}
-
-/** Works on all, so many at once; the first failure is thrown when those under way are done. */
-async function inParallel<T>(
-  items: readonly T[],
-  parallel: number,
-  work: (item: T) => Promise<void>,
-): Promise<void> {
-  let next = 0
-  let failure: { readonly error: unknown } | null = null
-  const worker = async (): Promise<void> => {
-    while (next < items.length && failure === null) {
-      const item = items[next] as T
-      next += 1
-      try {
-        await work(item)
-      } catch (error) {
-        failure ??= { error }
-      }
-    }
-  }
-  await Promise.all(Array.from({ length: Math.min(parallel, items.length) }, worker))
-  if (failure !== null) throw (failure as { readonly error: unknown }).error
 }

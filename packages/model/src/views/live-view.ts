@@ -9,7 +9,7 @@
  * whose event cannot be folded is passed over from there on, and shown; more of them than
  * `view.parked.max` stop the view.
  */
-import { resolveSettings, type SettingValues } from '@millrace/base'
+import { repeat, resolveSettings, type SettingValues } from '@millrace/base'
 import {
   type Checkpoint,
   decodeCheckpoint,
@@ -24,7 +24,6 @@ import { fullName, handlerEvent } from '../projections/handlers.ts'
 import { streamKeyText } from '../projections/parking.ts'
 import { covers, lagOf, type Positions, positionsOf } from '../projections/positions.ts'
 import { Rate } from '../projections/rate.ts'
-import { repeat } from '../projections/repeat.ts'
 import { Supervisor } from '../projections/supervisor.ts'
 import type { EventSource, ProjectionContext } from '../projections/types.ts'
 import { Waiters } from '../projections/waiters.ts'

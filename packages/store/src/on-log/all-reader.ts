@@ -6,6 +6,8 @@
  * Buckets are merged by the stamps of appends (`hybrid-clock.ts`), as long as a bucket has more: what
  * caused an event comes before it, in a catch-up as live. What is concurrent comes as it happens.
  */
+
+import type { ChangeSignal } from '@millrace/base'
 import {
   decodeBatches,
   type FetchResult,
@@ -24,7 +26,6 @@ import { dataOf } from './event.ts'
 import { DROPPED_TYPE, idOf, tenantOf } from './facts.ts'
 import { stampOf } from './fold.ts'
 import type { EventOpener } from './opener.ts'
-import type { ChangeSignal } from './signal.ts'
 
 /** What a reader over all streams needs of the store. */
 export type AllReaderParts = {

@@ -3,8 +3,8 @@
  * Who brings records waits while twice that number of bytes is in memory.
  */
 import type { Outside, Timer } from '@millrace/base'
+import { ChangeSignal } from '@millrace/base'
 import type { Bucket } from './bucket.ts'
-import { ChangeSignal } from './signal.ts'
 
 /** Bounds of a flusher. */
 export type FlushLimits = { readonly bytes: number; readonly ms: number }

@@ -1,6 +1,8 @@
 // Order across buckets: reads of several buckets against a naive merge, on random logs of writers whose
 // clocks differ, from the beginning and from any checkpoint. MILLRACE_TEST_SEEDS=N for more logs,
 // MILLRACE_TEST_SEED=S for one.
+
+import { ChangeSignal } from '@millrace/base'
 import { Prng } from '@millrace/engine/simulation'
 import {
   type FetchRequest,
@@ -17,7 +19,6 @@ import type { RawEvent } from '../../src/on-log/event.ts'
 import { HeaderEncoder } from '../../src/on-log/headers.ts'
 import { HybridClock } from '../../src/on-log/hybrid-clock.ts'
 import type { EventOpener } from '../../src/on-log/opener.ts'
-import { ChangeSignal } from '../../src/on-log/signal.ts'
 
 const SEEDS = Number(process.env['MILLRACE_TEST_SEEDS'] ?? 3000)
 const SKEW_MS = 100_000

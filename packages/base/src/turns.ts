@@ -1,5 +1,5 @@
 /** Turns: what runs long without waiting lets others of its process go on in between. */
-import type { Outside } from '@millrace/base'
+import type { Outside } from './outside.ts'
 
 /**
  * Lets others of this process have their turn once the time is up: handlers on SQLite never wait

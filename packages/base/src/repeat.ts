@@ -1,5 +1,5 @@
 /** Does something now, and again after each pause; what fails is left to the next time. */
-import type { Outside } from '@millrace/base'
+import type { Outside } from './outside.ts'
 
 /** @returns ends it; resolves when nothing of it is under way */
 export function repeat(
