@@ -71,7 +71,11 @@ export const randomBelow = (random: Random, bound: number): number =>
   random.bytes(4).readUInt32BE(0) % bound
 
 /** Waits `ms`; ends early, without an error, when `signal` fires. */
-export function sleep(timers: Timers, ms: number, signal?: AbortSignal): Promise<void> {
+export function sleep(
+  timers: Pick<Timers, 'after'>,
+  ms: number,
+  signal?: AbortSignal,
+): Promise<void> {
   return new Promise(resolve => {
     if (signal?.aborted) return resolve()
     const end = () => {

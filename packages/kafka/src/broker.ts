@@ -5,10 +5,11 @@
  * one with what must not: administration, appends and group calls have a connection each, and every
  * call that waits at the broker (fetch, join, sync) borrows one of `connections.waiting.max`.
  */
+import { formatAddress } from '@millrace/base'
 import { LogError } from '@millrace/log'
 import { Connection } from './connection.ts'
 import { closedError } from './errors.ts'
-import { addressText, type BrokerAddress, type KafkaClientOutside } from './outside.ts'
+import type { BrokerAddress, KafkaClientOutside } from './outside.ts'
 import type { ClientSettings } from './settings.ts'
 
 /** What shares a connection. */
@@ -46,7 +47,7 @@ export class Broker {
 
   /** `host:port`. */
   get name(): string {
-    return addressText(this.address)
+    return formatAddress(this.address)
   }
 
   /** Whether a connection of this kind is open or being opened. */

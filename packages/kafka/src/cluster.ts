@@ -6,6 +6,7 @@
  * FindCoordinator. A call for any broker goes to one that is connected, else to the next that
  * answers: all known brokers, then the bootstrap addresses, each once.
  */
+import { formatAddress } from '@millrace/base'
 import { LogError } from '@millrace/log'
 import {
   type Api,
@@ -18,7 +19,7 @@ import {
 import { Broker } from './broker.ts'
 import type { CallOptions } from './connection.ts'
 import { ConnectionLost, closedError, coordinatorMoved, errorOf } from './errors.ts'
-import { addressText, type BrokerAddress, type KafkaClientOutside } from './outside.ts'
+import type { BrokerAddress, KafkaClientOutside } from './outside.ts'
 import { backoff } from './retry.ts'
 import type { ClientSettings } from './settings.ts'
 
@@ -208,7 +209,7 @@ export class Cluster {
   }
 
   #broker(address: BrokerAddress): Broker {
-    const key = addressText(address)
+    const key = formatAddress(address)
     let broker = this.#brokers.get(key)
     if (broker === undefined) {
       if (this.#closed) throw closedError()

@@ -7,7 +7,7 @@
  * one that is late ends the connection: nothing behind it can arrive either.
  */
 import type { Duplex } from 'node:stream'
-import type { Timer } from '@millrace/base'
+import { formatAddress, type Timer } from '@millrace/base'
 import { LogError } from '@millrace/log'
 import {
   type AnyApi,
@@ -23,7 +23,7 @@ import {
   ProtocolError,
 } from '@millrace/protocol'
 import { ConnectionLost, errorOf } from './errors.ts'
-import { addressText, type BrokerAddress, type KafkaClientOutside } from './outside.ts'
+import type { BrokerAddress, KafkaClientOutside } from './outside.ts'
 import type { ClientSettings } from './settings.ts'
 
 /** ApiVersions is first sent in this version; a broker that does not know it answers in version 0. */
@@ -390,7 +390,7 @@ export class Connection {
   }
 
   #name(): string {
-    return addressText(this.#options.address)
+    return formatAddress(this.#options.address)
   }
 }
 

@@ -4,10 +4,10 @@
  */
 import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { type Outside, systemOutside } from '@millrace/base'
+import { type Address, type Outside, systemOutside } from '@millrace/base'
 
 /** Where a broker listens. */
-export type BrokerAddress = { readonly host: string; readonly port: number }
+export type BrokerAddress = Address
 
 /** What the client needs of the platform. */
 export type KafkaClientOutside = Outside & {
@@ -22,10 +22,6 @@ export function systemKafkaClientOutside(): KafkaClientOutside {
     open: ({ host, port }) => connect({ host, port, noDelay: true, keepAlive: true }),
   }
 }
-
-/** `host:port`, with brackets around an IPv6 address. */
-export const addressText = ({ host, port }: BrokerAddress): string =>
-  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 
 /** Reads `host:port` (or a list with commas). Throws RangeError with what is wrong. */
 export function parseBootstrap(bootstrap: string | readonly string[]): readonly BrokerAddress[] {

@@ -1,5 +1,5 @@
 /** The waits between tries, with the bounds of the client's settings. */
-import { backoffMs } from '@millrace/base'
+import { backoffMs, sleep } from '@millrace/base'
 import type { KafkaClientOutside } from './outside.ts'
 import type { ClientSettings } from './settings.ts'
 
@@ -13,7 +13,5 @@ export function backoff(
     firstMs: settings['retry.backoff.ms'],
     maxMs: settings['retry.backoff.max.ms'],
   }
-  return new Promise(resolve => {
-    outside.timers.after(backoffMs(bounds, failures, outside.random), resolve)
-  })
+  return sleep(outside.timers, backoffMs(bounds, failures, outside.random))
 }

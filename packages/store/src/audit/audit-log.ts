@@ -8,7 +8,7 @@
  * id tells. Who needs to know that it is stored can wait for that, within a bound.
  */
 
-import { backoffMs, type Outside } from '@millrace/base'
+import { backoffMs, type Outside, sleep } from '@millrace/base'
 import { createProducer, type Producer } from '@millrace/clients'
 import type { Log, Timestamp } from '@millrace/log'
 import { StoreError } from '../errors.ts'
@@ -200,7 +200,7 @@ export class AuditLog {
         this.#failure = cause
         failures += 1
         const ms = backoffMs(BACKOFF, failures, outside.random)
-        await new Promise<void>(resolve => void outside.timers.after(ms, resolve))
+        await sleep(outside.timers, ms)
         continue
       }
       failures = 0

@@ -2,7 +2,7 @@
  * A topic that the store keeps for itself: keys, snapshots, audit. One partition, so that all nodes
  * read its records in one order.
  */
-import type { Outside } from '@millrace/base'
+import { type Outside, sleep } from '@millrace/base'
 import { type Log, LogError, type Offset, type TopicDescription } from '@millrace/log'
 import { failureOfLog, StoreError } from '../errors.ts'
 
@@ -87,7 +87,7 @@ async function look(
   for (let i = 0; i < LOOKS; i++) {
     const [found] = await log.describeTopics([name])
     if (found !== undefined) return found
-    await new Promise<void>(resolve => void timers.after(LOOK_AGAIN_MS, resolve))
+    await sleep(timers, LOOK_AGAIN_MS)
   }
   throw new LogError('UNKNOWN_TOPIC_OR_PARTITION', name)
 }

@@ -7,7 +7,7 @@
  * what this topic holds may come back; whoever waits is bounded by its own time. A position that the
  * topic no longer has ends the tail: what was below it can never be known.
  */
-import { backoffMs, type Outside } from '@millrace/base'
+import { backoffMs, type Outside, sleep } from '@millrace/base'
 import { decodeBatches, type Log, LogError, type LogRecord, type Offset } from '@millrace/log'
 
 /** How a topic is followed. */
@@ -149,17 +149,7 @@ export class TopicTail {
   }
 
   #pause(ms: number): Promise<void> {
-    return new Promise(resolve => {
-      const { signal } = this.#stopping
-      if (signal.aborted) return resolve()
-      const end = () => {
-        timer.cancel()
-        signal.removeEventListener('abort', end)
-        resolve()
-      }
-      const timer = this.#options.outside.timers.after(ms, end)
-      signal.addEventListener('abort', end, { once: true })
-    })
+    return sleep(this.#options.outside.timers, ms, this.#stopping.signal)
   }
 
   #end(error: Error): void {

@@ -2,7 +2,7 @@
  * The pace of work in the background: slices of some KiB, each followed by a pause in which others
  * have their turn, as long as the rate allows for; and the end of it when the engine closes.
  */
-import type { Timers } from '@millrace/base'
+import { sleep, type Timers } from '@millrace/base'
 
 /** Bytes of a slice: the longest that appends and reads wait for it, about a millisecond. */
 const SLICE_BYTES = 64 * 1024
@@ -39,7 +39,7 @@ export class Pace {
     if (this.#spent < SLICE_BYTES) return false
     const ms = (this.#spent / this.#bytesPerSecond) * 1000
     this.#spent = 0
-    await new Promise<void>(resolve => void this.#timers.after(ms, resolve))
+    await sleep(this.#timers, ms)
     if (this.#stopped) throw new Stopped('the engine closes')
     return true
   }
