@@ -5,7 +5,12 @@
  * middle would be missing, and what was there before it be taken for the present. So each batch has a
  * number, written with it; where one of the latest is missing at opening everything is thrown away,
  * to be made again. A crash takes the last batches only, which leaves no gap.
+ *
+ * Of its tables it does not compare checksums as it reads. So each value ends with one of ours, over key
+ * and value: bits that flipped in one are INDEX_DAMAGED where they are read, and the next opening throws
+ * everything away. (Bits of a key that flipped may hide an entry; nothing here can tell that.)
  */
+import { crc32cOf } from '@millrace/log'
 import { ClassicLevel } from 'classic-level'
 import { StoreError } from '../errors.ts'
 import type { KeyRange, KeyValue, KeyValueChange, KeyValueEntry } from './key-value.ts'
@@ -21,6 +26,10 @@ const NUMBERS_KEPT = 16_384
 const NUMBER_KIND = 0x23
 const NUMBER_BYTES = 6
 const NOTHING = Buffer.alloc(0)
+/** Says how values are laid out; what was written otherwise is thrown away. */
+const LAYOUT_KEY = Buffer.from([0x24])
+const LAYOUT = Buffer.from('1')
+const SUM_BYTES = 4
 
 /**
  * Opens the folder, creating it.
@@ -44,10 +53,35 @@ export async function openLevel(folder: string, cacheBytes: number): Promise<Key
     throw new StoreError('INDEX_DAMAGED', `the index in ${folder} cannot be opened`, { cause })
   }
   const numbers = await lastNumber(db)
-  if (numbers.whole) return new Level(db, numbers.last, undefined)
+  const problem = await problemOf(db, numbers)
+  if (problem === undefined && numbers.last > 0) return new Level(db, numbers.last, undefined)
   await db.clear()
-  return new Level(db, 0, `batch ${numbers.last} of its writes is missing`)
+  await db.put(LAYOUT_KEY, LAYOUT)
+  return new Level(db, 0, problem)
 }
+
+/** Why everything must be thrown away; undefined: it need not be. */
+async function problemOf(
+  db: ClassicLevel<Buffer, Buffer>,
+  numbers: { readonly whole: boolean; readonly last: number },
+): Promise<string | undefined> {
+  if (!numbers.whole) return `batch ${numbers.last} of its writes is missing`
+  if (numbers.last === 0) return undefined
+  const layout = await db.get(LAYOUT_KEY)
+  if (layout === undefined) return 'an earlier version wrote it'
+  return layout.equals(LAYOUT) ? undefined : 'a value in it was damaged'
+}
+
+/** A value as it is written: with a checksum over key and value behind it. */
+function sealed(key: Buffer, value: Buffer): Buffer {
+  const bytes = Buffer.allocUnsafe(value.length + SUM_BYTES)
+  value.copy(bytes)
+  bytes.writeUInt32BE(sumOf(key, value), value.length)
+  return bytes
+}
+
+const sumOf = (key: Buffer, value: Buffer): number =>
+  crc32cOf(value, 0, value.length, crc32cOf(key, 0, key.length))
 
 /** The number of the last batch; or, where one is missing, that one's. */
 async function lastNumber(
@@ -86,11 +120,27 @@ class Level implements KeyValue {
   }
 
   getSync(key: Buffer): Buffer | undefined {
-    return this.#db.getSync(key)
+    const bytes = this.#db.getSync(key)
+    return bytes === undefined ? undefined : this.#opened(key, bytes)
   }
 
-  getMany(keys: readonly Buffer[]): Promise<readonly (Buffer | undefined)[]> {
-    return this.#db.getMany(keys as Buffer[])
+  async getMany(keys: readonly Buffer[]): Promise<readonly (Buffer | undefined)[]> {
+    const found = await this.#db.getMany(keys as Buffer[])
+    return found.map((bytes, i) =>
+      bytes === undefined ? undefined : this.#opened(keys[i] as Buffer, bytes),
+    )
+  }
+
+  /** The value of what was read. Throws INDEX_DAMAGED. */
+  #opened(key: Buffer, bytes: Buffer): Buffer {
+    const end = bytes.length - SUM_BYTES
+    if (end >= 0) {
+      const value = bytes.subarray(0, end)
+      if (bytes.readUInt32BE(end) === sumOf(key, value)) return value
+    }
+    // Whoever opens it next begins anew; what this one writes meanwhile is lost with it.
+    this.#db.put(LAYOUT_KEY, NOTHING).catch(() => undefined)
+    throw new StoreError('INDEX_DAMAGED', 'a value of the index fails its checksum')
   }
 
   /** One after the other, so that a crash leaves no gap in the numbers. */
@@ -103,7 +153,7 @@ class Level implements KeyValue {
   async #write(changes: readonly KeyValueChange[]): Promise<void> {
     const batch = this.#db.batch()
     for (const change of changes) {
-      if (change.type === 'put') batch.put(change.key, change.value)
+      if (change.type === 'put') batch.put(change.key, sealed(change.key, change.value))
       else batch.del(change.key)
     }
     const number = this.#number + 1
@@ -120,7 +170,7 @@ class Level implements KeyValue {
       for (;;) {
         const page = await iterator.nextv(PAGE_ENTRIES)
         if (page.length === 0) return
-        yield page
+        yield page.map(([key, bytes]) => [key, this.#opened(key, bytes)] as const)
       }
     } finally {
       await iterator.close()

@@ -30,6 +30,7 @@ export async function* listStreams(
   options: ListOptions,
 ): AsyncGenerator<StreamListing, void> {
   const { prefix = '', after, limit = Number.POSITIVE_INFINITY } = options
+  const last = after === undefined ? undefined : Buffer.from(after)
   const heads = await Promise.all(buckets.map(bucket => open(kv, bucket, options)))
   try {
     for (let listed = 0; listed < limit; ) {
@@ -39,7 +40,9 @@ export async function* listStreams(
       await advance(head)
       const stream = textOf(key)
       const id = idOf(stream)
-      if (!id.startsWith(prefix) || (after !== undefined && id <= after)) continue
+      // By bytes, as the keys are: texts compare by halves of characters.
+      if (!id.startsWith(prefix) || (last !== undefined && last.compare(Buffer.from(id)) >= 0))
+        continue
       const { state } = decodeStream(value)
       listed += 1
       yield {

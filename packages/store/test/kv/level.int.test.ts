@@ -81,3 +81,41 @@ test('damage in its own log costs the end or everything, never something in the 
   }
   expect(thrownAway).toBeGreaterThan(DAMAGES / 4)
 })
+
+test('a value whose bits have flipped is never given, and the next opening begins anew', async () => {
+  const folder = await filled()
+  // Written to tables by a second life.
+  await (await openLevel(folder, CACHE_BYTES)).close()
+  const table = readdirSync(folder).find(name => name.endsWith('.ldb')) ?? ''
+  const whole = readFileSync(join(folder, table))
+  let found = 0
+  for (let n = 0; n < DAMAGES; n++) {
+    const copy = `${folder}-${n}`
+    await cp(folder, copy, { recursive: true })
+    onTestFinished(() => rm(copy, { recursive: true }))
+    const damaged = Buffer.from(whole)
+    const at = Math.floor(((n + 0.5) / DAMAGES) * (whole.length * 0.9))
+    damaged.writeUInt8(damaged.readUInt8(at) ^ 0x10, at)
+    writeFileSync(join(copy, table), damaged)
+    const kv = await openLevel(copy, CACHE_BYTES).catch(() => null)
+    if (kv === null) continue
+    let isFound = false
+    for (let i = 1; i <= BATCHES; i++) {
+      try {
+        const value = kv.getSync(key(`${i}`))
+        if (value !== undefined) expect(value.equals(Buffer.alloc(VALUE_BYTES, i))).toBe(true)
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'INDEX_DAMAGED' })
+        isFound = true
+      }
+    }
+    await kv.close()
+    if (!isFound) continue
+    found += 1
+    const again = await openLevel(copy, CACHE_BYTES)
+    expect(again.discarded).toContain('damaged')
+    expect(again.getSync(key('1'))).toBeUndefined()
+    await again.close()
+  }
+  expect(found).toBeGreaterThan(DAMAGES / 2)
+})
