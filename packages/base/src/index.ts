@@ -17,9 +17,6 @@ export {
 } from './outside.ts'
 export { repeat } from './repeat.ts'
 export {
-  type BooleanSetting,
-  type IntegerSetting,
-  integer,
   resolveSettings,
   type Setting,
   type Settings,

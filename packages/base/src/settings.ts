@@ -1,6 +1,8 @@
 /**
- * Settings: named, bounded, documented values. Each package keeps its own in one table; the
- * composition root merges the tables into configuration keys, environment names and help.
+ * Settings: named, bounded, documented values. Each package keeps its own in one table, a literal `as
+ * const`, which is the only place where a key, its default, its bounds and its meaning stand: types come
+ * from it, the tables of the READMEs are written from it (`npm run readmes`), and the composition root
+ * merges the tables into configuration keys, environment names and help.
  *
  * A setting `a.b.ms` of the table is `MILLRACE_A_B_MS` in the environment and `'a.b.ms'` in the
  * configuration file.
@@ -23,20 +25,6 @@ export type Setting =
       readonly doc: string
     }
   | { readonly type: 'text'; readonly default: string; readonly doc: string }
-
-/** A whole number between bounds. */
-export type IntegerSetting = Extract<Setting, { readonly type: 'integer' }>
-/** Yes or no. */
-export type BooleanSetting = Extract<Setting, { readonly type: 'boolean' }>
-
-/** A setting that is a whole number: its default, its bounds, what it means. */
-export const integer = (value: number, min: number, max: number, doc: string): IntegerSetting => ({
-  type: 'integer',
-  default: value,
-  min,
-  max,
-  doc,
-})
 
 /** A table of settings by dotted key. */
 export type Settings = Readonly<Record<string, Setting>>

@@ -1,5 +1,5 @@
 import { systemOutside } from '@millrace/base'
-import { encodeBatch } from '@millrace/log'
+import { DECOMPRESSED_BYTES_MAX, encodeBatch } from '@millrace/log'
 import { expect, test } from 'vitest'
 import { topicConfigOf } from '../../src/partitions/topic-config.ts'
 import { BatchDoor } from '../../src/service/batch-door.ts'
@@ -61,4 +61,9 @@ test('a partition does not wait behind all that another one has brought', async 
   expect(done).toHaveLength(13)
   // Two were running and one more may have begun.
   expect(done.indexOf('modest')).toBeLessThan(6)
+})
+
+test('the engine stores nothing that decompresses to more than readers open', () => {
+  const { max, default: most } = ENGINE_SETTINGS['append.decompressed.max.bytes']
+  expect({ max, most }).toEqual({ max: DECOMPRESSED_BYTES_MAX, most: DECOMPRESSED_BYTES_MAX })
 })

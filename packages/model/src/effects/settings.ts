@@ -1,11 +1,8 @@
 /** The bounds of effects. How they are tried again is a policy's: `POLICY_SETTINGS`. */
-import type { IntegerSetting, SettingValues } from '@millrace/base'
+import type { SettingValues } from '@millrace/base'
 
 /** Settings by dotted key. */
-export const EFFECT_SETTINGS: {
-  readonly 'effect.parallel': IntegerSetting
-  readonly 'effect.timeout.ms': IntegerSetting
-} = {
+export const EFFECT_SETTINGS = {
   'effect.parallel': {
     type: 'integer',
     default: 16,
@@ -20,7 +17,7 @@ export const EFFECT_SETTINGS: {
     max: 86_400_000,
     doc: 'An attempt that takes longer is told so by its signal and counts as failed.',
   },
-}
+} as const
 
 /** Values of {@link EFFECT_SETTINGS}. */
 export type EffectSettings = SettingValues<typeof EFFECT_SETTINGS>

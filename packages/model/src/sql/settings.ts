@@ -1,49 +1,45 @@
-/** The bounds of the read models' databases. */
-import { type IntegerSetting, integer } from '@millrace/base'
-
 /** Settings by dotted key. */
-export const SQL_SETTINGS: {
-  readonly 'sql.statements.max': IntegerSetting
-  readonly 'sql.busy.ms': IntegerSetting
-  readonly 'sql.cache.bytes': IntegerSetting
-  readonly 'sql.connections.max': IntegerSetting
-  readonly 'sql.pipeline.max': IntegerSetting
-  readonly 'sql.connect.ms': IntegerSetting
-} = {
-  'sql.statements.max': integer(
-    256,
-    1,
-    100_000,
-    'Prepared statements kept by their text, a connection; shapes of queries, a projection.',
-  ),
-  'sql.busy.ms': integer(
-    5000,
-    0,
-    600_000,
-    'SQLite: how long another process may hold the write lock. The thread waits meanwhile.',
-  ),
-  'sql.cache.bytes': integer(
-    16 * 1024 * 1024,
-    64 * 1024,
-    2 ** 31 - 1,
-    'SQLite: page cache, a connection.',
-  ),
-  'sql.connections.max': integer(
-    8,
-    1,
-    1000,
-    'PostgreSQL: connections of the processors, and as many for reads.',
-  ),
-  'sql.pipeline.max': integer(
-    512,
-    1,
-    100_000,
-    'PostgreSQL: queries of one transaction that are sent without waiting for their results.',
-  ),
-  'sql.connect.ms': integer(
-    10_000,
-    1,
-    600_000,
-    'PostgreSQL: how long a connection may take to open or to become free.',
-  ),
-}
+export const SQL_SETTINGS = {
+  'sql.statements.max': {
+    type: 'integer',
+    default: 256,
+    min: 1,
+    max: 100_000,
+    doc: 'Prepared statements kept by their text, a connection; shapes of queries, a projection.',
+  },
+  'sql.busy.ms': {
+    type: 'integer',
+    default: 5000,
+    min: 0,
+    max: 600_000,
+    doc: 'SQLite: how long another process may hold the write lock. The thread waits meanwhile.',
+  },
+  'sql.cache.bytes': {
+    type: 'integer',
+    default: 16_777_216,
+    min: 65_536,
+    max: 2_147_483_647,
+    doc: 'SQLite: page cache, a connection.',
+  },
+  'sql.connections.max': {
+    type: 'integer',
+    default: 8,
+    min: 1,
+    max: 1000,
+    doc: 'PostgreSQL: connections of the processors, and as many for reads.',
+  },
+  'sql.pipeline.max': {
+    type: 'integer',
+    default: 512,
+    min: 1,
+    max: 100_000,
+    doc: 'PostgreSQL: queries of one transaction that are sent without waiting for their results.',
+  },
+  'sql.connect.ms': {
+    type: 'integer',
+    default: 10_000,
+    min: 1,
+    max: 600_000,
+    doc: 'PostgreSQL: how long a connection may take to open or to become free.',
+  },
+} as const
