@@ -37,7 +37,7 @@ export interface Random {
 /** Clock, timers and randomness as one parameter. */
 export type Outside = { readonly clock: Clock; readonly timers: Timers; readonly random: Random }
 
-/** The platform takes no longer ones. */
+/** The platform takes no longer ones: it would fire them at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 /**
@@ -52,8 +52,14 @@ export function systemOutside(options: { readonly keepAlive?: boolean } = {}): O
     clock: { now: () => Date.now(), monotonic: () => performance.now() },
     timers: {
       after: (ms, callback, keepAlive = byDefault) => {
-        const handle = setTimeout(callback, ms)
-        if (!keepAlive) handle.unref()
+        let handle: NodeJS.Timeout
+        const arm = (leftMs: number): void => {
+          const partMs = Math.min(Math.max(leftMs, 0), LONGEST_TIMER_MS)
+          const end = leftMs > partMs ? () => arm(leftMs - partMs) : callback
+          handle = setTimeout(end, partMs)
+          if (!keepAlive) handle.unref()
+        }
+        arm(ms)
         return { cancel: () => clearTimeout(handle) }
       },
       soon: callback => void setImmediate(callback),
