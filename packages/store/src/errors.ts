@@ -103,6 +103,11 @@ export const STORE_ERRORS = {
     message: 'an event has a newer schema version or an unknown type',
     operator: 'Upgrade this program; the stream takes no commands here until then.',
   },
+  EVENT_DAMAGED: {
+    retriable: false,
+    message: 'the data of an event is not JSON',
+    operator: 'A foreign program wrote it. Delete or truncate the stream that the message names.',
+  },
   KEY_UNAVAILABLE: {
     retriable: true,
     message: 'the keys of personal fields cannot be reached',

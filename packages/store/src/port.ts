@@ -7,6 +7,7 @@
  * Lost races are answers (`ok: false`, with what came in between); failures are `StoreError`s.
  */
 import type { NumberOf, Offset, Timestamp } from '@millrace/log'
+import type { StoreError } from './errors.ts'
 
 /** JSON: what an event's data may be. */
 export type Json =
@@ -102,6 +103,12 @@ export type RecordedEvent<Type extends string = string, Data = unknown> = {
    * Names of fields whose subject was forgotten; they read as {@link ERASED}. Absent: all readable.
    */
   readonly erased?: readonly string[]
+  /**
+   * Why its data cannot be given: no upcaster brings it to the present, its seal is broken, it is no
+   * JSON, its type or schema is newer than this program. Only reads of all streams give such events;
+   * a read of one stream fails. Looking at `data` throws it, so that nobody takes it for null.
+   */
+  readonly unreadable?: StoreError
 }
 
 /** What a personal field reads as when its subject's key is gone. */

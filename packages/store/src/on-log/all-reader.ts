@@ -18,7 +18,7 @@ import {
 } from '@millrace/log'
 import { encodeCheckpoint } from '../checkpoint.ts'
 import { failureOfLog, StoreError } from '../errors.ts'
-import type { EventFilter, EventPage, RecordedEvent } from '../port.ts'
+import type { EventFilter, EventPage, Json, RecordedEvent } from '../port.ts'
 import { type Bucket, placeOf } from './bucket.ts'
 import { decodeEventRecord } from './decode-headers.ts'
 import type { RawEvent } from './event.ts'
@@ -53,7 +53,13 @@ export type AllRead = {
 }
 
 /** The next event of a bucket, not opened yet. */
-type Waiting = { readonly raw: RawEvent; readonly key: number; readonly bytes: number }
+type Waiting = {
+  readonly raw: RawEvent
+  /** Why its data could not be read. */
+  readonly damage: StoreError | undefined
+  readonly key: number
+  readonly bytes: number
+}
 
 /**
  * What has been read of one bucket and not been given yet: events in the order of their offsets, each
@@ -219,8 +225,8 @@ function merge(
     const { bucket } = lowest
     const offset = lowest.position
     if (!isAlone && offset >= bucket.confirmed) return 'blocked'
-    const { raw, bytes } = lowest.take()
-    page.add(parts.opener.raw(bucket.category, raw), bytes)
+    const { raw, damage, bytes } = lowest.take()
+    page.add(parts.opener.orUnreadable(bucket.category, raw, damage), bytes)
   }
 }
 
@@ -300,7 +306,8 @@ async function load(read: AllRead, source: Source, result: FetchResult): Promise
       if (found === null) continue
       const key = source.keyOf(found.stamp)
       if (!passes(found.raw, read)) continue
-      source.add({ raw: found.raw, key, bytes: cursor.position - cursor.keyAt })
+      const { raw, damage } = found
+      source.add({ raw, damage, key, bytes: cursor.position - cursor.keyAt })
     }
     source.next = Math.max(source.next, Math.min(batch.lastOffset + 1, end))
   }
@@ -325,14 +332,27 @@ function rawOf(
   offset: Offset,
   time: Timestamp,
   at: CursorPlaces,
-): { readonly raw: RawEvent; readonly stamp: number | undefined } | null {
+): {
+  readonly raw: RawEvent
+  readonly damage: StoreError | undefined
+  readonly stamp: number | undefined
+} | null {
   const { bytes, keyAt, keyLength, valueAt, valueLength, headersAt, headerCount } = at
   const key = keyLength < 0 ? null : bytes.subarray(keyAt, keyAt + keyLength)
   const place = { bytes, valueAt, valueLength, headersAt, headerCount }
   const decoded = decodeEventRecord(offset, time, key, place)
   if (decoded === null || decoded.facts.type === DROPPED_TYPE) return null
   const { facts, metadata } = decoded
+  let data: Json = null
+  let damage: StoreError | undefined
+  try {
+    data = dataOf({ ...place, offset, time, headersEnd: at.position })
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error
+    damage = error
+  }
   return {
+    damage,
     stamp: facts.index === 0 ? stampOf(facts) : undefined,
     raw: {
       ...metadata,
@@ -342,7 +362,7 @@ function rawOf(
       bucket: bucket.number,
       offset,
       time,
-      data: dataOf({ ...place, offset, time, headersEnd: at.position }),
+      data,
     },
   }
 }

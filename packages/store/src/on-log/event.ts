@@ -1,5 +1,6 @@
 /** Turns what the index or the log holds of an event into what readers get. */
 import type { Offset, Timestamp } from '@millrace/log'
+import { StoreError } from '../errors.ts'
 import type { Json, RecordedEvent } from '../port.ts'
 import type { EventTypes } from '../types/event-types.ts'
 import { decodeMetadata, type EventMetadata } from './decode-headers.ts'
@@ -24,11 +25,15 @@ export type EventSource = {
   readonly bucket: number
 }
 
-/** The data of an entry. */
+/** The data of an entry. Throws EVENT_DAMAGED where it is no JSON. */
 export function dataOf(entry: Entry): Json {
   if (entry.valueLength <= 0) return null
   const { bytes, valueAt, valueLength } = entry
-  return JSON.parse(bytes.toString('utf8', valueAt, valueAt + valueLength)) as Json
+  try {
+    return JSON.parse(bytes.toString('utf8', valueAt, valueAt + valueLength)) as Json
+  } catch (cause) {
+    throw new StoreError('EVENT_DAMAGED', undefined, { cause })
+  }
 }
 
 /** The event as it was written. */
@@ -53,16 +58,40 @@ export function recordedEvent(
   types: EventTypes,
   erased: readonly string[] | undefined,
 ): RecordedEvent {
+  const present = types.upcast(raw.type, raw.schemaVersion, data)
+  return eventWith(raw, present, types.presentVersion(raw.type, raw.schemaVersion), erased)
+}
+
+/** The event as readers get it whose data cannot be given: what looks at it gets the error. */
+export function unreadableEvent(
+  raw: Omit<RawEvent, 'data'>,
+  unreadable: StoreError,
+): RecordedEvent {
+  const event = { ...eventWith(raw, null, raw.schemaVersion, undefined), unreadable }
+  return Object.defineProperty(event, 'data', {
+    enumerable: true,
+    get: () => {
+      throw unreadable
+    },
+  })
+}
+
+function eventWith(
+  raw: Omit<RawEvent, 'data'>,
+  data: Json,
+  schemaVersion: number,
+  erased: readonly string[] | undefined,
+): RecordedEvent {
   return {
     type: raw.type,
-    data: types.upcast(raw.type, raw.schemaVersion, data),
+    data,
     id: raw.id,
     tenant: raw.tenant,
     category: raw.category,
     stream: raw.stream,
     version: raw.version,
     time: raw.time,
-    schemaVersion: types.presentVersion(raw.type, raw.schemaVersion),
+    schemaVersion,
     tags: raw.tags,
     metadata: raw.metadata,
     appendId: raw.appendId,

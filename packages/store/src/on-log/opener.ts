@@ -3,12 +3,20 @@
  * Without personal fields nothing is awaited.
  */
 import type { Offset, Timestamp } from '@millrace/log'
+import { StoreError, type StoreErrorCode } from '../errors.ts'
 import { chain, type Maybe } from '../personal/maybe.ts'
 import type { PersonalData } from '../personal/personal-data.ts'
 import type { Json, RecordedEvent, StreamVersion } from '../port.ts'
 import type { Category } from './category.ts'
 import { briefOf, decodeMetadata, type EventBrief, type EventMetadata } from './decode-headers.ts'
-import { dataOf, type EventSource, type RawEvent, rawEvent, recordedEvent } from './event.ts'
+import {
+  dataOf,
+  type EventSource,
+  type RawEvent,
+  rawEvent,
+  recordedEvent,
+  unreadableEvent,
+} from './event.ts'
 import type { Entry } from './index/entry.ts'
 
 /** See the head of the file. */
@@ -21,11 +29,41 @@ export class EventOpener {
 
   /** The event of an index entry. */
   entry(category: Category, source: EventSource, entry: Entry): Maybe<RecordedEvent> {
-    return this.raw(category, rawEvent(source, entry))
+    let raw: RawEvent
+    try {
+      raw = rawEvent(source, entry)
+    } catch (error) {
+      throw placed(error, { ...source, ...decodeMetadata(entry) })
+    }
+    try {
+      const opened = this.#raw(category, raw)
+      return opened instanceof Promise
+        ? opened.catch(error => {
+            throw placed(error, raw)
+          })
+        : opened
+    } catch (error) {
+      throw placed(error, raw)
+    }
   }
 
-  /** An event that was read already. */
-  raw(category: Category, raw: RawEvent): Maybe<RecordedEvent> {
+  /**
+   * An event that was read already: in its place one that is unreadable, where it cannot be opened
+   * and no waiting helps.
+   *
+   * @param damage why its data could not be read
+   */
+  orUnreadable(category: Category, raw: RawEvent, damage?: StoreError): Maybe<RecordedEvent> {
+    if (damage !== undefined) return insteadOf(raw, damage)
+    try {
+      const opened = this.#raw(category, raw)
+      return opened instanceof Promise ? opened.catch(error => insteadOf(raw, error)) : opened
+    } catch (error) {
+      return insteadOf(raw, error)
+    }
+  }
+
+  #raw(category: Category, raw: RawEvent): Maybe<RecordedEvent> {
     if (raw.personal === undefined) {
       return recordedEvent(raw, raw.data, category.types, undefined)
     }
@@ -55,6 +93,27 @@ export class EventOpener {
     keys: Set<string>,
   ): Maybe<RecordedEvent> {
     briefOf(entry, brief)
+    const { type } = brief
+    try {
+      const opened = this.#folded(category, source, version, entry, keys)
+      return opened instanceof Promise
+        ? opened.catch(error => {
+            throw placed(error, { ...source, version, type })
+          })
+        : opened
+    } catch (error) {
+      throw placed(error, { ...source, version, type })
+    }
+  }
+
+  /** `brief` is of the entry. */
+  #folded(
+    category: Category,
+    source: EventSource,
+    version: StreamVersion,
+    entry: Entry,
+    keys: Set<string>,
+  ): Maybe<RecordedEvent> {
     const { type, schemaVersion } = brief
     const data = dataOf(entry)
     const event = (present: Json, erased: readonly string[] | undefined): RecordedEvent => {
@@ -69,6 +128,38 @@ export class EventOpener {
       return event(opened.data, opened.erased)
     })
   }
+}
+
+/** What no waiting makes readable, as far as this program goes. */
+const UNREADABLE: ReadonlySet<StoreErrorCode> = new Set([
+  'NEWER_SCHEMA',
+  'UPCAST_FAILED',
+  'SEAL_BROKEN',
+  'EVENT_DAMAGED',
+])
+
+const isUnreadable = (error: unknown): error is StoreError =>
+  error instanceof StoreError && UNREADABLE.has(error.code)
+
+/** What is given in place of an event that cannot be opened. Throws what may pass. */
+function insteadOf(raw: RawEvent, error: unknown): RecordedEvent {
+  if (!isUnreadable(error)) throw error
+  return unreadableEvent(raw, placed(error, raw) as StoreError)
+}
+
+/** The error with the place of the event that it is about. */
+function placed(
+  error: unknown,
+  {
+    category,
+    stream,
+    version,
+    type,
+  }: Pick<RecordedEvent, 'category' | 'stream' | 'version' | 'type'>,
+): unknown {
+  if (!isUnreadable(error)) return error
+  const place = `version ${version} (${type}) of stream ${JSON.stringify(stream)}, category ${category}`
+  return new StoreError(error.code, `${place}: ${error.message}`, { cause: error })
 }
 
 const brief: EventBrief = { type: '', schemaVersion: 1, personal: false }
