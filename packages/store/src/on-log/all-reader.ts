@@ -14,6 +14,8 @@ import {
   type Log,
   LogError,
   type Offset,
+  type RecordBatch,
+  type RecordCursor,
   type Timestamp,
 } from '@millrace/log'
 import { encodeCheckpoint } from '../checkpoint.ts'
@@ -61,9 +63,17 @@ type Waiting = {
   readonly bytes: number
 }
 
+/** Batches as the log gave them, of which the events from `from` to before `until` are wanted. */
+type Loaded = {
+  readonly batch: RecordBatch
+  readonly voids: ReadonlySet<number>
+  readonly from: Offset
+  readonly until: Offset
+}
+
 /**
- * What has been read of one bucket and not been given yet: events in the order of their offsets, each
- * with its key, the highest stamp so far.
+ * What has been read of one bucket and not been given yet: batches, of which one event is decoded at a
+ * time, with its key, the highest stamp so far.
  */
 class Source {
   readonly bucket: Bucket
@@ -71,14 +81,19 @@ class Source {
   next: number
   /** Nothing from here on is decided. */
   end: number
-  #events: Waiting[] = []
-  /** Those before it have been given. */
+  /** The event whose turn it is; undefined where nothing that was read is left. */
+  first: Waiting | undefined
+  readonly #read: AllRead
+  #loaded: Loaded[] = []
+  /** Those before it are done with. */
   #at = 0
+  #cursor: RecordCursor | undefined
   #key = 0
 
-  constructor(bucket: Bucket, from: number) {
+  constructor(bucket: Bucket, read: AllRead) {
     this.bucket = bucket
-    this.next = from
+    this.#read = read
+    this.next = read.from.get(bucket) as number
     this.end = bucket.decided
   }
 
@@ -87,33 +102,50 @@ class Source {
     return this.first?.raw.offset ?? this.next
   }
 
-  get first(): Waiting | undefined {
-    return this.#events[this.#at]
+  /** Whether there is more in the log, and nothing of it here. */
+  get isHungry(): boolean {
+    return this.first === undefined && this.next < this.end
   }
 
-  /** Whether there is more in the log, and few of it here. */
-  isShort(few: number): boolean {
-    return this.#events.length - this.#at <= few && this.next < this.end
+  /** Whether there is more in the log, and only a batch of it here. */
+  get isShort(): boolean {
+    return this.#loaded.length - this.#at <= 1 && this.next < this.end
   }
 
-  /** The key of an event whose append begins here with `stamp`, or goes on. */
-  keyOf(stamp: number | undefined): number {
-    if (stamp !== undefined && stamp > this.#key) this.#key = stamp
-    return this.#key
+  add(loaded: readonly Loaded[]): void {
+    if (this.#at > 0) this.#loaded.splice(0, this.#at)
+    this.#at = 0
+    this.#loaded.push(...loaded)
+    if (this.first === undefined) this.advance()
   }
 
-  add(waiting: Waiting): void {
-    this.#events.push(waiting)
-  }
-
-  take(): Waiting {
-    const waiting = this.#events[this.#at] as Waiting
-    this.#at += 1
-    if (this.#at === this.#events.length) {
-      this.#events = []
-      this.#at = 0
+  /** Goes on to the next event that is asked for. */
+  advance(): void {
+    this.first = undefined
+    for (let loaded = this.#loaded[this.#at]; loaded !== undefined; ) {
+      this.#cursor ??= loaded.batch.cursor()
+      this.first = this.#nextOf(loaded, this.#cursor)
+      if (this.first !== undefined) return
+      this.#cursor = undefined
+      this.#at += 1
+      loaded = this.#loaded[this.#at]
     }
-    return waiting
+  }
+
+  #nextOf({ batch, voids, from, until }: Loaded, cursor: RecordCursor): Waiting | undefined {
+    if (batch.isControl || batch.isTransactional) return undefined
+    while (cursor.advance()) {
+      const offset = batch.baseOffset + cursor.offsetDelta
+      if (offset < from || voids.has(offset)) continue
+      if (offset >= until) return undefined
+      const found = rawOf(this.bucket, offset, batch.timestampOf(cursor.timestampDelta), cursor)
+      if (found === null) continue
+      if (found.stamp !== undefined && found.stamp > this.#key) this.#key = found.stamp
+      if (!passes(found.raw, this.#read)) continue
+      const { raw, damage } = found
+      return { raw, damage, key: this.#key, bytes: cursor.position - cursor.keyAt }
+    }
+    return undefined
   }
 }
 
@@ -138,8 +170,6 @@ class Page {
   }
 }
 
-/** A source with so few events left is read on with those that have none. */
-const FEW_EVENTS = 32
 const BUCKET_BYTES_MIN = 64 * 1024
 
 /** See the head of the file. */
@@ -147,7 +177,7 @@ export async function* readAllEvents(
   parts: AllReaderParts,
   read: AllRead,
 ): AsyncGenerator<EventPage, void> {
-  const sources = read.buckets.map(bucket => new Source(bucket, read.from.get(bucket) as number))
+  const sources = read.buckets.map(bucket => new Source(bucket, read))
   let page = new Page()
   let told = false
   for (;;) {
@@ -155,7 +185,7 @@ export async function* readAllEvents(
     if (parts.closing.aborted) throw new StoreError('STORE_CLOSED')
     lookAt(read, sources)
     if (read.skip !== undefined) await passOver(read.skip, sources)
-    const isHungry = sources.some(source => source.isShort(0))
+    const isHungry = sources.some(source => source.isHungry)
     // A log that fails for a moment is not asked again at once.
     if (isHungry) {
       if (!(await fill(parts, read, sources))) await parts.pause()
@@ -192,7 +222,7 @@ async function passOver(
   sources: readonly Source[],
 ): Promise<void> {
   for (const source of sources) {
-    if (!source.isShort(0)) continue
+    if (!source.isHungry) continue
     source.next = Math.min(await skip(source.bucket, source.next), source.end)
   }
 }
@@ -222,11 +252,11 @@ function merge(
       }
     }
     if (lowest === undefined) return 'all'
-    const { bucket } = lowest
-    const offset = lowest.position
-    if (!isAlone && offset >= bucket.confirmed) return 'blocked'
-    const { raw, damage, bytes } = lowest.take()
+    const { bucket, first } = lowest
+    const { raw, damage, bytes } = first as Waiting
+    if (!isAlone && raw.offset >= bucket.confirmed) return 'blocked'
     page.add(parts.opener.orUnreadable(bucket.category, raw, damage), bytes)
+    lowest.advance()
   }
 }
 
@@ -242,7 +272,7 @@ async function fill(
   read: AllRead,
   sources: readonly Source[],
 ): Promise<boolean> {
-  const short = sources.filter(source => source.isShort(FEW_EVENTS))
+  const short = sources.filter(source => source.isShort)
   const share = Math.max(Math.ceil(parts.pageBytes / sources.length), BUCKET_BYTES_MIN)
   const results = await fetchAll(parts, short, share, read.signal)
   let isFilled = false
@@ -253,7 +283,7 @@ async function fill(
     }
     if (result.error !== undefined || result.records.length === 0) continue
     const before = source.next
-    await load(read, source, result)
+    await load(source, result)
     if (source.next > before) isFilled = true
   }
   return isFilled
@@ -287,30 +317,14 @@ async function fetchAll(
   }
 }
 
-/** The events of an answer of the log. */
-async function load(read: AllRead, source: Source, result: FetchResult): Promise<void> {
-  const { bucket, next: from, end } = source
+/** Takes an answer of the log. */
+async function load(source: Source, result: FetchResult): Promise<void> {
+  const { bucket, next: from, end: until } = source
   const batches = [...decodeBatches(result.records)]
-  const to = Math.min(end, (batches.at(-1)?.lastOffset ?? from) + 1)
+  const to = Math.min(until, (batches.at(-1)?.lastOffset ?? from) + 1)
   const voids = bucket.fold.voided === 0 ? NONE : await bucket.index.voids(from, to)
-  for (const batch of batches) {
-    if (batch.baseOffset >= end) break
-    const cursor = batch.cursor()
-    const ignored = batch.isControl || batch.isTransactional
-    while (!ignored && cursor.advance()) {
-      const offset = batch.baseOffset + cursor.offsetDelta
-      if (offset < from || voids.has(offset)) continue
-      if (offset >= end) break
-      const time = batch.timestampOf(cursor.timestampDelta)
-      const found = rawOf(bucket, offset, time, cursor)
-      if (found === null) continue
-      const key = source.keyOf(found.stamp)
-      if (!passes(found.raw, read)) continue
-      const { raw, damage } = found
-      source.add({ raw, damage, key, bytes: cursor.position - cursor.keyAt })
-    }
-    source.next = Math.max(source.next, Math.min(batch.lastOffset + 1, end))
-  }
+  source.next = Math.max(from, to)
+  source.add(batches.map(batch => ({ batch, voids, from, until })))
 }
 
 const NONE: ReadonlySet<number> = new Set()

@@ -115,7 +115,7 @@ const bucketsOf = ({ buckets }: RandomLog, confirmed: (bucket: number) => number
 
 /** Reads on from offsets; the ids, and where each page ended. */
 async function read(log: Log, buckets: Bucket[], from: readonly number[], pageSize: number) {
-  const opener = { raw: (_: unknown, raw: RawEvent) => raw } as unknown as EventOpener
+  const opener = { orUnreadable: (_: unknown, raw: RawEvent) => raw } as unknown as EventOpener
   const parts = {
     ...{ log, opener, advanced: new ChangeSignal(), closing: new AbortController().signal },
     ...{ pageBytes: 1 << 20, pause: () => Promise.resolve() },
