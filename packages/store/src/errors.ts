@@ -33,6 +33,12 @@ export const STORE_ERRORS = {
     message: 'the topic has another number of partitions than the category has buckets',
     operator: 'Open with the number of the topic, or move the category by "category rewrite".',
   },
+  BOUNDARY_DIFFERS: {
+    retriable: false,
+    message: 'the category was made with another boundary',
+    operator:
+      'Open with the boundary that the message names, or move the category by "category rewrite".',
+  },
   BOUNDARY_MISMATCH: {
     retriable: false,
     message: 'a condition names streams or tags of another bucket',
@@ -82,6 +88,12 @@ export const STORE_ERRORS = {
     retriable: true,
     message: 'more appends are waiting than the store holds',
     operator: 'Wait; if it lasts, look at the disk or raise append.queue.bytes.',
+  },
+  LOG_REPLACED: {
+    retriable: false,
+    message: 'what is in the log is not what was there before',
+    operator:
+      'The log was put back from a backup, or the topic made anew. Open the store again; it reads the log as it is.',
   },
   RULE_TOO_NEW: {
     retriable: false,

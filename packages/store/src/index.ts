@@ -1,5 +1,6 @@
 export type { AuditAction, AuditEntry, AuditRecord } from './audit/audit-log.ts'
 export { withActor } from './audit/audited-store.ts'
+export type { Boundary, NamedBoundary } from './boundary.ts'
 export { type CheckpointContent, decodeCheckpoint, encodeCheckpoint } from './checkpoint.ts'
 export { STORE_ERRORS, StoreError, type StoreErrorCode } from './errors.ts'
 export { openStore } from './open-store.ts'

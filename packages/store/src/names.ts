@@ -21,6 +21,26 @@ const shown = (value: unknown): string => (JSON.stringify(value) ?? String(value
 const isText = (value: unknown, lengthMax: number): value is string =>
   typeof value === 'string' && value !== '' && value.length <= lengthMax && value.isWellFormed()
 
+/** Whether a key of the log, and its text, can be a stream's id. */
+export const isStreamId = (key: Buffer, id: string): boolean =>
+  key.length > 0 &&
+  key.length <= STREAM_BYTES_MAX &&
+  !id.includes('\0') &&
+  // Bytes that are no UTF-8 come out as this character: several keys would be one stream.
+  (!id.includes('\ufffd') || Buffer.from(id).equals(key))
+
+/** Whether a tenant can be one. */
+export const isTenant = (tenant: string): boolean => tenant === '' || TENANT.test(tenant)
+
+/** Whether a type of event can be one. */
+export const isType = (type: string): boolean => type !== '' && type.length <= TYPE_LENGTH_MAX
+
+/** Whether an id that callers give can be one. */
+export const isWord = (word: string): boolean => word !== '' && word.length <= WORD_LENGTH_MAX
+
+/** Whether an event can have this time: what no date holds is none. */
+export const isTime = (time: number): boolean => time >= 0 && time <= TIME_MAX
+
 /** Checks a tenant's name. */
 export function checkTenant(tenant: string): void {
   if (typeof tenant !== 'string' || !TENANT.test(tenant)) {

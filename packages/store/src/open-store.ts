@@ -32,6 +32,7 @@ import { matching } from './on-log/search.ts'
 import { Settler } from './on-log/settler.ts'
 import type { ReaderParts } from './on-log/stream-reader.ts'
 import { Tail } from './on-log/tail.ts'
+import { TopicWatch } from './on-log/topic-watch.ts'
 import { checkProvider, type OpenPersonal, openPersonal } from './open-personal.ts'
 import type { StoreEvent, StoreOptions } from './options.ts'
 import { OWN_PREFIX } from './own-topics/own-topic.ts'
@@ -47,8 +48,8 @@ type Values = SettingValues<typeof STORE_SETTINGS>
 /**
  * Opens a store. Close it before the log.
  *
- * @throws StoreError BAD_ARGUMENT, BAD_TOPIC, BUCKETS_DIFFER, INDEX_DAMAGED, RULE_TOO_NEW; RangeError
- *   for a setting out of its bounds
+ * @throws StoreError BAD_ARGUMENT, BAD_TOPIC, BUCKETS_DIFFER, BOUNDARY_DIFFERS, INDEX_DAMAGED,
+ *   RULE_TOO_NEW; RangeError for a setting out of its bounds
  */
 export function openStore(options: StoreOptions): Promise<EventStore> {
   const { folder } = options
@@ -170,6 +171,7 @@ class Opening {
     )
     this.#appender = this.#openAppender(flusher, tail, controls, reader)
     await tail.catchUpAll()
+    await this.#identify(controls, this.#appender)
     tail.start()
     const settler = new Settler(
       this.#all,
@@ -179,6 +181,15 @@ class Opening {
       (bucket, stream, appendId) => this.#settled(bucket, stream, appendId),
     )
     settler.start()
+    const watch = new TopicWatch(
+      log,
+      this.#all,
+      values['topic.check.ms'],
+      this.#outside,
+      this.#closing.signal,
+      (bucket, error) => this.#failOne(bucket, error),
+    )
+    watch.start()
     return new LogStore({
       log,
       buckets: this.#buckets,
@@ -206,6 +217,7 @@ class Opening {
         await this.#appender?.close()
         this.#closing.abort()
         await tail.close()
+        await watch.close()
         this.#advanced.changed()
         await flusher.close()
         await personal.close()
@@ -218,6 +230,16 @@ class Opening {
   async abandon(): Promise<void> {
     this.#closing.abort()
     await this.#personal?.close()
+  }
+
+  /** Makes every bucket say what its category is. What says something else fails the opening. */
+  async #identify(controls: ControlWriter, appender: Appender): Promise<void> {
+    for (const buckets of this.#buckets.values()) {
+      const nameless = buckets.filter(({ fold }) => fold.identity === null)
+      if (nameless.length === 0) continue
+      const id = appender.newId()
+      await Promise.all(nameless.map(bucket => controls.identify(bucket, id)))
+    }
   }
 
   #openAppender(
@@ -266,6 +288,13 @@ class Opening {
       foreign: (bucket, count) =>
         this.#tell({
           kind: 'foreign-records',
+          category: bucket.category.name,
+          bucket: bucket.number,
+          count,
+        }),
+      misplaced: (bucket, count) =>
+        this.#tell({
+          kind: 'misplaced-records',
           category: bucket.category.name,
           bucket: bucket.number,
           count,
@@ -323,15 +352,17 @@ class Opening {
   #failAll(cause: unknown): void {
     const error =
       cause instanceof StoreError ? cause : new StoreError('INDEX_DAMAGED', undefined, { cause })
-    for (const bucket of this.#all) {
-      bucket.fail(error)
-      this.#tell({
-        kind: 'bucket-failed',
-        category: bucket.category.name,
-        bucket: bucket.number,
-        error,
-      })
-    }
+    for (const bucket of this.#all) this.#failOne(bucket, error)
+  }
+
+  #failOne(bucket: Bucket, error: StoreError): void {
+    bucket.fail(error)
+    this.#tell({
+      kind: 'bucket-failed',
+      category: bucket.category.name,
+      bucket: bucket.number,
+      error,
+    })
     this.#advanced.changed()
   }
 

@@ -1,6 +1,7 @@
 /** What a store is opened with: categories, keys, settings, the outside. */
 import type { Outside, SettingValues } from '@millrace/base'
 import type { Log } from '@millrace/log'
+import type { Boundary } from './boundary.ts'
 import type { Json } from './port.ts'
 import type { STORE_SETTINGS } from './settings.ts'
 
@@ -37,8 +38,11 @@ export type CategoryOptions = {
   readonly topic?: string
   /** Partitions of the topic; fixed once it is there. Default `category.buckets`. */
   readonly buckets?: number
-  /** Streams of a tenant with an equal boundary lie in one bucket. Default: the stream's id. */
-  readonly boundary?: (id: string) => string
+  /**
+   * Streams of a tenant with an equal boundary lie in one bucket. Default: the stream's id. Its name
+   * and version are fixed when the category is made; a bare function is known by what it does.
+   */
+  readonly boundary?: Boundary
   /** By type. Types that are not named are written and read as they are, unless `closed`. */
   readonly events?: Readonly<Record<string, EventTypeOptions>>
   /** Refuses types that are not named, on write and on read (NEWER_SCHEMA). Default false. */
@@ -57,6 +61,13 @@ export type StoreEvent =
     }
   | {
       readonly kind: 'foreign-records'
+      readonly category: string
+      readonly bucket: number
+      readonly count: number
+    }
+  | {
+      /** Records of streams that belong into other buckets: void. Somebody writes by another boundary. */
+      readonly kind: 'misplaced-records'
       readonly category: string
       readonly bucket: number
       readonly count: number

@@ -341,6 +341,8 @@ export type BucketDescription = {
   readonly voided: number
   /** Records that are no events: written by others, transactional, without an append id. */
   readonly foreign: number
+  /** Records of streams that belong into other buckets: void, those that are events also counted there. */
+  readonly misplaced: number
   readonly openAppends: number
   /** Highest time of an event: the replay clock, ms since the epoch; -1 without events. */
   readonly clock: number

@@ -91,6 +91,13 @@ export const STORE_SETTINGS = {
     max: 60_000,
     doc: 'Pause between fetches that returned only what this store wrote itself.',
   },
+  'topic.check.ms': {
+    type: 'integer',
+    default: 5000,
+    min: 10,
+    max: 3_600_000,
+    doc: 'How often a running store looks whether its topics are still the ones that it opened.',
+  },
   'tail.fetch.bytes': {
     type: 'integer',
     default: 4_194_304,

@@ -75,7 +75,7 @@ export const foreignCases: readonly CaseSpec[] = [
       const { bucket } = await append(store, loan('a'), added(3), { commandId: 'c1' })
       const log = await scene.log()
       const topic = scene.topic('loan')
-      const copies = await recordsOf(log, topic)
+      const copies = ofStream(await recordsOf(log, topic), 'a')
       assert.equal(copies.length, 3)
       await write(log, topic, bucket, copies)
       await append(store, loan('a'), added(1, 4))

@@ -16,6 +16,7 @@ import { envelopeCases } from './envelope-cases.ts'
 import { followAllCases } from './follow-all-cases.ts'
 import { followCases } from './follow-cases.ts'
 import { foreignCases } from './foreign-cases.ts'
+import { identityCases } from './identity-cases.ts'
 import { lifecycleCases } from './lifecycle-cases.ts'
 import { limitCases } from './limit-cases.ts'
 import { openingCases } from './opening-cases.ts'
@@ -71,6 +72,7 @@ const SPECS: readonly CaseSpec[] = [
   ...persistenceCases,
   ...severalCases,
   ...foreignCases,
+  ...identityCases,
   ...openingCases,
   ...closeCases,
 ]

@@ -10,7 +10,7 @@
  */
 
 import type { Timestamp } from '@millrace/log'
-import type { StreamVersion } from '@millrace/store'
+import type { Boundary, StreamVersion } from '@millrace/store'
 import type { In, Out, Schema, Schemas } from './schema.ts'
 
 type IsJson<T> = T extends string | number | boolean | null | undefined
@@ -136,7 +136,7 @@ export type AggregateSettings = {
   /** Declarations by type of event. */
   readonly on?: Readonly<Record<string, EventOptions>>
   /** Streams with an equal boundary lie in one bucket. Default: the id. */
-  readonly boundary?: (id: string) => string
+  readonly boundary?: Boundary
   /** Buckets of the category, fixed once it is there. Default: the store's `category.buckets`. */
   readonly buckets?: number
 }

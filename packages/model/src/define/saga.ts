@@ -3,7 +3,7 @@
  * and what it sends are events of it, so one append moves everything. What leaves the system is an
  * effect: at least once, with an id that stays the same over retries.
  */
-import type { ForgetReport } from '@millrace/store'
+import type { Boundary, ForgetReport } from '@millrace/store'
 import type { Aggregate, EventOf, On } from './aggregate.ts'
 import type { In, Out, Schema } from './schema.ts'
 
@@ -149,7 +149,7 @@ export type Saga = {
   readonly name: string
   readonly clock: SagaClock
   /** Streams of the saga with an equal boundary lie in one bucket. Default: the key. */
-  readonly boundary: ((key: string) => string) | undefined
+  readonly boundary: Boundary | undefined
   readonly from: readonly Aggregate[]
   readonly starts: readonly string[]
   readonly key: (event: never) => string
@@ -201,7 +201,7 @@ export function saga<const A extends Aggregate[], S, T extends string>(
     }
     /** Default "wall". */
     clock?: SagaClock
-    boundary?: (key: string) => string
+    boundary?: Boundary
   },
 ): Saga {
   return Object.freeze({

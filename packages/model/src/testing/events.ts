@@ -116,7 +116,7 @@ export class MemoryEvents implements EventSource {
       topicId: category,
       buckets: logs.map(({ length }, bucket) => ({
         ...{ bucket, position: length, decided: length, endOffset: length, events: length },
-        ...{ voided: 0, foreign: 0, openAppends: 0, clock: this.#time },
+        ...{ voided: 0, foreign: 0, misplaced: 0, openAppends: 0, clock: this.#time },
       })),
     }))
   }

@@ -14,6 +14,7 @@ import {
   emptyBucket,
   foldRecord,
   NewerRule,
+  type StreamStates,
   type Verdict,
 } from './fold.ts'
 import { type BucketIndex, keptBucket } from './index/bucket-index.ts'
@@ -29,6 +30,8 @@ export type BucketListener = {
   readonly stamped: (stamp: number) => void
   /** Records of a batch that are no events. */
   readonly foreign: (bucket: Bucket, count: number) => void
+  /** Records of a batch whose streams belong into other buckets. */
+  readonly misplaced: (bucket: Bucket, count: number) => void
 }
 
 /** See the head of the file. */
@@ -50,15 +53,22 @@ export class Bucket {
    */
   confirmed = 0
   #failure: StoreError | null = null
+  readonly #states: StreamStates
 
   constructor(category: Category, number: number, index: BucketIndex, listener: BucketListener) {
     this.category = category
     this.number = number
     this.index = index
     this.#listener = listener
+    this.#states = {
+      get: stream => index.get(stream),
+      set: (stream, state) => index.set(stream, state),
+      belongs: stream => category.holds(number, stream),
+    }
     const kept = index.load()
     this.fold = kept?.fold ?? emptyBucket()
     this.#held = new Map(kept?.held ?? [])
+    this.#checkIdentity()
     if (this.fold.stamp > 0) listener.stamped(this.fold.stamp)
   }
 
@@ -86,14 +96,14 @@ export class Bucket {
     if (batch.lastOffset < this.fold.position) return 0
     const ignored = batch.isControl || batch.isTransactional
     const cursor = batch.cursor()
-    const { foreign } = this.fold
+    const { foreign, misplaced } = this.fold
     let applied = 0
     while (cursor.advance()) {
       const offset = batch.baseOffset + cursor.offsetDelta
       if (offset < this.fold.position) continue
       applied += 1
       if (ignored) {
-        this.#step({ facts: { kind: 'foreign', offset }, index: NO_INDEX }, undefined)
+        this.#step({ facts: { kind: 'foreign', offset }, index: NO_INDEX }, undefined, this.#states)
         continue
       }
       const time = batch.timestampOf(cursor.timestampDelta)
@@ -110,19 +120,22 @@ export class Bucket {
         time,
       }
       const key = keyLength < 0 ? null : bytes.subarray(keyAt, keyAt + keyLength)
-      this.#step(decodeFacts(offset, time, key, entry), entry)
+      this.#step(decodeFacts(offset, time, key, entry), entry, this.#states)
     }
     if (batch.lastOffset + 1 > this.fold.position) this.fold.position = batch.lastOffset + 1
     if (this.fold.foreign > foreign) this.#listener.foreign(this, this.fold.foreign - foreign)
+    const { misplaced: lost } = this.fold
+    if (lost > misplaced) this.#listener.misplaced(this, lost - misplaced)
     return applied
   }
 
   /** Folds a record whose headers are known, because this store wrote them. */
   applyOwn(facts: Facts, index: IndexFacts, entry: Entry | undefined): void {
-    this.#step({ facts, index }, entry)
+    // It was written into the bucket that it belongs into.
+    this.#step({ facts, index }, entry, this.index)
   }
 
-  #step(decoded: Decoded, entry: Entry | undefined): void {
+  #step(decoded: Decoded, entry: Entry | undefined, streams: StreamStates): void {
     const { facts } = decoded
     const verdicts = this.#verdicts
     const { stamp } = this.fold
@@ -132,7 +145,7 @@ export class Bucket {
       this.#heldIndex.set(facts.offset, decoded.index)
     }
     try {
-      foldRecord(this.fold, this.index, facts, verdicts)
+      foldRecord(this.fold, streams, facts, verdicts)
     } catch (error) {
       if (!(error instanceof NewerRule)) throw error
       throw new StoreError(
@@ -140,12 +153,19 @@ export class Bucket {
         `category ${this.category.name}, bucket ${this.number}: ${error.message}`,
       )
     }
+    if (facts.kind === 'identity') this.#checkIdentity()
     if (this.fold.stamp > stamp) this.#listener.stamped(this.fold.stamp)
     for (const verdict of verdicts) {
       if (verdict.kind === 'accepted') this.#accept(verdict.records, decoded, entry)
       else this.#void(verdict.offsets)
       this.#listener.decided(this, verdict)
     }
+  }
+
+  /** @throws StoreError BUCKETS_DIFFER, BOUNDARY_DIFFERS, RULE_TOO_NEW */
+  #checkIdentity(): void {
+    const { identity } = this.fold
+    if (identity !== null) this.category.checkIdentity(identity, this.number)
   }
 
   #accept(records: readonly EventFacts[], decoded: Decoded, entry: Entry | undefined): void {

@@ -2,13 +2,13 @@
  * A category at work: its topic, which is made or checked when the store opens, and which bucket a
  * stream lies in.
  */
-import { partitionOfTextKey } from '@millrace/clients'
 import type { Log, TopicDescription } from '@millrace/log'
+import { bucketOf, isNamed, type ResolvedBoundary, resolveBoundary } from '../boundary.ts'
 import { StoreError } from '../errors.ts'
 import { checkCategory } from '../names.ts'
 import type { CategoryOptions } from '../options.ts'
-import { DEFAULT_TENANT } from '../port.ts'
 import { EventTypes } from '../types/event-types.ts'
+import { type IdentityFacts, idOf, RULE_VERSION, tenantOf } from './facts.ts'
 import { HeaderEncoder } from './headers.ts'
 
 /** What a category's topic is made with, and must have. */
@@ -35,7 +35,7 @@ export class Category {
   readonly headers: HeaderEncoder
   /** Largest record batch that the topic took when the store was opened. */
   readonly batchBytesMax: number
-  readonly #boundary: ((id: string) => string) | undefined
+  readonly boundary: ResolvedBoundary
 
   constructor(
     name: string,
@@ -50,17 +50,50 @@ export class Category {
     this.types = new EventTypes(name, options)
     this.headers = new HeaderEncoder(name)
     this.batchBytesMax = batchBytesMax
-    this.#boundary = options.boundary
+    this.boundary = resolveBoundary(options.boundary)
   }
 
   /** The bucket of a stream: the tenant is part of the boundary. */
   bucketOf(tenant: string, id: string): number {
-    const boundary = this.#boundary === undefined ? id : this.#boundary(id)
-    if (typeof boundary !== 'string') {
-      throw new StoreError('BAD_ARGUMENT', `the boundary of stream ${id} must be text`)
+    return bucketOf(this.boundary, tenant, id, this.bucketCount)
+  }
+
+  /** Whether a bucket is that of a stream. One that the boundary cannot place is nowhere. */
+  holds(bucket: number, stream: string): boolean {
+    try {
+      return this.bucketOf(tenantOf(stream), idOf(stream)) === bucket
+    } catch {
+      return false
     }
-    const text = tenant === DEFAULT_TENANT ? boundary : `${tenant}\0${boundary}`
-    return partitionOfTextKey(text, this.bucketCount)
+  }
+
+  /** The topic has another number of partitions than the category was made with. */
+  bucketsDiffer(partitions: number, buckets: number = this.bucketCount): StoreError {
+    return new StoreError(
+      'BUCKETS_DIFFER',
+      `category ${this.name} was made with ${buckets} buckets, topic ${this.topic} has ${partitions} partitions; put it right with "millrace category rewrite", which copies it into a topic of its own number, or of another with --buckets`,
+    )
+  }
+
+  /**
+   * Holds what a bucket says of the category against what it was opened with.
+   *
+   * @throws StoreError BUCKETS_DIFFER, BOUNDARY_DIFFERS, RULE_TOO_NEW
+   */
+  checkIdentity(identity: IdentityFacts, bucket: number): void {
+    const { name, boundary, bucketCount } = this
+    const place = `category ${name}, bucket ${bucket}`
+    if (identity.rule > RULE_VERSION) {
+      throw new StoreError('RULE_TOO_NEW', `${place}: rule ${identity.rule} is in force`)
+    }
+    if (identity.buckets !== bucketCount) {
+      throw this.bucketsDiffer(bucketCount, identity.buckets)
+    }
+    if (isNamed(identity, boundary)) return
+    throw new StoreError(
+      'BOUNDARY_DIFFERS',
+      `${place}: the category was made with boundary ${identity.boundary} (version ${identity.boundaryVersion}), it is opened with ${boundary.name} (version ${boundary.version}); open it with the old one, or move it with "millrace category rewrite"`,
+    )
   }
 }
 
@@ -80,6 +113,7 @@ export async function openCategories(
     if (options.topic !== undefined) checkCategory(options.topic)
     // Before a topic is made: what is refused leaves nothing behind.
     new EventTypes(name, options)
+    resolveBoundary(options.boundary)
   }
   const topics = named.map(([name, options]) => options.topic ?? name)
   if (new Set(topics).size !== topics.length) {

@@ -1,6 +1,6 @@
 /**
- * Writes records that are about an append or a stream and no events: settle, truncate, archive,
- * tombstone. All of them may be written twice without harm, so an unknown outcome is simply tried
+ * Writes records that are about an append, a stream or the category and no events: settle, truncate,
+ * archive, tombstone, identity. All of them may be written twice without harm, so an unknown outcome is simply tried
  * again; a call ends when the fold has passed its record.
  */
 
@@ -11,6 +11,7 @@ import {
   LogError,
   type Offset,
   RecordBatchBuilder,
+  type Timestamp,
 } from '@millrace/log'
 import { StoreError } from '../errors.ts'
 import type { StreamVersion } from '../port.ts'
@@ -31,7 +32,12 @@ export type SettleTarget = {
   readonly version: StreamVersion
 }
 
-type ControlRecord = { readonly key: string; readonly headers: () => HeaderBlock }
+type ControlRecord = {
+  readonly key: string | null
+  readonly headers: () => HeaderBlock
+  /** Default: now. */
+  readonly time?: Timestamp
+}
 
 /** See the head of the file. */
 export class ControlWriter {
@@ -85,6 +91,15 @@ export class ControlWriter {
     ])
   }
 
+  /** Says what the category is, in a bucket that does not say it; who is first counts. */
+  identify(bucket: Bucket, id: string): Promise<void> {
+    const { headers, bucketCount, boundary } = bucket.category
+    return this.#write(bucket, [
+      // Of no time: what is looked up by time must not find it before events that were imported.
+      { key: null, headers: () => headers.identity(id, bucketCount, boundary), time: 0 },
+    ])
+  }
+
   async #write(bucket: Bucket, records: readonly ControlRecord[]): Promise<void> {
     if (records.length === 0) return
     const backoff = { firstMs: BACKOFF_FIRST_MS, maxMs: this.#limits.retryMaxMs }
@@ -108,8 +123,8 @@ export class ControlWriter {
   async #tryWrite(bucket: Bucket, records: readonly ControlRecord[]): Promise<number> {
     const builder = new RecordBatchBuilder()
     const now = this.#outside.clock.now()
-    for (const { key, headers } of records) {
-      builder.append({ key, value: null, headers: headers() }, now)
+    for (const { key, headers, time = now } of records) {
+      builder.append({ key, value: null, headers: headers(), timestamp: time }, now)
     }
     const { topic } = bucket.category
     const [result] = await this.#log.append(

@@ -3,6 +3,7 @@
  * not exactly as the store writes it is foreign, never guessed.
  */
 import { HeaderReader, type Offset, type Timestamp } from '@millrace/log'
+import { isStreamId, isTenant, isTime, isType, isWord } from '../names.ts'
 import type { EventQuery, StreamVersion } from '../port.ts'
 import {
   APPEND_RECORDS_MAX,
@@ -46,6 +47,7 @@ type Raw = {
   tags: string | undefined
   checks: string | undefined
   condition: string | undefined
+  boundary: string | undefined
   personal: string | undefined
   metadata: Record<string, string> | undefined
 }
@@ -73,6 +75,7 @@ function emptyRaw(): Raw {
     tags: undefined,
     checks: undefined,
     condition: undefined,
+    boundary: undefined,
     personal: undefined,
     metadata: undefined,
   }
@@ -123,6 +126,9 @@ function readHeader(raw: Raw, name: string, wantAll: boolean): void {
     case 'ce_condition':
       raw.condition = reader.text
       return
+    case 'ce_boundary':
+      raw.boundary = reader.text
+      return
     case 'ce_personal':
       raw.personal = reader.text
       return
@@ -168,9 +174,12 @@ export type Decoded = { readonly facts: Facts; readonly index: IndexFacts }
 const FOREIGN_INDEX: IndexFacts = Object.freeze({ correlationId: undefined, personal: undefined })
 const STAMP = /^\d{1,16}$/
 const WHOLE = /^\d{1,15}$/
+/** An id that a caller gives, and what makes the attempt its own. */
+const APPEND_ID_LENGTH_MAX = 512
 
 /**
- * Reads a record for the rule. Whatever is not exactly as the store writes it is foreign.
+ * Reads a record for the rule. Whatever is not exactly as the store writes it, or lies beyond the
+ * bounds of what it writes, is foreign.
  *
  * @param key null: no key
  */
@@ -188,11 +197,15 @@ function factsOf(offset: Offset, time: Timestamp, key: Buffer | null, raw: Raw):
   if (raw.append === undefined || raw.append === '') return foreign
   if (raw.rule === undefined || !WHOLE.test(raw.rule)) return foreign
   const rule = Number(raw.rule)
+  if (raw.kind === 'identity') {
+    return { facts: identityFacts(offset, raw, rule) ?? foreign.facts, index: FOREIGN_INDEX }
+  }
   // First of all: what a later rule makes of the rest is not known here.
   if (rule > RULE_VERSION) return { facts: { kind: 'newer', offset, rule }, index: FOREIGN_INDEX }
-  if (key === null || raw.place === undefined) return foreign
+  if (key === null || raw.place === undefined || !isTime(time)) return foreign
   const id = key.toString('utf8')
-  if (id === '' || id.includes('\0') || raw.tenant.includes('\0')) return foreign
+  if (!isStreamId(key, id) || !isTenant(raw.tenant)) return foreign
+  if (raw.append.length > APPEND_ID_LENGTH_MAX) return foreign
   const stream = streamKey(raw.tenant, id)
   const facts =
     raw.kind === undefined ? eventFacts(offset, time, stream, raw) : otherFacts(offset, stream, raw)
@@ -202,7 +215,8 @@ function factsOf(offset: Offset, time: Timestamp, key: Buffer | null, raw: Raw):
 
 function eventFacts(offset: Offset, time: Timestamp, stream: string, raw: Raw): Facts | null {
   const place = /^(\d{1,15})\/(\d{1,4})\/(\d{1,4})$/.exec(raw.place as string)
-  if (place === null || raw.type === undefined || raw.type === '') return null
+  if (place === null || raw.type === undefined || !isType(raw.type)) return null
+  if (raw.command !== undefined && !isWord(raw.command)) return null
   const version = Number(place[1])
   const index = Number(place[2])
   const count = Number(place[3])
@@ -227,6 +241,21 @@ function eventFacts(offset: Offset, time: Timestamp, stream: string, raw: Raw): 
     commandId: index === 0 ? raw.command : undefined,
     condition: index === 0 ? condition : undefined,
     checks: index === 0 ? checks : undefined,
+  }
+}
+
+function identityFacts(offset: Offset, raw: Raw, rule: number): Facts | null {
+  const boundary = /^(\d{1,15})\/(.{1,200})$/.exec(raw.boundary ?? '')
+  const buckets = WHOLE.test(raw.place ?? '') ? Number(raw.place) : 0
+  if (boundary === null || buckets < 1) return null
+  return {
+    kind: 'identity',
+    offset,
+    id: raw.append as string,
+    buckets,
+    boundary: boundary[2] as string,
+    boundaryVersion: Number(boundary[1]),
+    rule,
   }
 }
 

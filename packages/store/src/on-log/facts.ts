@@ -11,7 +11,7 @@ import type { EventQuery, StreamVersion } from '../port.ts'
  */
 export const DROPPED_TYPE = '$dropped'
 
-/** Rules this program knows. A record that claims a later one stops the fold (rule 6). */
+/** Rules this program knows. An identity that names a later one stops the fold (rule 6). */
 export const RULE_VERSION = 1
 
 /** Most records of one append; a record that claims more is foreign. Part of the rule. */
@@ -85,14 +85,35 @@ export type ControlFacts = {
   readonly before: number
 }
 
+/**
+ * What a category is: the first record of each bucket says so. Of several that raced the first in the
+ * bucket counts; a category of 0.1 has it further behind, and none before its next opening.
+ */
+export type IdentityFacts = {
+  readonly kind: 'identity'
+  readonly offset: Offset
+  readonly id: string
+  readonly buckets: number
+  readonly boundary: string
+  readonly boundaryVersion: number
+  /** Records of later rules than this one are void. */
+  readonly rule: number
+}
+
 /** A record that is no event and never can be (rule 1). */
 export type ForeignFacts = { readonly kind: 'foreign'; readonly offset: Offset }
 
-/** A record written under newer rules. */
+/** A record that claims to be written under newer rules. */
 export type NewerFacts = { readonly kind: 'newer'; readonly offset: Offset; readonly rule: number }
 
 /** A record as the rule sees it. */
-export type Facts = EventFacts | SettleFacts | ControlFacts | ForeignFacts | NewerFacts
+export type Facts =
+  | EventFacts
+  | SettleFacts
+  | ControlFacts
+  | IdentityFacts
+  | ForeignFacts
+  | NewerFacts
 
 /** One name for a stream within a category: no tenant or id holds NUL. */
 export function streamKey(tenant: string, id: string): string {

@@ -10,6 +10,9 @@
  *   voids its append. The last accepts all (3), if the claims on other streams and on tags hold at
  *   that place (`conditions.ts`).
  * - A settle record voids its append if it is open, and cancels it (rule 4).
+ * - The first identity record of the bucket says what the category is. From there on a record of a
+ *   stream that belongs into another bucket is void. A record of rules that are later than the
+ *   identity says is void too: no store can have written it.
  * - Whatever voids an append cancels it: what was said of an append is never taken back, whichever
  *   copies of it come later. The stream remembers that until its version reaches the append's claim;
  *   then the version alone voids it. (Without this, in 220 of 20,000 random logs a void append came
@@ -29,7 +32,9 @@ import {
   type ControlFacts,
   type EventFacts,
   type Facts,
+  type IdentityFacts,
   OPEN_MAX,
+  RULE_VERSION,
   type SettleFacts,
 } from './facts.ts'
 import { stampOfTime } from './hybrid-clock.ts'
@@ -79,6 +84,8 @@ export const EMPTY_STREAM: StreamFold = Object.freeze({
 export interface StreamStates {
   get(stream: string): StreamFold
   set(stream: string, state: StreamFold): void
+  /** Whether a stream lies in this bucket, by the boundary of the category. Absent: all do. */
+  belongs?(stream: string): boolean
 }
 
 /** An append that has begun and is not decided. */
@@ -112,6 +119,10 @@ export type BucketFold = {
   events: number
   voided: number
   foreign: number
+  /** Records of streams of other buckets. */
+  misplaced: number
+  /** What the category is; null until the bucket says so. */
+  identity: IdentityFacts | null
   /** Highest time of an accepted event; -1 at first. */
   clock: number
   /**
@@ -140,9 +151,16 @@ export type VoidReason =
   | 'stale'
   | 'settled'
   | 'overflow'
+  | 'misplaced'
 
 /** Void for ever without being remembered: time only makes these truer. */
-const HOPELESS: ReadonlySet<VoidReason> = new Set(['copy', 'tombstoned', 'condition', 'stale'])
+const HOPELESS: ReadonlySet<VoidReason> = new Set([
+  'copy',
+  'tombstoned',
+  'condition',
+  'stale',
+  'misplaced',
+])
 
 /** What a record decided. One record can decide several appends. */
 export type Verdict =
@@ -165,6 +183,8 @@ export function emptyBucket(): BucketFold {
     events: 0,
     voided: 0,
     foreign: 0,
+    misplaced: 0,
+    identity: null,
     clock: -1,
     stamp: 0,
   }
@@ -177,13 +197,13 @@ export function decidedOffset(bucket: BucketFold): number {
   return decided
 }
 
-/** The fold met a record of newer rules; it must not guess (rule 6). */
+/** The bucket is written under newer rules; the fold must not guess (rule 6). */
 export class NewerRule extends Error {
   override readonly name = 'NewerRule'
   readonly offset: Offset
 
   constructor(offset: Offset, rule: number) {
-    super(`the record at offset ${offset} was written under rule ${rule}`)
+    super(`the record at offset ${offset} says that rule ${rule} is in force`)
     this.offset = offset
   }
 }
@@ -200,12 +220,25 @@ export function foldRecord(
   facts: Facts,
   verdicts: Verdict[],
 ): void {
-  if (facts.kind === 'newer') throw new NewerRule(facts.offset, facts.rule)
+  const isFirst = facts.kind === 'identity' && bucket.identity === null
+  if (isFirst && facts.rule > RULE_VERSION) throw new NewerRule(facts.offset, facts.rule)
   bucket.position = facts.offset + 1
   switch (facts.kind) {
     case 'foreign':
+    case 'newer':
       bucket.foreign += 1
       return
+    case 'identity':
+      bucket.identity ??= facts
+      return
+    default:
+  }
+  if (bucket.identity !== null && streams.belongs?.(facts.stream) === false) {
+    bucket.misplaced += 1
+    if (facts.kind === 'event') voidAll(bucket, streams, [facts], 'misplaced', verdicts)
+    return
+  }
+  switch (facts.kind) {
     case 'settle':
       settle(bucket, streams, facts, verdicts)
       return

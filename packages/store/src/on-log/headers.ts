@@ -6,9 +6,10 @@
  * | header | holds |
  * | --- | --- |
  * | `ce_append` | id of the attempt; a record without it is never an event |
- * | `ce_place` | version/index/count; of a settle record the claim; of a truncation its version |
+ * | `ce_boundary` | of an identity: version/name of the boundary |
+ * | `ce_place` | version/index/count; of a settle record the claim; of a truncation its version; of an identity the number of buckets |
  * | `ce_clock` | on the first record of an append: its stamp, see `hybrid-clock.ts` |
- * | `ce_kind` | settle, truncate, archive, unarchive, tombstone; absent: an event |
+ * | `ce_kind` | settle, truncate, archive, unarchive, tombstone, identity; absent: an event |
  * | `ce_rule` | version of the rule that the record was written under |
  * | `ce_command`, `ce_correlation`, `ce_causation`, `ce_actor`, `ce_saga`, `ce_tenant` | ids |
  * | `ce_schema` | version of the data's schema, where it is not 1 |
@@ -49,6 +50,7 @@ const NAME = {
   tags: headerName('ce_tags'),
   checks: headerName('ce_checks'),
   condition: headerName('ce_condition'),
+  boundary: headerName('ce_boundary'),
   personal: headerName('ce_personal'),
 } as const
 
@@ -132,6 +134,17 @@ export class HeaderEncoder {
     before: number,
   ): HeaderBlock {
     return this.#control(kind, tenant, appendId, before)
+  }
+
+  /** The headers of the record that says what the category is. */
+  identity(
+    id: string,
+    buckets: number,
+    boundary: { readonly name: string; readonly version: number },
+  ): HeaderBlock {
+    this.#control('identity', '', id, buckets)
+    this.#writer.text(NAME.boundary, `${boundary.version}/${boundary.name}`)
+    return this.#writer
   }
 
   #control(kind: string, tenant: string, appendId: string, place: number): HeaderBlock {

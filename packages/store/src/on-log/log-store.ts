@@ -284,6 +284,7 @@ export class LogStore implements EventStore {
           events: bucket.fold.events,
           voided: bucket.fold.voided,
           foreign: bucket.fold.foreign,
+          misplaced: bucket.fold.misplaced,
           openAppends: bucket.fold.open.size,
           clock: bucket.fold.clock,
         })),

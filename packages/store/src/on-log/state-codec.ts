@@ -5,7 +5,7 @@
 
 import type { Timestamp } from '@millrace/log'
 import type { StreamVersion } from '../port.ts'
-import type { EventFacts } from './facts.ts'
+import type { EventFacts, IdentityFacts } from './facts.ts'
 import type { BucketFold, OpenAppend, RememberedCommand, StreamFold, Tagged } from './fold.ts'
 import { EMPTY_STREAM } from './fold.ts'
 import { type Entry, pageOf, readEntries } from './index/entry.ts'
@@ -14,7 +14,7 @@ import { type Entry, pageOf, readEntries } from './index/entry.ts'
 export type TailPage = { readonly first: number; readonly bytes: number }
 
 /** Layout of what is kept; another one is thrown away and built again. */
-const FORM = 2
+const FORM = 3
 
 type CommandRow = readonly [string, string, number, number, number, number]
 type StreamRow = readonly [
@@ -108,6 +108,8 @@ type BucketRow = {
   readonly events: number
   readonly voided: number
   readonly foreign: number
+  readonly misplaced: number
+  readonly identity: IdentityFacts | null
   readonly clock: number
   readonly stamp: number
   readonly tagged: readonly Tagged[]
@@ -127,6 +129,8 @@ export function encodeBucket(kept: KeptBucket): Buffer {
     events: fold.events,
     voided: fold.voided,
     foreign: fold.foreign,
+    misplaced: fold.misplaced,
+    identity: fold.identity,
     clock: fold.clock,
     stamp: fold.stamp,
     tagged: fold.tagged,
@@ -158,6 +162,8 @@ export function decodeBucket(bytes: Buffer): KeptBucket | null {
       events: row.events,
       voided: row.voided,
       foreign: row.foreign,
+      misplaced: row.misplaced,
+      identity: row.identity,
       clock: row.clock,
       stamp: row.stamp,
       tagged: [...row.tagged],

@@ -9,10 +9,18 @@
 
 import { createHash, type Hash } from 'node:crypto'
 import { HeaderReader, HeaderWriter, headerName, type Log, RecordBatchBuilder } from '@millrace/log'
+import { bucketOf, isNamed, type ResolvedBoundary, resolveBoundary } from '../boundary.ts'
 import { StoreError } from '../errors.ts'
 import { decodeFacts } from '../on-log/decode-headers.ts'
-import { DROPPED_TYPE, type Facts } from '../on-log/facts.ts'
-import { EMPTY_STREAM, emptyBucket, foldRecord, type StreamFold } from '../on-log/fold.ts'
+import { DROPPED_TYPE, type Facts, type IdentityFacts, idOf, tenantOf } from '../on-log/facts.ts'
+import {
+  type BucketFold,
+  EMPTY_STREAM,
+  emptyBucket,
+  foldRecord,
+  type StreamFold,
+  type StreamStates,
+} from '../on-log/fold.ts'
 import type { StreamVersion } from '../port.ts'
 import { batchesOf, type RecordView, rangeOf, recordsOf } from './records.ts'
 
@@ -30,6 +38,7 @@ const KEPT_HEADERS: ReadonlySet<string> = new Set([
   'ce_command',
 ])
 const TYPE = headerName('ce_type')
+const BY_ID = resolveBoundary(undefined)
 
 /** A partition of a topic. */
 export type Place = { readonly topic: string; readonly bucket: number }
@@ -53,37 +62,67 @@ export type Survey = {
   /** Offsets of records that lost, were cancelled, or are of an append that was never finished. */
   readonly voids: ReadonlySet<number>
   readonly streams: ReadonlyMap<string, StreamFold>
+  /** What the category is, by this bucket; null where it does not say. */
+  readonly identity: IdentityFacts | null
 }
 
 /** What was written. */
 export type Copied = { readonly dropped: number; readonly digest: string }
 
-/** Folds a bucket from its beginning. */
-export async function survey(log: Log, { topic, bucket }: Place): Promise<Survey> {
+/**
+ * Folds a bucket from its beginning. Streams of other buckets are told where the boundary of the
+ * category is known.
+ */
+export async function survey(
+  log: Log,
+  { topic, bucket }: Place,
+  boundary?: ResolvedBoundary,
+): Promise<Survey> {
   const range = await rangeOf(log, topic, bucket)
   const streams = new Map<string, StreamFold>()
-  const states = {
-    get: (stream: string): StreamFold => streams.get(stream) ?? EMPTY_STREAM,
-    set: (stream: string, state: StreamFold): void => void streams.set(stream, state),
-  }
   const fold = emptyBucket()
+  const states: StreamStates = {
+    get: stream => streams.get(stream) ?? EMPTY_STREAM,
+    set: (stream, state) => void streams.set(stream, state),
+    belongs: stream => holds(fold, bucket, stream, boundary),
+  }
   const voids = new Set<number>()
   let controls = 0
   for await (const one of batchesOf(log, topic, bucket, range)) {
     const isIgnored = one.batch.isControl || one.batch.isTransactional
     for (const record of recordsOf(one)) {
       const facts: Facts = isIgnored ? { kind: 'foreign', offset: record.offset } : factsOf(record)
-      if (isControl(facts)) controls += 1
       const verdicts: Parameters<typeof foldRecord>[3] = []
+      const { misplaced } = fold
       foldRecord(fold, states, facts, verdicts)
+      if (fold.misplaced > misplaced) voids.add(facts.offset)
+      else if (isControl(facts)) controls += 1
       for (const verdict of verdicts) {
         if (verdict.kind === 'void') for (const offset of verdict.offsets) voids.add(offset)
       }
     }
   }
   for (const { records } of fold.open.values()) for (const { offset } of records) voids.add(offset)
-  const others = range.end - range.start - fold.events - controls
-  return { ...range, events: fold.events, controls, others, voids, streams }
+  const { events, identity } = fold
+  const others = range.end - range.start - events - controls - (identity === null ? 0 : 1)
+  return { ...range, events, controls, others, voids, streams, identity }
+}
+
+/** Whether a stream lies in a bucket, as far as its boundary is known here. */
+function holds(
+  { identity }: BucketFold,
+  bucket: number,
+  stream: string,
+  boundary: ResolvedBoundary | undefined,
+): boolean {
+  if (identity === null) return true
+  const known = isNamed(identity, BY_ID) ? BY_ID : boundary
+  if (known === undefined || !isNamed(identity, known)) return true
+  try {
+    return bucketOf(known, tenantOf(stream), idOf(stream), identity.buckets) === bucket
+  } catch {
+    return false
+  }
 }
 
 /** Copies a bucket that was surveyed into an empty one. */
@@ -138,9 +177,11 @@ export const factsOf = ({ offset, time, key, place }: RecordView): Facts =>
 const isControl = ({ kind }: Facts): boolean =>
   kind === 'truncate' || kind === 'archive' || kind === 'unarchive' || kind === 'tombstone'
 
-/** Whether it is an event that was accepted, or says something about a stream. */
-export const counts = (facts: Facts, { voids }: Survey): boolean =>
-  facts.kind === 'event' ? !voids.has(facts.offset) : isControl(facts)
+/** Whether it is an event that was accepted, or says something about a stream or the category. */
+export const counts = (facts: Facts, { voids, identity }: Survey): boolean =>
+  facts.kind === 'identity'
+    ? facts.offset === identity?.offset
+    : (facts.kind === 'event' || isControl(facts)) && !voids.has(facts.offset)
 
 /** Whether an event's data is to be dropped. */
 export function losesData(

@@ -5,11 +5,12 @@
  * Claims on tags and on other streams are left out: they were judged where the records stood before.
  * The state of every stream of the category is in memory meanwhile, about 1 KiB each.
  */
-import { createHash } from 'node:crypto'
-import { partitionOfTextKey } from '@millrace/clients'
-import { HeaderWriter, type Log } from '@millrace/log'
+import { createHash, randomUUID } from 'node:crypto'
+import { decodeBatches, encodeBatch, HeaderWriter, type Log } from '@millrace/log'
+import { type Boundary, bucketOf, type ResolvedBoundary } from '../boundary.ts'
 import { idOf, tenantOf } from '../on-log/facts.ts'
 import type { StreamFold } from '../on-log/fold.ts'
+import { HeaderEncoder } from '../on-log/headers.ts'
 import {
   BucketWriter,
   copyHeaders,
@@ -31,7 +32,7 @@ export type Spreading = {
   /** Number of buckets. */
   readonly count: number
   /** As of the category: streams with an equal boundary lie in one bucket. */
-  readonly boundary?: (id: string) => string
+  readonly boundary?: Boundary
 }
 
 /** A topic and its number of buckets. */
@@ -42,7 +43,7 @@ export async function redistribute(
   log: Log,
   from: Buckets,
   to: string,
-  { count, boundary = id => id }: Spreading,
+  { count, boundary }: { readonly count: number; readonly boundary: ResolvedBoundary },
   drop: DropOptions,
   onBucket: (found: Survey, bucket: number) => void,
 ): Promise<{ readonly streams: ReadonlyMap<string, StreamFold>; readonly digest: string }> {
@@ -52,9 +53,14 @@ export async function redistribute(
   )
   const streams = new Map<string, StreamFold>()
   const digest = new UnorderedDigest()
+  const identity = identityRecord(to, count, boundary)
+  for (const writer of writers) {
+    await writer.writeNext(identity)
+    digest.add(identity)
+  }
   for (let bucket = 0; bucket < from.count; bucket++) {
     const place = { topic: from.topic, bucket }
-    const found = await survey(log, place)
+    const found = await survey(log, place, boundary)
     for (const [stream, state] of found.streams) streams.set(stream, state)
     for await (const one of batchesOf(log, from.topic, bucket, found)) {
       if (one.batch.isControl || one.batch.isTransactional) continue
@@ -64,9 +70,8 @@ export async function redistribute(
         const isDropped = facts.kind === 'event' && losesData(facts, found, drop)
         const written = isDropped ? emptied(record) : withoutClaims(record)
         digest.add(written)
-        const id = boundary(idOf(facts.stream))
-        const tenant = tenantOf(facts.stream)
-        const target = partitionOfTextKey(tenant === '' ? id : `${tenant}\0${id}`, count)
+        const { stream } = facts
+        const target = bucketOf(boundary, tenantOf(stream), idOf(stream), count)
         await writers[target]?.writeNext(written)
       }
     }
@@ -74,6 +79,16 @@ export async function redistribute(
   }
   for (const writer of writers) await writer.end()
   return { streams, digest: digest.end() }
+}
+
+/** The record that says what a category is, at the head of each of its buckets. */
+function identityRecord(topic: string, count: number, boundary: ResolvedBoundary): RecordView {
+  const headers = new HeaderEncoder(topic).identity(randomUUID(), count, boundary)
+  const [batch] = decodeBatches(
+    encodeBatch({ records: [{ key: null, value: null, headers, timestamp: 0 }] }),
+  )
+  const [record] = batch === undefined ? [] : recordsOf({ batch, from: 0 })
+  return record as RecordView
 }
 
 /** What a topic's records come to, in whatever order and buckets they lie. */

@@ -9,12 +9,15 @@
  *
  * A call that finds an unfinished copy without the mark of step 2 throws it away and begins anew; one
  * that finds the mark goes on with step 3. While the mark is there no store opens the category.
- * With another number of buckets offsets change: it is refused while a consumer group has a position
+ * The category's identity says how many buckets it has. Partitions beyond them, which somebody added to
+ * the topic, hold nothing that counts, and are left behind; so are records in the wrong bucket.
+ * With another number of buckets or boundary offsets change: it is refused while a consumer group has a position
  * in the category, and read models and their checkpoints must be made anew. Else offsets are kept, and committed offsets are put back, so that projections, sagas, subscriptions and
  * foreign consumers go on where they were; indexes are made anew, because the topic's id is another.
  */
 import type { Log, TopicDescription, TopicOutcome } from '@millrace/log'
 import { NO_GENERATION } from '@millrace/log'
+import { isNamed, type ResolvedBoundary, resolveBoundary } from '../boundary.ts'
 import { StoreError } from '../errors.ts'
 import { REWRITTEN_SUFFIX } from '../on-log/category.ts'
 import type { StreamFold } from '../on-log/fold.ts'
@@ -98,7 +101,7 @@ class Rewriting {
   readonly #category: string
   readonly #names: Names
   readonly #drop: DropOptions
-  readonly #spread: Spreading | undefined
+  readonly #spread: { readonly count: number; readonly boundary: ResolvedBoundary } | undefined
   readonly #onProgress: (progress: RewriteProgress) => void
 
   constructor({ log, category, drop, spread, onProgress }: RewriteOptions, names: Names) {
@@ -106,43 +109,65 @@ class Rewriting {
     this.#category = category
     this.#names = names
     this.#drop = { truncated: drop?.truncated === true, tombstoned: drop?.tombstoned === true }
-    this.#spread = spread
+    this.#spread = spread && { count: spread.count, boundary: resolveBoundary(spread.boundary) }
     this.#onProgress = onProgress ?? (() => {})
   }
 
   async count(): Promise<RewriteReport> {
     const { topic } = this.#names
-    const { partitions } = await this.#described(topic)
-    let report = this.#empty(partitions.length, false)
-    for (const { partition: bucket } of partitions) {
-      report = this.#counted(report, await survey(this.#log, { topic, bucket }))
-      this.#onProgress({ step: 'counting', done: bucket + 1, buckets: partitions.length })
+    const { count } = await this.#identity(topic)
+    let report = this.#empty(count, false)
+    for (let bucket = 0; bucket < count; bucket++) {
+      report = this.#counted(report, await this.#survey(bucket))
+      this.#onProgress({ step: 'counting', done: bucket + 1, buckets: count })
     }
     return report
   }
 
   async begin(there: ReadonlySet<string>): Promise<RewriteReport> {
     const { topic, copy, mark } = this.#names
-    const { partitions } = await this.#described(topic)
+    const { count, identity } = await this.#identity(topic)
     if (there.has(copy)) await this.#delete(copy)
-    if (this.#spread !== undefined && this.#spread.count !== partitions.length) {
-      return this.#beginSpread(partitions.length, this.#spread)
-    }
-    await this.#createLike(topic, copy)
-    let report = this.#empty(partitions.length, false)
-    for (const { partition: bucket } of partitions) {
-      const found = await survey(this.#log, { topic, bucket })
+    const spread = this.#spread
+    const isMoved =
+      spread !== undefined &&
+      (spread.count !== count || (identity !== null && !isNamed(identity, spread.boundary)))
+    if (isMoved) return this.#beginSpread(count, spread)
+    await this.#createLike(topic, copy, count)
+    let report = this.#empty(count, false)
+    for (let bucket = 0; bucket < count; bucket++) {
+      const found = await this.#survey(bucket)
       await this.#copy(bucket, found)
       report = this.#counted(report, found)
-      this.#onProgress({ step: 'copying', done: bucket + 1, buckets: partitions.length })
+      this.#onProgress({ step: 'copying', done: bucket + 1, buckets: count })
     }
-    await this.#copyCommitted(topic, copy)
+    await this.#copyCommitted(topic, copy, count)
     await this.#create(mark, 1, {})
     await this.#putBack(new Set([topic, copy, mark]))
     return report
   }
 
-  async #beginSpread(count: number, spread: Spreading): Promise<RewriteReport> {
+  #survey(bucket: number): Promise<Survey> {
+    return survey(this.#log, { topic: this.#names.topic, bucket }, this.#spread?.boundary)
+  }
+
+  /** What the category says it is, and its number of buckets: of 0.1 that of the topic. */
+  async #identity(topic: string): Promise<Pick<Survey, 'identity'> & { readonly count: number }> {
+    const { partitions } = await this.#described(topic)
+    const { identity } = await this.#survey(0)
+    if (identity !== null && identity.buckets > partitions.length) {
+      throw new StoreError(
+        'BUCKETS_DIFFER',
+        `category ${this.#category} was made with ${identity.buckets} buckets, topic ${topic} has ${partitions.length} partitions`,
+      )
+    }
+    return { identity, count: identity?.buckets ?? partitions.length }
+  }
+
+  async #beginSpread(
+    count: number,
+    spread: { readonly count: number; readonly boundary: ResolvedBoundary },
+  ): Promise<RewriteReport> {
     const { topic, copy, mark } = this.#names
     const groups = await this.#groupsOf(topic)
     if (groups.length > 0) {
@@ -240,10 +265,10 @@ class Rewriting {
   }
 
   /** Committed offsets of all groups, from one topic to the other. */
-  async #copyCommitted(from: string, to: string): Promise<void> {
+  async #copyCommitted(from: string, to: string, count?: number): Promise<void> {
     const { groups } = this.#log
     const { partitions } = await this.#described(from)
-    const places = partitions.map(({ partition }) => ({ topic: from, partition }))
+    const places = partitions.slice(0, count).map(({ partition }) => ({ topic: from, partition }))
     for (const { groupId } of await groups.list()) {
       const committed = await groups.fetchOffsets(groupId, places)
       const offsets = committed

@@ -206,6 +206,29 @@ describe('a rewrite', () => {
     expect(next).toMatchObject({ ok: true, version: 7 })
   })
 
+  test('puts right a topic that somebody gave more partitions, with what was there before', async () => {
+    const log = await newLog()
+    await fill(log)
+    const before = await seen(log)
+    await log.createPartitions([{ name: CATEGORY, partitions: 8 }])
+    await expect(open(log)).rejects.toMatchObject({ code: 'BUCKETS_DIFFER' })
+    const report = await rewriteCategory({ log, category: CATEGORY })
+    expect(report).toMatchObject({ buckets: 3, events: STREAMS * 6, controls: 3 })
+    expect((await seen(log)).events).toEqual(before.events)
+
+    await log.createPartitions([{ name: CATEGORY, partitions: 5 }])
+    await log.groups.delete([GROUP])
+    const spread = { count: 5, boundary: { name: 'region', version: 2, of: region } }
+    expect(await rewriteCategory({ log, category: CATEGORY, spread })).toMatchObject({ buckets: 5 })
+    await expect(open(log)).rejects.toMatchObject({ code: 'BOUNDARY_DIFFERS' })
+    await using store = await openStore({
+      ...{ log, folder: null, categories: { [CATEGORY]: { boundary: spread.boundary } } },
+    })
+    const events: RecordedEvent[] = []
+    for await (const page of store.readAll([CATEGORY])) events.push(...page.events)
+    expect(byStream(events)).toEqual(byStream(before.events))
+  })
+
   test('into another number of buckets is refused while a group has a position', async () => {
     const log = await newLog()
     await fill(log)

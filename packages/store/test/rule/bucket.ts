@@ -8,6 +8,8 @@ import {
   emptyBucket,
   type Facts,
   foldRecord,
+  type IdentityFacts,
+  RULE_VERSION,
   type StreamFold,
   type Verdict,
 } from '../../src/rules.ts'
@@ -32,6 +34,8 @@ export class TestBucket {
     const states = {
       get: (stream: string) => this.stream(stream),
       set: (stream: string, state: StreamFold) => void this.streams.set(stream, state),
+      // A stream of another bucket ends with this mark.
+      belongs: (stream: string) => !stream.endsWith('!'),
     }
     const placed = { ...facts, offset: this.offset } as Facts
     foldRecord(this.bucket, states, placed, verdicts)
@@ -68,6 +72,13 @@ export class TestBucket {
   event(appendId: string, piece: Piece = {}): string[] {
     const stream = piece.stream ?? 's'
     return this.piece(appendId, { claim: this.stream(stream).version + 1, ...piece })
+  }
+
+  identity(is: Partial<Omit<IdentityFacts, 'kind' | 'offset'>> = {}): string[] {
+    return this.put({
+      ...{ kind: 'identity', id: 'i', buckets: 1, boundary: 'id', boundaryVersion: 1 },
+      ...{ rule: RULE_VERSION, ...is },
+    })
   }
 
   settle(appendId: string, claim: number, stream = 's'): string[] {

@@ -1,7 +1,7 @@
 // What holds beyond one append: archived and deleted streams, claims on other streams and on tags,
 // the bounds of a bucket, records that are no events, and the decided offset.
 import { describe, expect, it } from 'vitest'
-import { matches, NewerRule, OPEN_MAX, TAGGED_MAX } from '../../src/rules.ts'
+import { matches, NewerRule, OPEN_MAX, RULE_VERSION, TAGGED_MAX } from '../../src/rules.ts'
 import { TestBucket, without } from './bucket.ts'
 
 describe('an archived stream', () => {
@@ -197,12 +197,39 @@ describe('a bucket', () => {
     expect(b.piece('a', { index: 1, count: 2 })).toEqual(['accepted a 0,2'])
   })
 
-  it('stops at a record of newer rules, unchanged', () => {
+  it('takes a record of rules that its identity does not know for one that no store has written', () => {
+    const b = new TestBucket()
+    b.piece('a', { count: 2 })
+    expect(b.put({ kind: 'newer', rule: 2 })).toEqual([])
+    b.identity()
+    expect(b.put({ kind: 'newer', rule: 2 })).toEqual([])
+    expect(b.bucket).toMatchObject({ foreign: 2, position: 4 })
+    expect(b.piece('a', { index: 1, count: 2 })).toEqual(['accepted a 0,4'])
+  })
+
+  it('stops, unchanged, where its identity says that newer rules are in force', () => {
     const b = new TestBucket()
     b.piece('a', { count: 2 })
     const before = structuredClone(b.bucket)
-    expect(() => b.put({ kind: 'newer', rule: 2 })).toThrow(NewerRule)
+    expect(() => b.identity({ rule: RULE_VERSION + 1 })).toThrow(NewerRule)
     expect(b.bucket).toEqual(before)
+    b.identity()
+    b.identity({ rule: RULE_VERSION + 1, buckets: 7 })
+    expect(b.bucket.identity).toMatchObject({ rule: RULE_VERSION, buckets: 1, offset: 1 })
+  })
+
+  it('voids what is of another bucket, from where it says what it is', () => {
+    const b = new TestBucket()
+    expect(b.event('a', { stream: 'lost!' })).toEqual(['accepted a 0'])
+    b.piece('b', { stream: 'lost!', claim: 2, count: 2 })
+    b.identity()
+    expect(b.piece('b', { stream: 'lost!', claim: 2, index: 1, count: 2 })).toEqual([
+      'void b misplaced 3',
+    ])
+    b.settle('b', 2, 'lost!')
+    expect(b.event('c', { stream: 's' })).toEqual(['accepted c 5'])
+    expect(b.bucket).toMatchObject({ misplaced: 2, voided: 1, events: 2 })
+    expect(b.stream('lost!')).toMatchObject({ version: 1, cancels: [] })
   })
 
   it('knows the highest time and counts of its events', () => {

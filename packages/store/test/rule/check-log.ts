@@ -20,7 +20,7 @@ import {
   type StreamStates,
   type Verdict,
 } from '../../src/rules.ts'
-import type { Said } from './naive.ts'
+import { belongsHere, type Said } from './naive.ts'
 import { type RandomLog, randomLog } from './random-log.ts'
 
 /** A fold's whole state. */
@@ -98,6 +98,7 @@ const emptyState = (): FoldState => ({ bucket: emptyBucket(), streams: new Map()
 const statesOf = (streams: Map<string, StreamFold>): StreamStates => ({
   get: stream => streams.get(stream) ?? EMPTY_STREAM,
   set: (stream, state) => void streams.set(stream, state),
+  belongs: belongsHere,
 })
 
 /** A verdict as the naive rule would say it. */
@@ -156,17 +157,24 @@ function agreeOnStreams({ facts, streams, naive, said }: RandomLog, state: FoldS
   const { bucket } = state
   const events = naive.events()
   const voided = said.flat().flatMap(({ what, records }) => (what === 'accepted' ? [] : records))
-  const foreign = facts.filter(record => record.kind === 'foreign')
+  const foreign = facts.filter(({ kind }) => kind === 'foreign' || kind === 'newer')
+  const misplaced = new Set(naive.misplaced)
   const clock = events.reduce((max, event) => Math.max(max, event.time), -1)
   const stamp = facts.reduce((max, each) => {
-    if (each.kind !== 'event' || each.index > 0) return max
+    if (each.kind !== 'event' || each.index > 0 || misplaced.has(each)) return max
     return Math.max(max, each.stamp ?? each.time * 1000)
   }, 0)
   same(
     'counts',
     end,
-    [bucket.events, bucket.voided, bucket.foreign, bucket.clock, bucket.stamp],
-    [events.length, voided.length, foreign.length, clock, stamp],
+    [
+      ...[bucket.events, bucket.voided, bucket.foreign, bucket.clock, bucket.stamp],
+      ...[bucket.misplaced, bucket.identity ?? undefined],
+    ],
+    [
+      ...[events.length, voided.length, foreign.length, clock, stamp],
+      ...[misplaced.size, naive.identity()],
+    ],
   )
 }
 

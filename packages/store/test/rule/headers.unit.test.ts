@@ -99,6 +99,15 @@ it('settle and control records are read as they were written', () => {
   }
 })
 
+it('what a category is, is read as it was written, of later rules too', () => {
+  const headers = new HeaderEncoder('things').identity('i', 12, { name: 'region', version: 3 })
+  const read = factsOf({ key: null, value: null, headers })
+  const identity = { kind: 'identity', offset: 0, id: 'i', buckets: 12, boundary: 'region' }
+  expect(read).toEqual({ ...identity, boundaryVersion: 3, rule: RULE_VERSION })
+  const later = { ce_kind: 'identity', ce_place: '1', ce_boundary: '1/id', ce_rule: '99' }
+  expect(plain(later, null)).toMatchObject({ kind: 'identity', buckets: 1, rule: 99 })
+})
+
 describe('foreign is a record', () => {
   it('without headers, or of another producer of CloudEvents', () => {
     expect(factsOf({ key: 's', value: '{}' }).kind).toBe('foreign')
@@ -131,6 +140,14 @@ describe('foreign is a record', () => {
     'of an unknown kind': { ce_kind: 'erase', ce_place: '1' },
     'that settles a place': { ce_kind: 'settle' },
     'with NUL in its tenant': { ce_tenant: 'a\0b' },
+    'of a tenant that no tenant can be': { ce_tenant: '*' },
+    'with a type that is too long': { ce_type: 'x'.repeat(201) },
+    'with an append id that is too long': { ce_append: 'x'.repeat(513) },
+    'with a command id that is too long': { ce_command: 'x'.repeat(257) },
+    'that says what a category is, without a boundary': { ce_kind: 'identity', ce_place: '1' },
+    'that says that a category has no buckets': {
+      ...{ ce_kind: 'identity', ce_place: '0', ce_boundary: '1/id' },
+    },
   }
   it.each(Object.entries(FOREIGN))('%s', (_, headers) => {
     expect(plain({}).kind).toBe('event')
@@ -138,8 +155,30 @@ describe('foreign is a record', () => {
   })
 
   it('without a key, or with one that is no stream id', () => {
-    for (const key of [null, '', 'a\0b']) expect(plain({}, key).kind).toBe('foreign')
+    for (const key of [null, '', 'a\0b', 'x'.repeat(513)])
+      expect(plain({}, key).kind).toBe('foreign')
   })
+})
+
+it('of a time that no date holds a record is foreign, and of the last that one does it is not', () => {
+  const headers = [...Object.entries(EVENT)].map(([key, value]) => ({
+    key,
+    value: value as string,
+  }))
+  const at = (timestamp: number): Facts => factsOf({ key: 's', value: '{}', headers, timestamp })
+  for (const time of [253_402_300_800_000, 8.64e15 + 1, 8.9e15]) {
+    expect(at(time).kind, String(time)).toBe('foreign')
+  }
+  expect(at(253_402_300_799_999).kind).toBe('event')
+})
+
+it('a key that is no UTF-8 is no stream id', () => {
+  const headers = [...Object.entries(EVENT)].map(([key, value]) => ({
+    key,
+    value: value as string,
+  }))
+  expect(factsOf({ key: Buffer.from([0x61, 0xff]), value: '{}', headers }).kind).toBe('foreign')
+  expect(factsOf({ key: 'a\ufffd', value: '{}', headers }).kind).toBe('event')
 })
 
 describe('newer is a record', () => {

@@ -19,11 +19,16 @@ export type Said = {
 type Cancelled = { readonly stream: string; readonly appendId: string; claim: number }
 type Append = [EventFacts, ...EventFacts[]]
 
+/** In a random log these streams are of another bucket. */
+export const belongsHere = (stream: string): boolean => !stream.endsWith('!')
+
 /** Lost for good without being remembered: time only makes it truer. */
-const HOPELESS = new Set(['copy', 'tombstoned', 'condition', 'stale'])
+const HOPELESS = new Set(['copy', 'tombstoned', 'condition', 'stale', 'misplaced'])
 
 export class Naive {
   readonly prefix: Facts[] = []
+  /** Of streams of other buckets, behind what says so. */
+  readonly misplaced: Facts[] = []
   readonly accepted: Append[] = []
   open: Append[] = []
   cancels: Cancelled[] = []
@@ -33,8 +38,14 @@ export class Naive {
 
   next(f: Facts): readonly Said[] {
     this.#said = []
+    const isNamed = this.identity() !== undefined
     this.prefix.push(f)
-    if (f.kind === 'foreign' || f.kind === 'newer') return this.#said
+    if (f.kind === 'foreign' || f.kind === 'newer' || f.kind === 'identity') return this.#said
+    if (isNamed && !belongsHere(f.stream)) {
+      this.misplaced.push(f)
+      if (f.kind === 'event') this.#lose([f], 'misplaced')
+      return this.#said
+    }
     const open = this.open.find(([first]) => first.stream === f.stream)
     if (f.kind === 'event') this.#event(f, open)
     if (f.kind === 'settle' && open?.[0].appendId === f.appendId) this.#lose(open, 'settled')
@@ -44,6 +55,7 @@ export class Naive {
     return this.#said
   }
 
+  identity = (): Facts | undefined => this.prefix.find(f => f.kind === 'identity')
   events = (): EventFacts[] => this.accepted.flat()
   version = (stream: string): number =>
     this.accepted.reduce((n, append) => n + (append[0].stream === stream ? append.length : 0), 0)
@@ -56,7 +68,13 @@ export class Naive {
   living = (stream: string): Cancelled[] =>
     this.cancels.filter(c => c.stream === stream && c.claim > this.version(stream))
   last = (stream: string, ...kinds: Facts['kind'][]): Facts | undefined =>
-    this.prefix.findLast(f => 'stream' in f && f.stream === stream && kinds.includes(f.kind))
+    this.prefix.findLast(
+      f =>
+        'stream' in f &&
+        f.stream === stream &&
+        kinds.includes(f.kind) &&
+        !this.misplaced.includes(f),
+    )
 
   #event(f: EventFacts, open: Append | undefined): void {
     const mine = open !== undefined && open[0].appendId === f.appendId

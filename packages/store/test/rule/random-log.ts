@@ -4,7 +4,13 @@
 
 import { Prng } from '@millrace/engine/simulation'
 import type { EventQuery } from '../../src/index.ts'
-import { type ConditionClaim, type EventFacts, type Facts, TAGGED_MAX } from '../../src/rules.ts'
+import {
+  type ConditionClaim,
+  type EventFacts,
+  type Facts,
+  RULE_VERSION,
+  TAGGED_MAX,
+} from '../../src/rules.ts'
 import { Naive, type Said } from './naive.ts'
 
 /** A log and what the naive rule says of it. */
@@ -36,7 +42,16 @@ type Profile = {
   readonly weights: Readonly<Record<Act, number>>
 }
 
-type Act = 'begin' | 'goOn' | 'again' | 'settle' | 'control' | 'foreign' | 'lie' | 'gap'
+type Act =
+  | 'begin'
+  | 'goOn'
+  | 'again'
+  | 'settle'
+  | 'control'
+  | 'foreign'
+  | 'identity'
+  | 'lie'
+  | 'gap'
 
 /** An append as its writer made it; `sent` records of it are in the log. */
 type Draft = { readonly records: readonly EventFacts[]; sent: number }
@@ -48,6 +63,7 @@ const WEIGHTS = {
   settle: 9,
   control: 3,
   foreign: 3,
+  identity: 1,
   lie: 6,
   gap: 4,
 } as const satisfies Record<Act, number>
@@ -139,15 +155,19 @@ class LogMaker {
   constructor(prng: Prng, profile: Profile) {
     this.#prng = prng
     this.#profile = profile
+    // Some are of another bucket: written by who places streams otherwise.
+    const lost = profile.streams > 1 && prng.chance(0.3) ? prng.below(profile.streams) : -1
     this.#streams = Array.from(
       { length: profile.streams },
-      (_, i) => `${i % 3 === 2 ? 't' : ''}\0s${i}`,
+      (_, i) => `${i % 3 === 2 ? 't' : ''}\0s${i}${i === lost ? '!' : ''}`,
     )
     const acts = Object.entries(profile.weights) as [Act, number][]
     this.#acts = acts.flatMap(([act, weight]) => Array<Act>(weight).fill(act))
   }
 
   make(): RandomLog {
+    // The category of 0.1 says what it is further behind, or never.
+    if (this.#prng.chance(0.7)) this.#identity()
     for (let step = 0; step < this.#profile.steps; step += 1) this.#act(this.#prng.pick(this.#acts))
     return {
       profile: this.#profile.name,
@@ -179,7 +199,11 @@ class LogMaker {
         this.#control()
         break
       case 'foreign':
-        this.#put({ kind: 'foreign', offset: 0 })
+        if (this.#prng.chance(0.8)) this.#put({ kind: 'foreign', offset: 0 })
+        else this.#put({ kind: 'newer', offset: 0, rule: RULE_VERSION + 1 })
+        break
+      case 'identity':
+        this.#identity()
         break
       case 'lie':
         this.#lie()
@@ -187,6 +211,14 @@ class LogMaker {
       case 'gap':
         this.#offset += this.#prng.between(1, 5)
     }
+  }
+
+  #identity(): void {
+    this.#ids += 1
+    this.#put({
+      ...{ kind: 'identity', offset: 0, id: `i${this.#ids}`, buckets: 1 + this.#prng.below(3) },
+      ...{ boundary: 'id', boundaryVersion: 1, rule: RULE_VERSION },
+    })
   }
 
   #put(facts: Facts): void {

@@ -14,7 +14,8 @@ const replay = (seed: number): string =>
 
 /** Every way in which an append can end; the logs must hold them all. */
 const OUTCOMES: readonly string[] = [
-  ...['accepted', 'archived', 'cancelled', 'check', 'command', 'condition', 'copy', 'order'],
+  ...['accepted', 'archived', 'cancelled', 'check', 'command', 'condition', 'copy', 'misplaced'],
+  'order',
   ...['overflow', 'replaced', 'settled', 'stale', 'tombstoned', 'version'],
 ]
 
