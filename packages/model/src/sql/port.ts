@@ -70,6 +70,12 @@ export interface SqlDatabase extends AsyncDisposable {
   transaction<T>(work: (session: SqlSession) => Promise<T>): Promise<T>
   /** Makes a Kysely for one processor's transactions; cheap. */
   queries<DB>(): BoundQueries<DB>
+  /**
+   * Removes what deleted and changed rows leave in files of our own: SQLite overwrites them and
+   * empties its write-ahead log. False: somebody reads, and some of it stays until later. PostgreSQL
+   * keeps old rows until its vacuum, and its log as it is set up to: nothing is done there (false).
+   */
+  scrub(): Promise<boolean>
   close(): Promise<void>
 }
 

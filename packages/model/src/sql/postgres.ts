@@ -203,6 +203,10 @@ class PostgresDatabase implements SqlDatabase {
     return this.#bind()
   }
 
+  async scrub(): Promise<boolean> {
+    return false
+  }
+
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true

@@ -12,7 +12,7 @@ export const SQL_SETTINGS = {
     default: 5000,
     min: 0,
     max: 600_000,
-    doc: 'SQLite: how long another process may hold the write lock. The thread waits meanwhile.',
+    doc: 'SQLite: how long another process may hold the write lock. Nobody else waits meanwhile.',
   },
   'sql.cache.bytes': {
     type: 'integer',

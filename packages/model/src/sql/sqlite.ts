@@ -14,7 +14,13 @@
  * that is under way.
  */
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
-import { resolveSettings, type SettingValues } from '@millrace/base'
+import {
+  type Outside,
+  resolveSettings,
+  type SettingValues,
+  sleep,
+  systemOutside,
+} from '@millrace/base'
 import { ModelError } from '../errors.ts'
 import { Mutex } from './mutex.ts'
 import {
@@ -39,6 +45,12 @@ type Prepared = { readonly statement: StatementSync; readonly isReader: boolean 
 type Values = SettingValues<typeof SQL_SETTINGS>
 
 const MEMORY = ':memory:'
+/** How long the thread may wait for another process while the file is opened. */
+const OPEN_WAIT_MS = 1000
+/** And afterwards: waits for a lock are by timers, so that everybody else goes on. */
+const LOCKED_WAIT_MS = 0
+const LOCK_AGAIN_MS = 10
+const SQLITE_BUSY = 5
 
 // The primary result codes (sqlite.org/rescode.html) that blame the query or its values; all others
 // (BUSY, FULL, IOERR, CORRUPT …) blame the database.
@@ -50,24 +62,76 @@ const QUERY_FAULTS: ReadonlySet<number> = new Set([
   25, // SQLITE_RANGE
 ])
 
-function failure(sql: string, error: unknown): Error {
+const isBusy = (error: unknown): boolean => {
+  const cause = (error as { cause?: { errcode?: unknown } } | null)?.cause
+  return typeof cause?.errcode === 'number' && (cause.errcode & 0xff) === SQLITE_BUSY
+}
+
+function failure(sql: string, error: unknown, isOpen = true): Error {
   const errcode = (error as { errcode?: unknown } | null)?.errcode
   if (typeof errcode === 'number' && !QUERY_FAULTS.has(errcode & 0xff)) {
     return new ModelError('SQL_FAILED', `SQLite: ${(error as Error).message}`, { cause: error })
   }
-  if ((error as { code?: unknown } | null)?.code === 'ERR_INVALID_STATE') {
+  if (!isOpen) {
     return new ModelError('SQL_FAILED', 'the SQLite database is closed', { cause: error })
   }
   return new SqlQueryError(sql, error)
 }
 
-// SQLite has no booleans; it keeps them as 0 and 1. Copied only where there are any.
-function bindable(values: readonly unknown[]): readonly SQLInputValue[] {
-  for (const value of values) {
-    if (typeof value !== 'boolean') continue
-    return values.map(one => (typeof one === 'boolean' ? Number(one) : one)) as SQLInputValue[]
+const INTEGER_MAX = 2n ** 63n - 1n
+
+/** SQLite has no booleans: they are kept as 0 and 1. What it cannot keep as it is, is refused by name. */
+function bound(value: unknown, index: number): SQLInputValue {
+  if (typeof value === 'string' || value === null || value instanceof Uint8Array) return value
+  if (typeof value === 'boolean') return Number(value)
+  if (typeof value === 'number' && !Number.isNaN(value)) return value
+  if (typeof value === 'bigint' && value <= INTEGER_MAX && value >= -INTEGER_MAX - 1n) return value
+  const of = typeof value === 'object' ? (value?.constructor?.name ?? 'object') : typeof value
+  const what =
+    typeof value === 'number'
+      ? 'NaN'
+      : typeof value === 'bigint'
+        ? `${value}`
+        : `a value of type ${of}`
+  throw new TypeError(
+    `parameter ${index + 1} is ${what}: SQLite keeps text, numbers, integers of 64 bits, bytes and null; make text of it (JSON.stringify)`,
+  )
+}
+
+const isPlain = (value: unknown): boolean =>
+  typeof value === 'string' || value === null || (typeof value === 'number' && !Number.isNaN(value))
+
+// Copied only where something is to be changed or looked at closely.
+const bindable = (values: readonly unknown[]): readonly SQLInputValue[] =>
+  (values.every(isPlain) ? values : values.map(bound)) as readonly SQLInputValue[]
+
+type Row = Record<string, unknown>
+
+/**
+ * The rows of a statement. An integer that a number cannot hold is a bigint, in its rows only: by
+ * itself the driver would refuse the whole answer.
+ */
+function rowsOf(statement: StatementSync, parameters: readonly unknown[]): Row[] {
+  const values = bindable(parameters)
+  try {
+    return statement.all(...values)
+  } catch (error) {
+    if ((error as { code?: unknown } | null)?.code !== 'ERR_OUT_OF_RANGE') throw error
   }
-  return values as readonly SQLInputValue[]
+  statement.setReadBigInts(true)
+  try {
+    return statement.all(...values).map(withNumbers)
+  } finally {
+    statement.setReadBigInts(false)
+  }
+}
+
+function withNumbers(row: Row): Row {
+  for (const [column, value] of Object.entries(row)) {
+    if (typeof value === 'bigint' && Number.isSafeInteger(Number(value)))
+      row[column] = Number(value)
+  }
+  return row
 }
 
 /** One connection with its prepared statements. */
@@ -86,14 +150,13 @@ class SqliteConnection {
   run({ sql, parameters }: SqlQuery): SqlResult {
     try {
       const { statement, isReader } = this.#statements.get(sql)
-      const values = bindable(parameters)
       if (isReader) {
-        const rows = statement.all(...values)
+        const rows = rowsOf(statement, parameters)
         return { rows, affected: rows.length }
       }
-      return { rows: [], affected: Number(statement.run(...values).changes) }
+      return { rows: [], affected: Number(statement.run(...bindable(parameters)).changes) }
     } catch (error) {
-      throw failure(sql, error)
+      throw failure(sql, error, this.database.isOpen)
     }
   }
 
@@ -103,7 +166,7 @@ class SqliteConnection {
       // Rows of a "returning" clause are stepped over.
       this.#statements.get(sql).statement.run(...bindable(parameters))
     } catch (error) {
-      throw failure(sql, error)
+      throw failure(sql, error, this.database.isOpen)
     }
   }
 
@@ -112,7 +175,7 @@ class SqliteConnection {
     const { statement, isReader } = this.#statements.get(sql)
     return {
       reader: isReader,
-      all: (parameters: readonly unknown[]) => statement.all(...bindable(parameters)),
+      all: (parameters: readonly unknown[]) => rowsOf(statement, parameters),
       run: (parameters: readonly unknown[]) => statement.run(...bindable(parameters)),
       iterate: (parameters: readonly unknown[]) => statement.iterate(...bindable(parameters)),
     }
@@ -148,10 +211,13 @@ async function openConnection(file: string, values: Values): Promise<SqliteConne
   const { DatabaseSync } = await import('node:sqlite')
   let database: DatabaseSync | undefined
   try {
-    database = new DatabaseSync(file, { timeout: values['sql.busy.ms'] })
+    database = new DatabaseSync(file, { timeout: OPEN_WAIT_MS })
     if (file !== MEMORY) database.exec('pragma journal_mode = wal')
     database.exec('pragma synchronous = normal')
     database.exec(`pragma cache_size = -${Math.ceil(values['sql.cache.bytes'] / 1024)}`)
+    // What a forgotten subject's rows held is overwritten, not only let go of.
+    database.exec('pragma secure_delete = on')
+    database.exec(`pragma busy_timeout = ${LOCKED_WAIT_MS}`)
     return new SqliteConnection(database, values['sql.statements.max'])
   } catch (error) {
     database?.close()
@@ -191,13 +257,18 @@ class SqliteDatabase implements SqlDatabase {
   readonly #mutex = new Mutex()
   readonly #session: SqliteSession
   readonly #bind: () => BoundQueries
+  readonly #outside: Pick<Outside, 'clock' | 'timers'> = systemOutside()
+  readonly #busyMs: number
+  readonly #closing = new AbortController()
 
   constructor(
     kysely: Kysely,
     bind: () => BoundQueries,
     writer: SqliteConnection,
     reader: SqliteConnection,
+    busyMs: number,
   ) {
+    this.#busyMs = busyMs
     this.#writer = writer
     this.#reader = reader
     this.#session = new SqliteSession(writer)
@@ -210,7 +281,7 @@ class SqliteDatabase implements SqlDatabase {
     try {
       // Immediate: a transaction that reads first and then finds another writer before it would
       // have to be given up.
-      this.#writer.run({ sql: 'begin immediate', parameters: [] })
+      await this.#begin()
       const result = await work(this.#session)
       this.#writer.run({ sql: 'commit', parameters: [] })
       return result
@@ -225,12 +296,42 @@ class SqliteDatabase implements SqlDatabase {
     }
   }
 
+  /** Begins; while another process holds the lock of writers, waits without holding the thread. */
+  async #begin(): Promise<void> {
+    const { clock, timers } = this.#outside
+    const until = clock.monotonic() + this.#busyMs
+    for (;;) {
+      try {
+        this.#writer.run({ sql: 'begin immediate', parameters: [] })
+        return
+      } catch (error) {
+        const isOver = clock.monotonic() >= until || this.#closing.signal.aborted
+        if (!isBusy(error) || isOver) throw error
+      }
+      await sleep(timers, LOCK_AGAIN_MS, this.#closing.signal)
+    }
+  }
+
   queries<DB>(): BoundQueries<DB> {
     return this.#bind()
   }
 
+  async scrub(): Promise<boolean> {
+    await this.#mutex.acquire()
+    try {
+      const { rows } = this.#writer.run({ sql: 'pragma wal_checkpoint(truncate)', parameters: [] })
+      return rows[0]?.['busy'] !== 1
+    } catch (error) {
+      if (isBusy(error)) return false
+      throw error
+    } finally {
+      this.#mutex.release()
+    }
+  }
+
   /** Waits for the transaction under way. */
   async close(): Promise<void> {
+    this.#closing.abort()
     await this.#mutex.acquire()
     try {
       this.#reader.close()
@@ -264,5 +365,6 @@ export async function openSqlite(options: SqliteOptions): Promise<SqlDatabase> {
     () => boundQueries('sqlite', values['sql.statements.max']),
     writer,
     reader,
+    values['sql.busy.ms'],
   )
 }

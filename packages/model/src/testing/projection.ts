@@ -195,6 +195,10 @@ class RepeatingSql implements SqlDatabase {
     return this.#inner.queries<DB>()
   }
 
+  scrub(): Promise<boolean> {
+    return this.#inner.scrub()
+  }
+
   async close(): Promise<void> {}
 
   async [Symbol.asyncDispose](): Promise<void> {}

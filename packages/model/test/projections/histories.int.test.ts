@@ -74,6 +74,10 @@ class BreakingSql implements SqlDatabase {
     return this.#inner.queries<DB>()
   }
 
+  scrub(): Promise<boolean> {
+    return this.#inner.scrub()
+  }
+
   async close(): Promise<void> {}
 
   async [Symbol.asyncDispose](): Promise<void> {}

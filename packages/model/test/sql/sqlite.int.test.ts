@@ -1,5 +1,5 @@
 // SQLite as a database of read models.
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -65,6 +65,75 @@ it('says that another process holds the write lock when it waited for it in vain
   other.exec('rollback')
   other.close()
   await sql.transaction(session => session.execute(query('create table t (n integer)')))
+})
+
+it('goes on with everything else while another process holds the write lock', async () => {
+  const file = newFile()
+  await using sql = await openSqlite({ file })
+  await sql.transaction(session => session.execute(query('create table t (n integer)')))
+  const other = new DatabaseSync(file)
+  other.exec('begin immediate')
+  let isDone = false
+  const written = sql
+    .transaction(session => session.execute(query('insert into t values (1)')))
+    .then(() => {
+      isDone = true
+    })
+  // Had the thread waited for the lock, the one that is to give it back could not.
+  await new Promise(resolve => setImmediate(resolve))
+  expect(isDone).toBe(false)
+  expect(await sql.db.selectFrom('t').selectAll().execute()).toEqual([])
+  other.exec('rollback')
+  other.close()
+  await written
+  expect(await sql.db.selectFrom('t').selectAll().execute()).toEqual([{ n: 1 }])
+})
+
+it.each([
+  ['an object', { street: 's' }],
+  ['a date', new Date(0)],
+  ['undefined', undefined],
+  ['NaN', Number.NaN],
+  ['an integer of more than 64 bits', 2n ** 70n],
+])('refuses %s as a value, wherever it stands, as a fault of the query', async (_, value) => {
+  await using sql = await openSqlite({ file: newFile() })
+  await sql.transaction(session => session.execute(query('create table t (a, b)')))
+  const insert = (parameters: unknown[]) =>
+    sql.transaction(session => session.execute({ sql: 'insert into t values (?, ?)', parameters }))
+  for (const place of [1, 2]) {
+    const parameters = place === 1 ? [value, 'x'] : ['x', value]
+    await expect(insert(parameters)).rejects.toMatchObject({
+      name: 'SqlQueryError',
+      message: expect.stringContaining(`parameter ${place} is`),
+    })
+  }
+})
+
+it('reads integers that a number cannot hold as bigints, and all others as numbers', async () => {
+  await using sql = await openSqlite({ file: newFile() })
+  await sql.transaction(async session => {
+    await session.execute(query('create table t (n integer, m integer)'))
+    await session.execute({ sql: 'insert into t values (?, ?)', parameters: [2 ** 60, 7] })
+  })
+  const rows = [{ n: 2n ** 60n, m: 7 }]
+  expect(await sql.db.selectFrom('t').selectAll().execute()).toEqual(rows)
+  expect(await sql.transaction(session => session.execute(query('select * from t')))).toEqual({
+    rows,
+    affected: 1,
+  })
+})
+
+it('overwrites the bytes of rows that were deleted', async () => {
+  const file = newFile()
+  await using sql = await openSqlite({ file })
+  const run = (text: string) => sql.transaction(session => session.execute(query(text)))
+  await run('create table t (name text)')
+  await run("insert into t values ('Annabel-Forgotten')")
+  await run('delete from t')
+  await sql.scrub()
+  for (const part of [file, `${file}-wal`]) {
+    expect(readFileSync(part).includes('Annabel-Forgotten')).toBe(false)
+  }
 })
 
 it('keeps booleans as 0 and 1', async () => {

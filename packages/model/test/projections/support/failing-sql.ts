@@ -33,6 +33,10 @@ export class FailingSql implements SqlDatabase {
     return this.#inner.queries<DB>()
   }
 
+  scrub(): Promise<boolean> {
+    return this.#inner.scrub()
+  }
+
   async close(): Promise<void> {}
 
   async [Symbol.asyncDispose](): Promise<void> {}
