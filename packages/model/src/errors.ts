@@ -136,8 +136,23 @@ export function isFinal(error: unknown): boolean {
   return error instanceof Error && 'retriable' in error && error.retriable === false
 }
 
-/** What was thrown, in one line. */
+/** Most characters of a reason: it is recorded, shown and sent. */
+export const REASON_LENGTH_MAX = 2000
+
+/** What was thrown, as a text that can be recorded whatever it was: bounded, well-formed. */
 export function reasonOf(error: unknown): string {
+  let text: string
+  try {
+    text = textOf(error)
+  } catch {
+    text = 'what was thrown cannot be shown'
+  }
+  const cut = text.length > REASON_LENGTH_MAX ? `${text.slice(0, REASON_LENGTH_MAX - 1)}…` : text
+  return cut.toWellFormed()
+}
+
+/** Any of it may throw: what user code throws may have getters, or be no more than an object. */
+function textOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  return 'code' in error ? `${String(error.code)}: ${error.message}` : error.message
+  return 'code' in error ? `${String(error.code)}: ${String(error.message)}` : String(error.message)
 }

@@ -1,15 +1,19 @@
 /** Plain data: what JSON would not give back as it was, and freezing. */
 
+/** As deep as an event of the store may be, less what its fields are wrapped in. */
+const DEPTH_MAX = 96
+
 /**
  * Where a value is not plain JSON (".seen: a Map"), or undefined. A property that is undefined may
  * go; an undefined element of an array would become null.
  */
-export function notJson(value: unknown, path = ''): string | undefined {
+export function notJson(value: unknown, path = '', depth = 0): string | undefined {
   switch (typeof value) {
     case 'string':
     case 'boolean':
       return undefined
     case 'number':
+      if (Object.is(value, -0)) return `${path}: -0`
       return Number.isFinite(value) ? undefined : `${path}: ${value}`
     case 'object':
       break
@@ -17,14 +21,16 @@ export function notJson(value: unknown, path = ''): string | undefined {
       return `${path}: ${typeof value}`
   }
   if (value === null) return undefined
+  // Also what contains itself ends here.
+  if (depth >= DEPTH_MAX) return `${path}: nested deeper than ${DEPTH_MAX}`
   if (Array.isArray(value))
-    return firstOf(value.entries(), (key, one) => notJson(one, `${path}[${key}]`))
+    return firstOf(value.entries(), (key, one) => notJson(one, `${path}[${key}]`, depth + 1))
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype !== Object.prototype && prototype !== null) {
     return `${path}: a ${value.constructor?.name ?? 'foreign object'}`
   }
   return firstOf(Object.entries(value), (key, one) =>
-    one === undefined ? undefined : notJson(one, `${path}.${key}`),
+    one === undefined ? undefined : notJson(one, `${path}.${key}`, depth + 1),
   )
 }
 

@@ -75,6 +75,12 @@ export class AgendaFold {
     for await (const page of pages) this.#take(page, buckets)
   }
 
+  /** What it knows is gone: the next catch-up folds anew. */
+  forget(): void {
+    this.#buckets = []
+    this.#position = NO_POSITIONS
+  }
+
   /** Reads on until the signal fires. */
   async follow(buckets: readonly number[], signal: AbortSignal): Promise<void> {
     const pages = this.#context.store.readAll([this.#category], {

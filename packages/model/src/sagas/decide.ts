@@ -8,6 +8,7 @@
  * input is handled whole, or it parks the instance.
  */
 import type { Json, RecordedEvent } from '@millrace/store'
+import { notJson } from '../define/json.ts'
 import type { Action, Saga } from '../define/saga.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import {
@@ -22,6 +23,7 @@ import {
   type TimerInput,
 } from './events.ts'
 import type { SagaLimits } from './settings.ts'
+import { versionTaken } from './taken.ts'
 
 /** What became of an event. */
 export type Taken =
@@ -34,6 +36,19 @@ export type Taken =
   | 'ended'
   /** The instance is parked, now or from before: the event waits in its stream. */
   | 'deferred'
+  /** It may not go further: the event comes again with the next decision. */
+  | 'full'
+
+/** How far a decision may go, after the store refused what one without bounds came to. */
+export type Care = {
+  /** Most handlers that it runs. */
+  readonly steps: number
+  /** Why the record of a single handler was refused: it parks the instance instead. */
+  readonly refused: string | null
+}
+
+/** Nothing was refused. */
+export const NO_CARE: Care = { steps: Number.POSITIVE_INFINITY, refused: null }
 
 /** Full name of an event: `loan.Submitted`. */
 export const fullNameOf = (event: Pick<RecordedEvent, 'category' | 'type'>): string =>
@@ -61,6 +76,8 @@ export class SagaDecision {
   readonly #key: { readonly id: string; readonly tenant: string }
   readonly #limits: SagaLimits
   readonly #base: number
+  readonly #care: Care
+  #steps = 0
   #instance: SagaInstance
   #events: NewSagaEvent[] = []
   #movedAt = -1
@@ -72,12 +89,14 @@ export class SagaDecision {
     instance: SagaInstance,
     version: number,
     limits: SagaLimits,
+    care: Care = NO_CARE,
   ) {
     this.#definition = definition
     this.#key = key
     this.#instance = instance
     this.#base = version
     this.#limits = limits
+    this.#care = care
   }
 
   /** With what was decided. */
@@ -100,6 +119,7 @@ export class SagaDecision {
     const known = this.#known(input)
     if (known !== null) return known
     if (this.#instance.status !== 'absent') this.fireDue(limit)
+    if (this.#isFull) return 'full'
     // A timer that fired may have ended or parked it.
     if (this.#is('ended')) return 'ended'
     if (this.#is('parked')) {
@@ -113,7 +133,7 @@ export class SagaDecision {
   fireDue(limit: number): void {
     for (let fired = 0; this.#instance.status === 'running'; fired += 1) {
       const timer = earliest(this.#instance)
-      if (timer === null || timer.due > limit) return
+      if (timer === null || timer.due > limit || this.#isFull) return
       if (fired >= this.#limits.firings) {
         const problem = `timers start timers that are due at once, ${fired} in a row`
         this.#emit({ type: 'Parked', data: { input: timer, reason: problem } })
@@ -130,25 +150,29 @@ export class SagaDecision {
     else this.#refuse(input)
   }
 
-  /** Handles what was deferred, in order: at most `most` inputs, up to one that fails again. */
+  /**
+   * Handles what was deferred, in order: at most `most` inputs, up to one that fails again. Says
+   * whether that is all that can be done.
+   */
   async redrive(
     read: (input: EventInput) => Promise<RecordedEvent | undefined>,
     most: number,
-  ): Promise<number> {
-    if (!this.#is('parked')) return 0
+  ): Promise<{ readonly handled: number; readonly isOver: boolean }> {
+    if (!this.#is('parked')) return { handled: 0, isOver: true }
     let handled = 0
-    while (handled < most) {
+    while (handled < most && !this.#isFull) {
       const [input] = this.#instance.deferred
-      if (input === undefined || !(await this.#again(input, read))) break
+      if (input === undefined) break
+      if (!(await this.#again(input, read))) return { handled, isOver: true }
       handled += 1
-      if (this.#is('ended')) return handled
+      if (this.#is('ended')) return { handled, isOver: true }
     }
     if (this.#instance.deferred.length === 0) {
       const timers = Object.entries(this.#instance.timers)
       const running = timers.map(([timer, { due, version }]) => ({ timer, due, version }))
       this.#emit({ type: 'Resumed', data: { timers: running } })
     }
-    return handled
+    return { handled, isOver: this.#instance.deferred.length === 0 }
   }
 
   /** Records that a send reached its goal; once. */
@@ -168,6 +192,16 @@ export class SagaDecision {
     this.#emit({ type: 'SendRedriven', data: { sent } })
   }
 
+  get #isFull(): boolean {
+    return this.#steps >= this.#care.steps
+  }
+
+  /** A handler is about to run. Throws where its record has been refused. */
+  #step(): void {
+    this.#steps += 1
+    if (this.#care.refused !== null) throw bad(`it cannot be recorded: ${this.#care.refused}`)
+  }
+
   #is(status: SagaInstance['status']): boolean {
     return this.#instance.status === status
   }
@@ -175,7 +209,7 @@ export class SagaDecision {
   /** What is known of an event before any handler runs; null if it is to be handled. */
   #known(input: EventInput): Taken | null {
     const { status, taken, start } = this.#instance
-    if ((taken[sourceOf(input)] ?? 0) >= input.version) return 'known'
+    if (versionTaken(taken, sourceOf(input)) >= input.version) return 'known'
     if (status === 'ended') return 'ended'
     if (status === 'absent')
       return this.#definition.starts.includes(input.type) ? null : 'not-begun'
@@ -192,7 +226,8 @@ export class SagaDecision {
     this.#movedAt = Math.max(this.#movedAt, event.time)
     const isFirst = this.#instance.status === 'absent'
     try {
-      const state = isFirst ? toJson(this.#definition.initial()) : this.#instance.state
+      this.#step()
+      const state = isFirst ? toJson(this.#definition.initial(), 'initial()') : this.#instance.state
       const handler = this.#definition.on[input.type]
       const actions = handler?.(copy(state), eventForHandler(event) as never) ?? []
       const events = this.#eventsOf(actions, event.time, event.correlationId)
@@ -211,6 +246,7 @@ export class SagaDecision {
     const handler = this.#definition.timers[timer.timer]
     const instance = { ...this.#key, time: timer.due }
     try {
+      this.#step()
       if (handler === undefined) throw noTimer(timer.timer, this.#definition.name)
       const actions = handler(copy(this.#instance.state), instance)
       const events = this.#eventsOf(actions, timer.due, undefined, timer.timer)
@@ -227,6 +263,7 @@ export class SagaDecision {
     const isHandled = this.#instance.status === 'running' && handler !== undefined
     const instance = { ...this.#key, time: this.#instance.time }
     try {
+      if (isHandled) this.#step()
       const actions = isHandled ? handler(copy(this.#instance.state), rejection, instance) : []
       const events = this.#eventsOf(actions, this.#instance.time, undefined)
       this.#emit({ type: 'Rejected', data: input }, ...events)
@@ -292,7 +329,7 @@ export class SagaDecision {
         if (running.delete(action.cancel))
           events.push({ type: 'TimerCancelled', data: { timer: action.cancel } })
       } else if ('become' in action) {
-        events.push({ type: 'Became', data: { state: toJson(action.become) } })
+        events.push({ type: 'Became', data: { state: toJson(action.become, 'become()') } })
       } else if ('send' in action) {
         events.push(sendEvent(action.send, correlationId))
       } else if (!('end' in action)) {
@@ -328,7 +365,14 @@ function sendEvent(
   correlationId: string | undefined,
 ): NewSagaEvent {
   const common = {
-    ...(send.data === undefined ? {} : { data: toJson(send.data) }),
+    ...(send.data === undefined
+      ? {}
+      : {
+          data: toJson(
+            send.data,
+            'effect' in send ? `send(${send.effect})` : `tell(${send.aggregate}.${send.command})`,
+          ),
+        }),
     ...(correlationId === undefined ? {} : { correlationId }),
   }
   if ('effect' in send) return { type: 'EffectSent', data: { effect: send.effect, ...common } }
@@ -336,11 +380,12 @@ function sendEvent(
   return { type: 'CommandSent', data: { aggregate, id, command, ...common } }
 }
 
-/** A value as it will be read again; throws for what JSON has no form of. */
-function toJson(value: unknown): Json {
-  const text = JSON.stringify(value ?? null)
-  if (text === undefined) throw bad(`not JSON: ${String(value)}`)
-  return JSON.parse(text) as Json
+/** A value as it will be read again; throws, by name, for what JSON would change or has no form of. */
+function toJson(value: unknown, what: string): Json {
+  if (value === undefined) return null
+  const problem = notJson(value)
+  if (problem !== undefined) throw bad(`${what} is not JSON: ${problem.replace(/^: /, '')}`)
+  return JSON.parse(JSON.stringify(value)) as Json
 }
 
 /** Handlers cannot change the instance by changing what they are given. */

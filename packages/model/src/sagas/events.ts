@@ -17,6 +17,7 @@
  */
 import type { Offset, Timestamp } from '@millrace/log'
 import type { Fold, Json, RecordedEvent, StreamVersion } from '@millrace/store'
+import { type TakenVersions, versionTaken, withVersionTaken } from './taken.ts'
 
 /** An event of a source stream: which, and where it stood. */
 export type EventInput = {
@@ -106,7 +107,7 @@ export type SagaInstance = {
   readonly status: 'absent' | 'running' | 'parked' | 'ended'
   readonly state: Json
   /** Last version taken, by source stream (`category/id`). */
-  readonly taken: Readonly<Record<string, number>>
+  readonly taken: TakenVersions
   /** Where the event stood that began it. */
   readonly start: EventInput | null
   readonly timers: Readonly<Record<string, RunningTimer>>
@@ -207,7 +208,7 @@ export const SAGA_FOLD: Fold<SagaInstance> = {
     return event.time > next.time ? { ...next, time: event.time } : next
   },
   // The hash is of the shape above: another one makes the snapshots anew.
-  snapshot: { name: 'saga', hash: 'saga-instance-1' },
+  snapshot: { name: 'saga', hash: 'saga-instance-2' },
 }
 
 /** An event of a saga's stream as it was read, or undefined for one that is none. */
@@ -238,8 +239,8 @@ const SAGA_EVENT_TYPES: Readonly<Record<SagaEventType, true>> = {
 
 function took(instance: SagaInstance, input: EventInput): SagaInstance {
   const source = sourceOf(input)
-  const version = Math.max(instance.taken[source] ?? 0, input.version)
-  const taken = { ...instance.taken, [source]: version }
+  const version = Math.max(versionTaken(instance.taken, source), input.version)
+  const taken = withVersionTaken(instance.taken, source, version)
   return { ...instance, taken, start: instance.start ?? input }
 }
 

@@ -143,8 +143,10 @@ export class Inbox {
     let at = from
     while (at < arrivals.length && decision.events.length < this.#settings['saga.append.events']) {
       const { event, limit } = arrivals[at] as Arrival
+      const taken = decision.take(event, limit)
+      if (taken === 'full') return at
       at += 1
-      if (decision.take(event, limit) === 'ended') ended.push(event)
+      if (taken === 'ended') ended.push(event)
     }
     const clock = this.#clocks.get(bucket)
     const isLast = at === arrivals.length

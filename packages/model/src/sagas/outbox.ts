@@ -10,6 +10,7 @@
  * wait behind it, its effects do not.
  */
 import type { Json, RecordedEvent } from '@millrace/store'
+import { notJson } from '../define/json.ts'
 import type { Saga } from '../define/saga.ts'
 import type { AttemptResult, EffectRunner } from '../effects/index.ts'
 import { Retry, type RetrySettings } from '../effects/retry.ts'
@@ -48,6 +49,18 @@ const RETRY_DEFAULTS: RetrySettings = {
   'retry.attempts.max': 20,
   'retry.first.ms': 100,
   'retry.longest.ms': 30_000,
+}
+
+/** Most bytes of what an aggregate says when it refuses a command, as JSON. */
+const REJECTION_BYTES_MAX = 65_536
+
+/** Why a rejection cannot stand in a saga's stream; null: it can. */
+function recordProblem(reason: unknown): string | null {
+  if (reason === undefined) return null
+  const problem = notJson(reason)
+  if (problem !== undefined) return `not JSON${problem}`
+  const bytes = Buffer.byteLength(JSON.stringify(reason))
+  return bytes > REJECTION_BYTES_MAX ? `${bytes} bytes, more than ${REJECTION_BYTES_MAX}` : null
 }
 
 /** See the head of the file. */
@@ -165,7 +178,12 @@ export class Outbox {
     if (outcome.ok) {
       await streams.change(item, decision => decision.delivered(item.version))
     } else {
-      const reason = JSON.parse(JSON.stringify(outcome.reason ?? null)) as Json
+      const problem = recordProblem(outcome.reason)
+      if (problem !== null) {
+        const error = `the rejection of ${aggregate}.${command} cannot be recorded: ${problem}`
+        return this.#notSent(item, { kind: 'over', error })
+      }
+      const reason = (outcome.reason ?? null) as Json
       const sent = item.version
       const input: RejectionInput = { kind: 'rejection', sent, aggregate, id, command, reason }
       await streams.change(item, decision => decision.reject(input))

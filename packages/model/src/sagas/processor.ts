@@ -200,6 +200,7 @@ class RunningSaga implements SagaProcessor {
 
   async stop(): Promise<void> {
     await this.#follower.stop()
+    this.#fold.forget()
     this.#agenda.close()
   }
 
@@ -248,16 +249,15 @@ class RunningSaga implements SagaProcessor {
     const most = this.#parts.settings['saga.redrive.inputs']
     let handled = 0
     for (;;) {
-      let some = 0
+      let some = { handled: 0, isOver: true }
       const { instance } = await this.#streams.change({ tenant, id: ref.id }, async decision => {
         some = await decision.redrive(
           ({ category, stream, version }) => store.event({ tenant, category, id: stream }, version),
           most,
         )
       })
-      handled += some
-      const isOver = some < most || instance.status !== 'parked'
-      if (!isOver) continue
+      handled += some.handled
+      if (!some.isOver && instance.status === 'parked') continue
       if (instance.status !== 'parked')
         onEvent({ kind: 'stream-redriven', processor: this.name, stream: ref.id, events: handled })
       return { handled, left: instance.deferred.length, reason: instance.reason }

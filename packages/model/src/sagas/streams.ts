@@ -1,16 +1,17 @@
 /**
  * Changes of saga instances: load, decide, append at the version that was loaded. A lost race
  * decides again; an append whose outcome was unknown is known again from the stream, because every
- * decision asks the instance whether its input was taken. Changes of one instance made by this node
+ * decision asks the instance whether its input was taken. What the store refuses for what it is (too
+ * large) is decided again input by input, and the one that cannot be recorded parks its instance. Changes of one instance made by this node
  * wait for each other, so that races are with other nodes only.
  */
 import { createHash } from 'node:crypto'
-import type { NewEvent, StreamRef } from '@millrace/store'
+import { type NewEvent, StoreError, type StreamRef } from '@millrace/store'
 import type { Saga } from '../define/saga.ts'
-import { ModelError } from '../errors.ts'
+import { ModelError, reasonOf } from '../errors.ts'
 import type { RuntimeContext } from '../runtime/context.ts'
 import type { InstanceRef } from '../timers/index.ts'
-import { SagaDecision } from './decide.ts'
+import { type Care, NO_CARE, SagaDecision } from './decide.ts'
 import { SAGA_FOLD, type SagaInstance } from './events.ts'
 import { limitsOf, type SagaSettings } from './settings.ts'
 
@@ -23,6 +24,16 @@ export type Changed = {
   readonly instance: SagaInstance
   /** Bucket of the stream; -1 when nothing was appended. */
   readonly bucket: number
+}
+
+/** What no store takes, whoever asks again: too large, too deep, no JSON. */
+const REFUSED: ReadonlySet<string> = new Set(['APPEND_TOO_LARGE', 'INVALID_EVENT', 'BAD_ARGUMENT'])
+
+/** Why an append was refused for what it is. Throws what failed otherwise, and a second refusal. */
+function asRefusal(error: unknown, care: Care): { readonly refusal: string } {
+  const isRefusal = error instanceof StoreError && REFUSED.has(error.code)
+  if (!isRefusal || care.refused !== null) throw error
+  return { refusal: reasonOf(error) }
 }
 
 const WORD_LENGTH_MAX = 256
@@ -88,6 +99,7 @@ export class SagaStreams {
   ): Promise<Changed> {
     const { store } = this.#context
     const stream = this.streamOf(ref)
+    let care = NO_CARE
     for (let lost = 0; lost <= this.#settings['saga.conflicts.max']; lost += 1) {
       const { state, version, archived, tombstoned } = await store.aggregate(stream, SAGA_FOLD)
       // Who archives or deletes an instance has ended it.
@@ -98,14 +110,19 @@ export class SagaStreams {
         state,
         version,
         limitsOf(this.#settings),
+        care,
       )
       await decide(decision)
       if (decision.events.length === 0) return { instance: decision.instance, bucket: -1 }
-      const result = await store.append(stream, this.#newEvents(decision, state), {
-        expectedVersion: version,
-        ...origin,
-      })
-      if (result.ok) return { instance: decision.instance, bucket: result.bucket }
+      const options = { expectedVersion: version, ...origin }
+      const result = await store
+        .append(stream, this.#newEvents(decision, state), options)
+        .catch(error => asRefusal(error, care))
+      if ('refusal' in result) {
+        // By itself each input may fit; the one that does not parks its instance.
+        care = { steps: 1, refused: care.steps === 1 ? result.refusal : null }
+        lost -= 1
+      } else if (result.ok) return { instance: decision.instance, bucket: result.bucket }
     }
     throw new ModelError(
       'CONFLICTS_EXCEEDED',

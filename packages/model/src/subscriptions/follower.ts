@@ -78,6 +78,16 @@ export type FollowerOptions = {
   readonly worker: Worker
 }
 
+/** One run of a follower. */
+type Life = {
+  readonly stopping: AbortController
+  readonly started: PromiseWithResolvers<void>
+  /** Resolves when nothing is followed any more. */
+  over: Promise<void>
+  /** Resolves when it has been stopped; null: nobody has asked for it. */
+  ended: Promise<void> | null
+}
+
 /** Codes that no waiting mends: what failed is gone or wrong for good. */
 const FINAL: ReadonlySet<string> = new Set([
   'PARKED_EXCEEDED',
@@ -101,8 +111,9 @@ export class Follower implements Processor {
   readonly #meter: Meter
   readonly #progress: Progress
   readonly #owned = new Set<number>()
-  readonly #stopping = new AbortController()
-  readonly #started = Promise.withResolvers<void>()
+  /** From a start to the end of its stop; null: it was not started, or was stopped. */
+  #life: Life | null = null
+  #starting: Promise<void> | null = null
   /** What goes on now: an epoch, or the wait after one that failed. */
   #now: { readonly end: AbortController; readonly over: Promise<void> } | null = null
   /** Places to go on from, by bucket, for the next epoch. */
@@ -111,7 +122,6 @@ export class Follower implements Processor {
   #reason: string | undefined
   #restarts = 0
   #failures = 0
-  #running: Promise<void> | null = null
 
   constructor(options: FollowerOptions) {
     this.name = options.name
@@ -123,9 +133,19 @@ export class Follower implements Processor {
   }
 
   /** Resolves when it follows, or when the others of its group have left it no bucket. */
-  async start(): Promise<void> {
-    if (this.#running !== null) return this.#started.promise
-    this.#running = this.#run()
+  start(): Promise<void> {
+    this.#starting ??= this.#start().finally(() => {
+      this.#starting = null
+    })
+    return this.#starting
+  }
+
+  async #start(): Promise<void> {
+    if (this.#life !== null && !this.#life.stopping.signal.aborted && this.#state !== 'stopped')
+      return this.#life.started.promise
+    // What stopped by itself leaves its group first, and what is being stopped comes to its end.
+    await this.stop()
+    const life = this.#begin()
     const enough = new AbortController()
     try {
       await this.#options.ownership.start({
@@ -141,7 +161,7 @@ export class Follower implements Processor {
       })
       const { timers } = this.#context.outside
       const wait = sleep(timers, this.#settings['follower.start.wait.ms'], enough.signal)
-      await Promise.race([this.#started.promise, wait])
+      await Promise.race([life.started.promise, wait])
     } catch (error) {
       await this.stop()
       throw error
@@ -152,12 +172,38 @@ export class Follower implements Processor {
   }
 
   async stop(): Promise<void> {
-    this.#stopping.abort()
-    this.#now?.end.abort()
-    await this.#running
-    await this.#options.ownership.stop()
+    const life = this.#life
+    if (life !== null) {
+      life.ended ??= this.#end(life)
+      await life.ended
+    }
     this.#state = 'stopped'
     this.#progress.wake()
+  }
+
+  #begin(): Life {
+    const stopping = new AbortController()
+    const life: Life = {
+      stopping,
+      started: Promise.withResolvers(),
+      over: Promise.resolve(),
+      ended: null,
+    }
+    this.#life = life
+    this.#state = 'starting'
+    this.#reason = undefined
+    this.#failures = 0
+    life.over = this.#run(life)
+    return life
+  }
+
+  async #end(life: Life): Promise<void> {
+    life.stopping.abort()
+    this.#now?.end.abort()
+    await life.over
+    await this.#options.ownership.stop()
+    this.#owned.clear()
+    this.#life = null
   }
 
   status(): ProcessorStatus {
@@ -187,16 +233,17 @@ export class Follower implements Processor {
     const { signal } = options
     const { categories, ownership } = this.#options
     const target = positionsOf(checkpoint, categories)
-    const ends = [this.#stopping.signal, ...(signal === undefined ? [] : [signal])]
     const pollMs = this.#settings['follower.reached.poll.ms']
     for (;;) {
       signal?.throwIfAborted()
-      if (this.#stopping.signal.aborted || this.#state === 'stopped') throw this.#stopped()
+      if (this.#isStopping || this.#state === 'stopped') throw this.#stopped()
       const elsewhere = bucketsOf(target).filter(bucket => !this.#owned.has(bucket))
       const others = await ownership.load(elsewhere)
       let known = this.#progress.handled
       for (const { positions } of others.values()) known = withPositions(known, positions)
       if (covers(known, target)) return
+      const stopping = this.#life?.stopping.signal
+      const ends = [signal, stopping].filter(one => one !== undefined)
       await this.#progress.next(AbortSignal.any(ends), elsewhere.length > 0 ? pollMs : null)
     }
   }
@@ -207,7 +254,7 @@ export class Follower implements Processor {
    */
   async rewind(place: StartPlace): Promise<readonly number[]> {
     const { categories, ownership } = this.#options
-    const isRunning = this.#running !== null && !this.#stopping.signal.aborted
+    const isRunning = this.#life !== null && !this.#isStopping
     const buckets = isRunning ? [...this.#owned].sort((a, b) => a - b) : await this.#allBuckets()
     const target = await this.#placed(place, buckets)
     const moved = new Map(buckets.map(bucket => [bucket, onlyOf(target, categories, bucket)]))
@@ -223,13 +270,17 @@ export class Follower implements Processor {
     return buckets
   }
 
-  async #run(): Promise<void> {
-    while (!this.#stopping.signal.aborted && this.#state !== 'stopped') {
-      const failure = await this.#during(end => this.#epoch(end))
+  get #isStopping(): boolean {
+    return this.#life?.stopping.signal.aborted === true
+  }
+
+  async #run({ stopping, started }: Life): Promise<void> {
+    while (!stopping.signal.aborted && this.#state !== 'stopped') {
+      const failure = await this.#during(end => this.#epoch(end, stopping.signal, started.resolve))
       if (failure !== null && this.#isToRestart(failure.error))
-        await this.#during(({ signal }) => this.#backOff(signal))
+        await this.#during(({ signal }) => this.#backOff(signal, stopping.signal))
     }
-    this.#started.resolve()
+    started.resolve()
   }
 
   /** Does what can be ended by whoever needs the buckets; gives back what it threw. */
@@ -256,9 +307,9 @@ export class Follower implements Processor {
   }
 
   /** One epoch. */
-  async #epoch(end: AbortController): Promise<void> {
+  async #epoch(end: AbortController, stopping: AbortSignal, started: () => void): Promise<void> {
     const buckets = [...this.#owned].sort((a, b) => a - b)
-    if (buckets.length === 0) return untilAborted(end.signal, this.#stopping.signal)
+    if (buckets.length === 0) return untilAborted(end.signal, stopping)
     const { worker, ownership } = this.#options
     const beside: { failure?: { readonly error: unknown } } = {}
     const kept = await ownership.load(buckets)
@@ -275,7 +326,7 @@ export class Follower implements Processor {
       await this.#position(buckets, kept)
       await worker.begin?.(epoch)
       this.#state = 'rebuilding'
-      this.#started.resolve()
+      started()
       await this.#read(epoch)
     } catch (error) {
       // Work that the end of the epoch cut short has not failed.
@@ -357,7 +408,7 @@ export class Follower implements Processor {
   }
 
   #restarting(error: unknown): void {
-    if (this.#stopping.signal.aborted) return
+    if (this.#isStopping) return
     this.#state = 'restarting'
     this.#reason = reasonOf(error)
     this.#restarts += 1
@@ -369,14 +420,14 @@ export class Follower implements Processor {
     })
   }
 
-  async #backOff(signal: AbortSignal): Promise<void> {
+  async #backOff(signal: AbortSignal, stopping: AbortSignal): Promise<void> {
     this.#failures += 1
     const bounds = {
       firstMs: this.#settings['follower.restart.first.ms'],
       maxMs: this.#settings['follower.restart.longest.ms'],
     }
     const { timers, random } = this.#context.outside
-    const ended = AbortSignal.any([signal, this.#stopping.signal])
+    const ended = AbortSignal.any([signal, stopping])
     await sleep(timers, backoffMs(bounds, this.#failures, random), ended)
   }
 

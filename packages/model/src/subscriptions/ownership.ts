@@ -77,7 +77,7 @@ class GroupOwnership implements Ownership {
   readonly #groupId: string
   readonly #names: readonly string[]
   readonly #settings: FollowerSettings
-  readonly #stopping = new AbortController()
+  #stopping = new AbortController()
   #found: readonly CategoryTopic[] | null = null
   #consumer: Consumer | null = null
   #running: Promise<void> | null = null
@@ -98,7 +98,9 @@ class GroupOwnership implements Ownership {
 
   async start(listener: OwnershipListener): Promise<void> {
     const { lead } = await this.#topics()
-    this.#running ??= this.#run(listener, lead.topic)
+    if (this.#running !== null) return
+    this.#stopping = new AbortController()
+    this.#running = this.#run(listener, lead.topic)
   }
 
   async load(buckets: readonly number[]): Promise<ReadonlyMap<number, BucketPosition>> {
@@ -138,6 +140,7 @@ class GroupOwnership implements Ownership {
     this.#stopping.abort()
     await this.#consumer?.close()
     await this.#running
+    this.#running = null
     this.#consumer = null
   }
 

@@ -68,20 +68,16 @@ const SCHEMA = `
 
 /** See the head of the file. */
 export class Agenda {
-  readonly #db: DatabaseSync
-  readonly #statements: ReturnType<typeof prepare>
+  readonly #cacheBytes: number
+  /** Null: nothing was put since it was made, or closed. */
+  #db: DatabaseSync | null = null
+  #prepared: ReturnType<typeof prepare> | null = null
   /** Rows by step of their offset, by bucket. */
   readonly #open = new Map<number, Map<number, number>>()
   readonly #counts = new Map<number, number>()
 
   constructor(cacheBytes: number) {
-    // The empty name is SQLite's temporary file: deleted with the connection, spilled past the cache.
-    this.#db = new DatabaseSync('')
-    this.#db.exec(`PRAGMA cache_size = ${Math.ceil(cacheBytes / PAGE_BYTES)};${SCHEMA}`)
-    // Nobody else reads it and nothing outlives it: one transaction that never ends saves the
-    // writing of pages at each of its statements (deletes a second: 65,000 instead of 11,000).
-    this.#db.exec('BEGIN')
-    this.#statements = prepare(this.#db)
+    this.#cacheBytes = cacheBytes
   }
 
   /** Adds an item, or replaces the one of its name if that is older. */
@@ -156,6 +152,7 @@ export class Agenda {
 
   /** How many items have a reason. */
   get parked(): number {
+    if (this.#db === null) return 0
     return (this.#statements.countParked.get() as { rows: number }).rows
   }
 
@@ -173,13 +170,30 @@ export class Agenda {
 
   /** Forgets everything: the buckets may go to other nodes. */
   clear(): void {
-    this.#statements.clear.run()
+    if (this.#db !== null) this.#statements.clear.run()
     this.#counts.clear()
     this.#open.clear()
   }
 
+  /** Forgets everything and gives its memory and its file back; what is put later opens it anew. */
   close(): void {
-    this.#db.close()
+    this.clear()
+    this.#prepared = null
+    this.#db?.close()
+    this.#db = null
+  }
+
+  get #statements(): ReturnType<typeof prepare> {
+    if (this.#prepared !== null) return this.#prepared
+    // The empty name is SQLite's temporary file: deleted with the connection, spilled past the cache.
+    const db = new DatabaseSync('')
+    db.exec(`PRAGMA cache_size = ${Math.ceil(this.#cacheBytes / PAGE_BYTES)};${SCHEMA}`)
+    // Nobody else reads it and nothing outlives it: one transaction that never ends saves the
+    // writing of pages at each of its statements (deletes a second: 65,000 instead of 11,000).
+    db.exec('BEGIN')
+    this.#db = db
+    this.#prepared = prepare(db)
+    return this.#prepared
   }
 
   #count(item: Pick<AgendaItem, 'lane' | 'bucket' | 'offset'>, by: 1 | -1): void {

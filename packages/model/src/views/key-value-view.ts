@@ -16,6 +16,7 @@ import { resolveSettings, type SettingValues } from '@millrace/base'
 import type { Checkpoint } from '@millrace/store'
 import type { Kysely } from 'kysely'
 import type { Aggregate, EventOf, On } from '../define/aggregate.ts'
+import { notJson } from '../define/json.ts'
 import type { Projection } from '../define/projection.ts'
 import { type Schema, type } from '../define/schema.ts'
 import { ModelError } from '../errors.ts'
@@ -105,7 +106,13 @@ class PageOfKeys {
   }
 
   fold(key: string, step: (value: unknown) => unknown): void {
-    this.#values.set(key, step(this.#values.get(key)))
+    const value = step(this.#values.get(key))
+    const problem = value === undefined ? undefined : notJson(value)
+    if (problem !== undefined) {
+      const detail = `view ${this.#table}: the value of ${JSON.stringify(key)} is not JSON${problem}`
+      throw new ModelError('BAD_ARGUMENT', detail)
+    }
+    this.#values.set(key, value)
     this.#changed.add(key)
   }
 

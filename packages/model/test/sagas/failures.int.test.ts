@@ -1,7 +1,7 @@
 import type { AppendResult, EventStore } from '@millrace/store'
 import { afterEach, expect, test } from 'vitest'
 import { createEffectRunner } from '../../src/effects/index.ts'
-import { after, aggregate, effect, end, saga, send, tell, type } from '../../src/index.ts'
+import { after, aggregate, become, effect, end, saga, send, tell, type } from '../../src/index.ts'
 import type { CommandBus } from '../../src/runtime/context.ts'
 import { createSagaProcessor, sagaCategory } from '../../src/sagas/index.ts'
 import { soleOwnership } from '../../src/subscriptions/index.ts'
@@ -344,4 +344,85 @@ test('a key that cannot be found stops the saga at that event, visibly, until it
       }),
     )
   })
+})
+
+test('an instance whose record cannot be stored is parked, by the input that cannot be; others go on', async () => {
+  const hows: Record<string, () => unknown> = {
+    large: () => 'x'.repeat(2_000_000),
+    deep: () => Array.from({ length: 120 }).reduce<unknown>(inner => [inner], 1),
+    date: () => ({ since: new Date(0) }),
+    minus: () => ({ n: [-0] }),
+    cycle: () => {
+      const own: { self?: unknown } = {}
+      own.self = own
+      return own
+    },
+  }
+  const sent = effect('sent', type<unknown>(), async () => {})
+  const keeper = saga('keeper', {
+    from: [loan],
+    starts: ['loan.OfferMade'],
+    key: e => e.stream,
+    initial: (): unknown => 0,
+    on: {
+      'loan.OfferMade': (_state, e) => {
+        const value = hows[e.data.offerId.replace('sent ', '')]?.() ?? 'fine'
+        if (e.data.offerId === 'thrown') throw new Error('y'.repeat(2_000_000))
+        return e.data.offerId.startsWith('sent ') ? [send(sent, value)] : [become(value)]
+      },
+    },
+    timers: {},
+  })
+  scene = await openScene({ aggregates: [loan], categories: { keeper: sagaCategory(keeper) } })
+  const names = [...Object.keys(hows), 'thrown', ...Object.keys(hows).map(how => `sent ${how}`)]
+  for (const name of names) {
+    await offer(`i ${name}`, 'fine')
+    await offer(`i ${name}`, name)
+  }
+  await offer('good', 'fine')
+  const processor = createSagaProcessor(keeper, scene.context, {
+    ...OPTIONS,
+    effects: createEffectRunner({ sent }, scene.context, { retry: RETRY }),
+  })
+  await running(processor, async () => {
+    const last = await offer('good', 'fine')
+    await processor.reached(last)
+    await eventually('all are indexed', () => processor.parked().length === names.length)
+    expect(processor.status()).toMatchObject({ state: 'running', restarts: 0 })
+    const reasons = new Map(processor.parked().map(({ id, reason }) => [id, reason]))
+    expect(reasons.get('i large')).toContain('cannot be recorded')
+    expect(reasons.get('i sent large')).toContain('cannot be recorded')
+    expect(reasons.get('i date')).toContain('become() is not JSON: .since: a Date')
+    expect(reasons.get('i sent date')).toContain('send(sent) is not JSON: .since: a Date')
+    expect(reasons.get('i minus')).toContain('.n[0]: -0')
+    expect(reasons.get('i cycle')).toContain('nested deeper')
+    for (const reason of reasons.values()) expect(reason.length).toBeLessThan(2100)
+    for (const name of names)
+      expect((await processor.instance({ id: `i ${name}` })).state).toBe('fine')
+    expect(await processor.redrive({ id: 'i large' })).toMatchObject({ handled: 0, left: 1 })
+  })
+})
+
+test('a saga that was stopped starts again, goes on, and says how it is at any time', async () => {
+  const mails: { loan: string; id: string; attempt: number }[] = []
+  const reminder = reminderOf(mailTo(mails))
+  scene = await openScene({ aggregates: [loan], categories: { reminder: sagaCategory(reminder) } })
+  const processor = createSagaProcessor(reminder, scene.context, {
+    ...OPTIONS,
+    effects: createEffectRunner({ mail: mailTo(mails) }, scene.context),
+  })
+  await processor.start()
+  await processor.reached(await offer('a'))
+  await eventually('a timer runs', () => processor.status().timers === 1)
+  await processor.stop()
+  expect(processor.status()).toMatchObject({ state: 'stopped', timers: 0 })
+  expect(processor.parked()).toEqual([])
+  const meanwhile = await offer('b')
+  await Promise.all([processor.start(), processor.start()])
+  await processor.reached(meanwhile)
+  await eventually('both timers run', () => processor.status().timers === 2)
+  expect(processor.status().state).toBe('running')
+  await processor.stop()
+  await processor.stop()
+  expect(processor.status().state).toBe('stopped')
 })

@@ -1,3 +1,4 @@
+import { StoreError } from '@millrace/store'
 import { afterEach, expect, test } from 'vitest'
 import {
   createSubscription,
@@ -280,4 +281,42 @@ test('a handler whose buckets go away is cut short, and that is no failure', asy
     await eventually('it begins anew', () => attempts === 2)
     expect(processor.status().restarts).toBe(0)
   })
+})
+
+test('one that was stopped, or stopped for good by a failure, starts again and goes on', async () => {
+  await open()
+  const seen: string[] = []
+  const audit = subscription('audit', {
+    from: [loan],
+    batch: events => void seen.push(...events.map(e => `${e.stream}:${e.version}`)),
+  })
+  let fails = false
+  const store = new Proxy(scene.store, {
+    get: (target, name) => {
+      if (name === 'readAll' && fails)
+        throw new StoreError('STORE_FAILED', 'the disk is out of order')
+      const value: unknown = Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+  const processor = createSubscription(audit, scene.contextWith({ store }), { settings: SETTINGS })
+  await running(processor, async () => {
+    await processor.reached(await offer('a', '1'))
+    await processor.stop()
+    expect(processor.status().state).toBe('stopped')
+    const meanwhile = await offer('a', '2')
+    await Promise.all([processor.start(), processor.start()])
+    await processor.reached(meanwhile)
+    await processor.stop()
+    fails = true
+    await processor.start().catch(() => undefined)
+    await eventually('it stopped for good', () => processor.status().state === 'stopped')
+    expect(processor.status().reason).toContain('out of order')
+    fails = false
+    const later = await offer('a', '3')
+    await processor.start()
+    await processor.reached(later)
+    expect(processor.status()).toMatchObject({ state: 'running' })
+  })
+  expect(seen).toEqual(['a:1', 'a:2', 'a:3'])
 })
