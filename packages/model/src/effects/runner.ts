@@ -9,6 +9,7 @@ import type { Effect, EffectContext } from '../define/saga.ts'
 import { validated } from '../define/validate.ts'
 import { ModelError } from '../errors.ts'
 import type { PolicyState } from '../policy/policy.ts'
+import { withTimeout } from '../policy/time-out.ts'
 import { type AttemptResult, Retry, type RetrySettings } from './retry.ts'
 import { EFFECT_SETTINGS, type EffectSettings } from './settings.ts'
 
@@ -71,6 +72,7 @@ class Runner implements EffectRunner {
   readonly parallel: number
   readonly #effects: ReadonlyMap<string, { readonly effect: Effect; readonly retry: Retry }>
   readonly #timeoutMs: number
+  readonly #endMs: number
   readonly #outside: Outside
   readonly #store: EffectRunnerContext['store']
 
@@ -82,6 +84,7 @@ class Runner implements EffectRunner {
     const resolved = resolveSettings(EFFECT_SETTINGS, settings)
     this.parallel = resolved['effect.parallel']
     this.#timeoutMs = resolved['effect.timeout.ms']
+    this.#endMs = resolved['effect.end.ms']
     this.#outside = outside
     this.#store = store
     const known = new Map<string, { effect: Effect; retry: Retry }>()
@@ -114,30 +117,25 @@ class Runner implements EffectRunner {
 
   async #run(effect: Effect, { id, tenant, failed, data, signal }: EffectCall): Promise<void> {
     const value = validated(effect.input, data, `effect ${effect.name}`, 'BAD_ARGUMENT')
-    const late = new AbortController()
-    const context: EffectContext = {
+    const contextWith = (until: AbortSignal): EffectContext => ({
       id,
       tenant,
       attempt: failed + 1,
-      signal: AbortSignal.any([signal, late.signal]),
+      signal: until,
       forget: async subject => {
         if (this.#store !== undefined) return this.#store.forget(subject, { tenant })
         throw new ModelError('BAD_ARGUMENT', `effect ${effect.name} runs without a store`)
       },
-    }
-    const timedOut = Promise.withResolvers<never>()
-    const timer = this.#outside.timers.after(this.#timeoutMs, () => {
-      const error = new ModelError(
-        'EFFECT_FAILED',
-        `effect ${effect.name} took longer than ${this.#timeoutMs} ms (effect.timeout.ms)`,
-      )
-      late.abort(error)
-      timedOut.reject(error)
     })
-    try {
-      await Promise.race([effect.run(value as never, context), timedOut.promise])
-    } finally {
-      timer.cancel()
+    const timeoutMs = this.#timeoutMs
+    const patience = {
+      ...{ timers: this.#outside.timers, timeoutMs, endMs: this.#endMs, signal },
+      late: () =>
+        new ModelError(
+          'EFFECT_FAILED',
+          `effect ${effect.name} took longer than ${timeoutMs} ms (effect.timeout.ms)`,
+        ),
     }
+    await withTimeout(patience, until => effect.run(value as never, contextWith(until)))
   }
 }

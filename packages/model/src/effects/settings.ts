@@ -17,6 +17,13 @@ export const EFFECT_SETTINGS = {
     max: 86_400_000,
     doc: 'An attempt that takes longer is told so by its signal and counts as failed.',
   },
+  'effect.end.ms': {
+    type: 'integer',
+    default: 5000,
+    min: 0,
+    max: 3_600_000,
+    doc: 'An attempt is awaited this long once its signal says that the application closes.',
+  },
 } as const
 
 /** Values of {@link EFFECT_SETTINGS}. */

@@ -3,9 +3,11 @@
  * is delivered stream by stream, so that one bad stream is found, and that one is parked: durably,
  * before the position passes it, while the others go on.
  */
+import type { Outside } from '@millrace/base'
 import type { EventStore, RecordedEvent } from '@millrace/store'
 import { ModelError, reasonOf } from '../errors.ts'
 import type { Policy } from '../policy/policy.ts'
+import { withTimeout } from '../policy/time-out.ts'
 import type { Delivery, DeliveryContext, Subscription } from './define.ts'
 import { Finished } from './finished.ts'
 import type { ParkedStream, ParkedStreams } from './parked.ts'
@@ -19,6 +21,7 @@ export type DelivererOptions = {
   readonly attempts: number
   readonly parked: ParkedStreams
   readonly settings: FollowerSettings
+  readonly timers: Outside['timers']
   readonly onParked: (stream: ParkedStream) => void
 }
 
@@ -134,9 +137,20 @@ export class Deliverer {
   }
 
   #attempt(signal: AbortSignal, run: Run): Promise<void> {
-    return this.#options.policy.run(async ({ attempt }) => await run({ attempt, signal }), {
-      signal,
-    })
+    const { policy, settings, definition, timers } = this.#options
+    const timeoutMs = settings['subscription.handler.timeout.ms']
+    const patience = {
+      ...{ timers, timeoutMs, endMs: settings['subscription.handler.end.ms'], signal },
+      late: () =>
+        new ModelError(
+          'HANDLER_FAILED',
+          `the handler of ${definition.name} took longer than ${timeoutMs} ms (subscription.handler.timeout.ms)`,
+        ),
+    }
+    return policy.run(
+      ({ attempt }) => withTimeout(patience, until => run({ attempt, signal: until })),
+      { signal },
+    )
   }
 
   async #orPark(

@@ -108,6 +108,7 @@ class RunningSubscription implements SubscriptionProcessor {
       attempts: policy['retry.attempts.max'],
       parked: this.#parked,
       settings: this.#settings,
+      timers: context.outside.timers,
       onParked: ({ stream, version, reason }) =>
         context.onEvent({ kind: 'stream-parked', processor: this.name, stream, version, reason }),
     })

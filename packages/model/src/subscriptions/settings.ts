@@ -80,6 +80,20 @@ export const FOLLOWER_SETTINGS = {
     max: 100_000,
     doc: 'Most events of one call of a handler.',
   },
+  'subscription.handler.timeout.ms': {
+    type: 'integer',
+    default: 60_000,
+    min: 1,
+    max: 86_400_000,
+    doc: 'A call of a handler that takes longer is told so by its signal and counts as failed.',
+  },
+  'subscription.handler.end.ms': {
+    type: 'integer',
+    default: 5000,
+    min: 0,
+    max: 3_600_000,
+    doc: 'A call is awaited this long once its signal says that the buckets go, or the application closes.',
+  },
   'subscription.parked.max': {
     type: 'integer',
     default: 1000,

@@ -320,3 +320,39 @@ test('one that was stopped, or stopped for good by a failure, starts again and g
   })
   expect(seen).toEqual(['a:1', 'a:2', 'a:3'])
 })
+
+test('a handler that never ends parks its stream, and blocks neither others nor the stop', async () => {
+  await open()
+  const seen: string[] = []
+  const signals: AbortSignal[] = []
+  const never = new Promise<void>(() => {})
+  const audit = subscription('audit', {
+    from: [loan],
+    batch: (events, { signal }) => {
+      signals.push(signal)
+      if (events.some(e => e.stream === 'bad' || e.stream === 'last')) return never
+      seen.push(...events.map(e => e.stream))
+      return undefined
+    },
+  })
+  const processor = createSubscription(audit, scene.context, {
+    settings: {
+      ...SETTINGS,
+      'subscription.handler.timeout.ms': 150,
+      'subscription.handler.end.ms': 0,
+    },
+    policy: POLICY,
+  })
+  await running(processor, async () => {
+    await processor.reached(await offer('bad', '1'))
+    await processor.reached(await offer('good', '1'))
+    expect(processor.parked()).toMatchObject([{ stream: 'bad' }])
+    expect(processor.parked()[0]?.reason).toContain('subscription.handler.timeout.ms')
+    expect(signals[0]?.aborted).toBe(true)
+    expect(seen).toEqual(['good'])
+    const calls = signals.length
+    await offer('last', '1')
+    await eventually('it hangs', () => signals.length > calls)
+  })
+  expect(processor.status().state).toBe('stopped')
+})
