@@ -2,8 +2,8 @@
  * The closed list of what can go wrong in a log, whatever engine runs it.
  *
  * Names are those of the Apache Kafka protocol, so that an operator who knows Kafka knows them, and
- * so that the wire edge maps one to one. Each says whether the same call may be repeated and what
- * an operator should do. A new code does not compile until the wire edge has mapped it.
+ * so that the protocol maps one to one. Each says whether the same call may be repeated and what
+ * an operator should do. A new code does not compile until the protocol has mapped it.
  */
 import { type ErrorSpec, ListedError } from '@millrace/base'
 

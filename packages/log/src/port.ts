@@ -1,7 +1,7 @@
 /**
  * The port: everything a program may ask of a log, whichever engine runs it.
  *
- * The embedded engine implements it in process, the wire client over a socket. Calls about several
+ * The embedded engine implements it in process, `kafka` over a socket. Calls about several
  * topics or partitions answer each one apart: an `error` in its result, never a thrown one. A call
  * as a whole throws a `LogError` (closed log, fenced engine, lost connection).
  *

@@ -70,6 +70,29 @@ export async function openStoreOver(
     options.categories,
     values['category.buckets'],
   )
+  let store: EventStore
+  try {
+    store = await openOver(options, values, categories, openIndex)
+  } catch (error) {
+    if (!(error instanceof StoreError && error.code === 'INDEX_DAMAGED')) throw error
+    // Found while opening: the index throws away what it holds, and is built anew.
+    store = await openOver(options, values, categories, openIndex)
+  }
+  if (options.audit !== true) return store
+  try {
+    return audited(store, await openAudit(options, values))
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+async function openOver(
+  options: StoreOptions,
+  values: Values,
+  categories: readonly Category[],
+  openIndex: (cacheBytes: number) => Promise<KeyValue>,
+): Promise<EventStore> {
   const kv = await openIndex(values['index.cache.bytes'])
   if (kv.discarded !== undefined) {
     for (const { name: category } of categories) {
@@ -77,19 +100,11 @@ export async function openStoreOver(
     }
   }
   const opening = new Opening(options, values, kv, categories)
-  let store: EventStore
   try {
-    store = await opening.open()
+    return await opening.open()
   } catch (error) {
     await opening.abandon()
     await kv.close()
-    throw error
-  }
-  if (options.audit !== true) return store
-  try {
-    return audited(store, await openAudit(options, values))
-  } catch (error) {
-    await store.close()
     throw error
   }
 }
@@ -164,7 +179,11 @@ class Opening {
     const reader = { log: log.id, kv: this.#kv, opener, states: personal.states }
     const controls = new ControlWriter(
       log,
-      { timeoutMs: values['append.timeout.ms'], retryMaxMs: values['settle.retry.max.ms'] },
+      {
+        timeoutMs: values['append.timeout.ms'],
+        retryMaxMs: values['settle.retry.max.ms'],
+        patienceMs: values['log.patience.ms'],
+      },
       this.#outside,
       this.#closing.signal,
       (bucket, offset) => tail.catchUp(bucket, offset),
@@ -263,7 +282,7 @@ class Opening {
       controls,
       {
         catchUp: (bucket, offset) => tail.catchUp(bucket, offset),
-        catchUpAll: buckets => tail.catchUpAll(buckets),
+        catchUpToEnd: buckets => tail.catchUpToEnd(buckets),
         anyMatch: async ({ bucket, tenant, condition }, from, before) => {
           if (bucket.index.flushed < before) await flusher.flush()
           const queries = condition?.failIfMatch ?? []
@@ -274,7 +293,7 @@ class Opening {
           conflictOf(reader, request, judgement, values['conflict.events.max'], () =>
             flusher.flush(),
           ),
-        folded: (bucket, before) => tail.folded(bucket, before),
+        folded: bucket => tail.folded(bucket),
         stamp: () => this.#clock.next(),
         settled: (bucket, stream, appendId) => this.#settled(bucket, stream, appendId),
       },
@@ -376,7 +395,8 @@ function misfit(index: BucketIndex, category: Category, end: number): string | n
   let kept: ReturnType<BucketIndex['load']>
   try {
     kept = index.load()
-  } catch {
+  } catch (error) {
+    if (error instanceof StoreError) throw error
     return 'it cannot be read'
   }
   if (kept === null) return null

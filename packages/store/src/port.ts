@@ -420,6 +420,7 @@ export interface EventStore extends AsyncDisposable {
     options?: {
       readonly tenant?: string | null
       readonly prefix?: string
+      /** Behind this id; of one tenant, since they come tenant by tenant (BAD_ARGUMENT). */
       readonly after?: string
       readonly limit?: number
     },

@@ -53,3 +53,24 @@ test('a member over a connection, and a static one, are waited for', async () =>
     expect(await membersOf(await open({ folder: killed(folder) }))).toEqual([known])
   }
 })
+
+test('a group of both that is larger than it may be now does not keep the engine from opening', async () => {
+  const folder = temporaryFolder()
+  const before = await open({ folder })
+  const hosts = ['', '/127.0.0.1', '/127.0.0.2', '/127.0.0.3']
+  const joined = await Promise.all(
+    hosts.map(clientHost => before.groups.join({ ...JOIN, clientHost })),
+  )
+  const all = joined.map(({ memberId }) => ({ memberId, assignment: Buffer.from('a') }))
+  await Promise.all(
+    joined.map(({ memberId, generationId, leader }) =>
+      before.groups.sync({
+        ...{ groupId: JOIN.groupId, generationId, memberId, groupInstanceId: null },
+        ...{ protocolType: 'consumer', protocolName: 'p' },
+        assignments: memberId === leader ? all : [],
+      }),
+    ),
+  )
+  const after = await open({ folder: killed(folder), groupSettings: { 'group.max.size': 2 } })
+  expect(await membersOf(after)).toHaveLength(3)
+})

@@ -43,15 +43,15 @@ export type AppendLimits = {
 /** What the appender asks of the rest of the store. */
 export type AppendHelp = {
   readonly catchUp: (bucket: Bucket, offset: Offset) => Promise<void>
-  readonly catchUpAll: (buckets: readonly Bucket[]) => Promise<void>
+  readonly catchUpToEnd: (buckets: readonly Bucket[]) => Promise<void>
   /** Whether an event between the offsets matches the request's condition. */
   readonly anyMatch: (request: AppendRequest, from: number, before: number) => Promise<boolean>
   readonly conflict: (
     request: AppendRequest,
     judgement: Extract<Judgement, { kind: 'conflict' }>,
   ) => Promise<Conflict>
-  /** Own records of a bucket were folded, from offset `before` on. */
-  readonly folded: (bucket: Bucket, before: Offset) => void
+  /** Own records of a bucket were folded. */
+  readonly folded: (bucket: Bucket) => void
   /** A stamp for an append: see `hybrid-clock.ts`. */
   readonly stamp: () => number
   readonly settled: (bucket: Bucket, stream: string, appendId: string) => void
@@ -256,7 +256,7 @@ export class Appender {
   /** Judges again at the end of the log: what is known here may be too old to refuse. */
   #lookAgain(pending: PendingAppend): void {
     const { bucket } = pending.request
-    const caughtUp = this.#help.catchUpAll([bucket]).then(() => {
+    const caughtUp = this.#help.catchUpToEnd([bucket]).then(() => {
       pending.caughtUpAt = bucket.position
     })
     this.#later(pending, caughtUp)
@@ -278,21 +278,18 @@ export class Appender {
 
   #search(pending: PendingAppend, from: number, before: number): void {
     const { request } = pending
-    this.#help.anyMatch(request, from, before).then(
-      async found => {
+    const judgement = { kind: 'conflict', conflict: 'condition', sure: true } as const
+    this.#help
+      .anyMatch(request, from, before)
+      .then(async found => {
         if (!found) {
           this.#judgeAgain(pending, before)
           return
         }
-        const conflict = await this.#help.conflict(request, {
-          kind: 'conflict',
-          conflict: 'condition',
-          sure: true,
-        })
+        const conflict = await this.#help.conflict(request, judgement)
         this.#finish(pending, () => pending.resolve(conflict))
-      },
-      error => this.#finish(pending, () => pending.reject(error)),
-    )
+      })
+      .catch(error => this.#finish(pending, () => pending.reject(error)))
   }
 
   /** An append without events: its expectation holds at the end of the log. */
@@ -309,14 +306,15 @@ export class Appender {
   /** The attempt lost. Its caller is answered, or it is tried again under a new id. */
   #again(pending: PendingAppend, wasAttempt = true): void {
     const { bucket, stream, id } = pending.request
-    if (pending.attempts >= this.#limits.attempts) {
+    const lane = this.#lanes.of(bucket, stream)
+    // Whoever only stood behind one that lost has lost no race.
+    const hasLost = lane.lost(pending) === 'first' && wasAttempt
+    if (!hasLost) pending.attempts -= 1
+    else if (pending.attempts >= this.#limits.attempts) {
       const text = `stream ${id}: lost ${pending.attempts} races in a row`
       this.#finish(pending, () => pending.reject(new StoreError('STALE_CONDITION', text)))
       return
     }
-    const lane = this.#lanes.of(bucket, stream)
-    // Whoever only stood behind one that lost has lost no race.
-    if (lane.lost(pending) === 'behind' || !wasAttempt) pending.attempts -= 1
     this.#advance(lane)
   }
 
@@ -439,7 +437,7 @@ export class Appender {
       )
       this.#lost(part.attempts, bucket.failure)
     }
-    this.#help.folded(bucket, baseOffset)
+    this.#help.folded(bucket)
   }
 
   /** Ends an attempt; false: it was over before, and another may be under way. */

@@ -13,15 +13,20 @@ import {
   RecordBatchBuilder,
   type Timestamp,
 } from '@millrace/log'
-import { StoreError } from '../errors.ts'
+import { failureOfLog, StoreError } from '../errors.ts'
 import type { StreamVersion } from '../port.ts'
-import type { Bucket } from './bucket.ts'
+import { type Bucket, placeOf } from './bucket.ts'
 import type { ControlFacts } from './facts.ts'
 
 const BACKOFF_FIRST_MS = 20
 
 /** Bounds of a control writer. */
-export type ControlLimits = { readonly timeoutMs: number; readonly retryMaxMs: number }
+export type ControlLimits = {
+  readonly timeoutMs: number
+  readonly retryMaxMs: number
+  /** How long a caller waits for a log that fails, retriably. What settles an outcome waits on. */
+  readonly patienceMs: number
+}
 
 /** An append to be cancelled. */
 export type SettleTarget = {
@@ -74,6 +79,7 @@ export class ControlWriter {
           headers: () => headers.settle(stream.slice(0, nul), appendId, version),
         }
       }),
+      Number.POSITIVE_INFINITY,
     )
   }
 
@@ -100,8 +106,14 @@ export class ControlWriter {
     ])
   }
 
-  async #write(bucket: Bucket, records: readonly ControlRecord[]): Promise<void> {
+  async #write(
+    bucket: Bucket,
+    records: readonly ControlRecord[],
+    patienceMs: number = this.#limits.patienceMs,
+  ): Promise<void> {
     if (records.length === 0) return
+    const { clock } = this.#outside
+    const begun = clock.monotonic()
     const backoff = { firstMs: BACKOFF_FIRST_MS, maxMs: this.#limits.retryMaxMs }
     for (let failures = 1; ; failures++) {
       try {
@@ -109,8 +121,10 @@ export class ControlWriter {
         return
       } catch (error) {
         if (error instanceof StoreError) throw error
-        if (error instanceof LogError && error.code === 'LOG_CLOSED') {
-          throw new StoreError('STORE_FAILED', 'the log was closed', { cause: error })
+        // No waiting mends what the log refuses.
+        const isFinal = error instanceof LogError && !error.retriable
+        if (isFinal || clock.monotonic() - begun >= patienceMs) {
+          throw failureOfLog(placeOf(bucket), error)
         }
         if (this.#closing.aborted) throw new StoreError('STORE_CLOSED', undefined, { cause: error })
         const wait = backoffMs(backoff, failures, this.#outside.random)

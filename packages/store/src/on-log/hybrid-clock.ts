@@ -11,7 +11,7 @@ export const STAMP_MAX = 8e15
 
 const MICROSECONDS = 1000
 
-/** See the head of the file. */
+/** See the head of the file. At {@link STAMP_MAX} it stands still: order across buckets ends there. */
 export class HybridClock {
   readonly #clock: Pick<Outside['clock'], 'now'>
   readonly #aheadMaxMs: number

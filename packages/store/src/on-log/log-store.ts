@@ -170,6 +170,9 @@ export class LogStore implements EventStore {
   ): AsyncGenerator<StreamListing, void> {
     const buckets = this.#bucketsOf([category])
     if (options.limit !== undefined) checkWhole(options.limit, 0, 'limit')
+    if (options.after !== undefined && options.tenant === null) {
+      throw new StoreError('BAD_ARGUMENT', 'after is an id of one tenant: name the tenant')
+    }
     await this.#parts.flusher.flush()
     yield* listStreams(this.#parts.reader.kv, buckets, {
       ...options,

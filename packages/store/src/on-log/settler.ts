@@ -4,7 +4,7 @@
  */
 import type { Outside, Timer } from '@millrace/base'
 import type { Bucket } from './bucket.ts'
-import type { ControlWriter } from './control-writer.ts'
+import type { ControlWriter, SettleTarget } from './control-writer.ts'
 
 /** Looks this many times in the time that an append may stand. */
 const LOOKS = 4
@@ -18,6 +18,7 @@ export class Settler {
   readonly #settled: (bucket: Bucket, stream: string, appendId: string) => void
   /** When each open append was first seen, on the monotonic clock. */
   #seen = new Map<string, number>()
+  readonly #settling = new Set<Bucket>()
   #timer: Timer | null = null
   #stopped = false
 
@@ -37,9 +38,8 @@ export class Settler {
 
   start(): void {
     this.#timer = this.#outside.timers.after(this.#afterMs / LOOKS, () => {
-      void this.#look().finally(() => {
-        if (!this.#stopped) this.start()
-      })
+      this.#look()
+      if (!this.#stopped) this.start()
     })
   }
 
@@ -48,7 +48,20 @@ export class Settler {
     this.#timer?.cancel()
   }
 
-  async #look(): Promise<void> {
+  async #settle(bucket: Bucket, targets: readonly SettleTarget[]): Promise<void> {
+    this.#settling.add(bucket)
+    try {
+      await this.#controls.settle(bucket, targets)
+    } catch {
+      // Tried again at a later look; a bucket or log that stopped tells its callers itself.
+      return
+    } finally {
+      this.#settling.delete(bucket)
+    }
+    for (const { stream, appendId } of targets) this.#settled(bucket, stream, appendId)
+  }
+
+  #look(): void {
     const now = this.#outside.clock.monotonic()
     const seen = new Map<string, number>()
     for (const bucket of this.#buckets) {
@@ -58,19 +71,14 @@ export class Settler {
         seen.set(appendId, since)
         return now - since >= this.#afterMs
       })
-      if (late.length === 0) continue
+      if (late.length === 0 || this.#settling.has(bucket)) continue
       const targets = late.map(({ stream, appendId, first }) => ({
         stream,
         appendId,
         version: first.version,
       }))
-      try {
-        await this.#controls.settle(bucket, targets)
-      } catch {
-        // Tried again at the next look; a bucket or log that stopped tells its callers itself.
-        continue
-      }
-      for (const { stream, appendId } of targets) this.#settled(bucket, stream, appendId)
+      // One that cannot be written to holds up no other.
+      void this.#settle(bucket, targets)
     }
     this.#seen = seen
   }

@@ -31,6 +31,8 @@ export class StreamLane {
   readonly #claimed: PendingAppend[] = []
   /** Void, until the others of their batch are decided. */
   #lost: PendingAppend[] = []
+  /** Whether one of the batch has lost. */
+  #hasLost = false
   #waiting: PendingAppend[] = []
   #batch: AppendBatch | undefined
   /** The stream's state behind the first `#expectedOf` of what is claimed. */
@@ -112,11 +114,21 @@ export class StreamLane {
   done(pending: PendingAppend): void {
     if (this.atHand === pending) this.atHand = null
     else if (this.#leave(pending)) this.#chainMax = Math.min(2 * this.#chainMax, CHAIN_MAX)
+    else this.#forget(pending)
+  }
+
+  /** What has lost and is given up, here or already among those that come again. */
+  #forget(pending: PendingAppend): void {
+    for (const list of [this.#lost, this.#waiting]) {
+      const at = list.indexOf(pending)
+      if (at >= 0) list.splice(at, 1)
+    }
   }
 
   /** An append is void; it comes again. Whether it was its own claim that lost, or one ahead of it. */
   lost(pending: PendingAppend): 'first' | 'behind' {
-    const order = this.#lost.length === 0 ? 'first' : 'behind'
+    const order = this.#hasLost ? 'behind' : 'first'
+    this.#hasLost = true
     this.#lost.push(pending)
     this.#chainMax = 1
     this.#leave(pending)
@@ -129,6 +141,7 @@ export class StreamLane {
     if (this.#claimed.length === 0) {
       this.#waiting = this.#lost.length === 0 ? this.#waiting : [...this.#lost, ...this.#waiting]
       this.#lost = []
+      this.#hasLost = false
       this.#batch = undefined
       this.#expected = undefined
       this.#expectedOf = 0

@@ -41,9 +41,9 @@ export class Tail {
   readonly #closing = new AbortController()
   readonly #byPlace = new Map<string, Bucket>()
   #loop: Promise<void> = Promise.resolve()
-  /** Buckets with records that are not confirmed. */
-  readonly #unconfirmed: Set<Bucket>
-  #confirming: Promise<void> | undefined
+  /** Buckets with records of others that are not confirmed, and the offset behind these. */
+  readonly #unconfirmed: Map<Bucket, Offset>
+  #looking: Promise<void> | undefined
 
   /** @param advanced called after records were folded, or the end of a bucket became known */
   constructor(
@@ -60,16 +60,25 @@ export class Tail {
     this.#outside = outside
     this.#flusher = flusher
     this.#advanced = advanced
-    this.#unconfirmed = new Set(buckets)
+    this.#unconfirmed = new Map(buckets.map(bucket => [bucket, bucket.position]))
     for (const bucket of buckets)
       this.#byPlace.set(keyOf(bucket.category.topic, bucket.number), bucket)
   }
 
-  /** Brings all buckets to the end of the log as it is now. */
+  /** Brings buckets to the end of the log as it is now, and confirms what is there. */
   async catchUpAll(buckets: readonly Bucket[] = this.#buckets): Promise<void> {
+    await this.catchUpToEnd(buckets)
+    const targets = buckets.map(bucket => [bucket, bucket.position] as const)
+    // The look that is under way may have begun before; the next one has not.
+    while (targets.some(([bucket, end]) => bucket.failure === null && bucket.confirmed < end)) {
+      await this.#confirm()
+    }
+  }
+
+  /** Brings buckets to the end of the log as it is now. */
+  async catchUpToEnd(buckets: readonly Bucket[]): Promise<void> {
     await this.#look(buckets)
     for (const { failure } of buckets) if (failure !== null) throw failure
-    await this.#confirm()
   }
 
   /** Brings a bucket to an offset that is in the log, however long that takes: an outcome hangs on it. */
@@ -79,14 +88,9 @@ export class Tail {
   }
 
   /** This store has folded what it wrote itself. */
-  folded(bucket: Bucket, before: Offset): void {
-    // Everything that it can have known was confirmed.
-    if (this.#unconfirmed.size === 0 && bucket.confirmed >= before) {
-      bucket.confirmed = bucket.position
-    } else {
-      this.#unconfirmed.add(bucket)
-      this.#confirm().catch(() => undefined) // the loop comes to it, and tells
-    }
+  folded(bucket: Bucket): void {
+    // Everything that it can have known is confirmed; else the look that is due confirms it, too.
+    if (this.#unconfirmed.size === 0) bucket.confirmed = bucket.position
     this.#advanced()
   }
 
@@ -143,7 +147,8 @@ export class Tail {
 
   /** One fetch; says whether it brought something new, or waited. */
   async #round(buckets: readonly Bucket[]): Promise<boolean> {
-    const results = await this.#fetch(buckets, this.#limits.waitMs)
+    const waitMs = this.#unconfirmed.size > 0 ? 0 : this.#limits.waitMs
+    const results = await this.#fetch(buckets, waitMs)
     let bytes = 0
     let applied = 0
     let trouble: LogError | undefined
@@ -164,37 +169,53 @@ export class Tail {
     return applied > 0 || bytes === 0
   }
 
-  /** Looks at all buckets until everything that is folded is confirmed. */
+  /** Looks at all buckets once more: what was folded when it began is confirmed then. */
   #confirm(): Promise<void> {
-    this.#confirming ??= this.#lookAgain().finally(() => {
-      this.#confirming = undefined
+    if (this.#unconfirmed.size === 0) return Promise.resolve()
+    this.#looking ??= this.#lookOnce().finally(() => {
+      this.#looking = undefined
     })
-    return this.#confirming
+    return this.#looking
   }
 
-  async #lookAgain(): Promise<void> {
-    while (this.#unconfirmed.size > 0) {
-      const alive = this.#buckets.filter(bucket => bucket.failure === null)
-      const cut = new Map([...this.#unconfirmed].map(bucket => [bucket, bucket.position]))
-      // What a store of one bucket reads is in order as it is.
-      if (this.#buckets.length > 1) await this.#look(alive)
-      for (const [bucket, position] of cut) {
-        bucket.confirmed = Math.max(bucket.confirmed, position)
-        const isWhole = bucket.confirmed >= bucket.position || bucket.failure !== null
-        if (isWhole) this.#unconfirmed.delete(bucket)
+  async #lookOnce(): Promise<void> {
+    const cut = new Map(this.#buckets.map(bucket => [bucket, bucket.position]))
+    const alive = this.#buckets.filter(bucket => bucket.failure === null)
+    // What a store of one bucket reads is in order as it is.
+    if (this.#buckets.length > 1) await this.#look(alive, 'pass over')
+    for (const [bucket, end] of this.#unconfirmed) {
+      if (end <= (cut.get(bucket) as Offset) || bucket.failure !== null) {
+        this.#unconfirmed.delete(bucket)
       }
-      this.#advanced()
+    }
+    const isWhole = this.#unconfirmed.size === 0
+    for (const [bucket, position] of cut) {
+      bucket.confirmed = Math.max(bucket.confirmed, isWhole ? bucket.position : position)
+    }
+    this.#advanced()
+  }
+
+  /**
+   * Folds everything of these buckets that is in the log now. One that does not answer in time fails it,
+   * or is passed over: nobody else waits for it for ever.
+   */
+  async #look(buckets: readonly Bucket[], absent: 'fail' | 'pass over' = 'fail'): Promise<void> {
+    const ends = await this.#ends(buckets, absent)
+    for (const [i, bucket] of buckets.entries()) {
+      try {
+        await this.#bring(bucket, ends[i] as Offset)
+      } catch (error) {
+        if (absent === 'fail' || !(error instanceof StoreError)) throw error
+        if (error.code !== 'LOG_UNAVAILABLE' && bucket.failure === null) throw error
+      }
     }
   }
 
-  /** Folds everything of these buckets that is in the log now. */
-  async #look(buckets: readonly Bucket[]): Promise<void> {
-    const ends = await this.#ends(buckets)
-    for (const [i, bucket] of buckets.entries()) await this.#bring(bucket, ends[i] as Offset)
-  }
-
   /** Where the buckets end in the log. */
-  async #ends(buckets: readonly Bucket[]): Promise<readonly Offset[]> {
+  async #ends(
+    buckets: readonly Bucket[],
+    absent: 'fail' | 'pass over',
+  ): Promise<readonly Offset[]> {
     const patience = this.#patience()
     for (;;) {
       try {
@@ -206,11 +227,11 @@ export class Tail {
           })),
         )
         const passing = answers.find(({ error }) => error?.retriable)?.error
-        if (passing !== undefined) throw passing
+        if (passing !== undefined && (absent === 'fail' || !patience.isOver())) throw passing
         return answers.map(({ error, offset }, i) => {
           if (error === undefined) return offset
           const bucket = buckets[i] as Bucket
-          this.#fail(bucket, error)
+          if (!error.retriable) this.#fail(bucket, error)
           return bucket.position
         })
       } catch (cause) {
@@ -225,14 +246,16 @@ export class Tail {
     const { clock, random } = this.#outside
     let failures = 0
     let since = clock.monotonic()
+    const isOver = (): boolean => clock.monotonic() - since >= patienceMs
     return {
+      isOver,
       afterSuccess: () => {
         failures = 0
         since = clock.monotonic()
       },
       afterFailure: async (error: unknown): Promise<void> => {
         const mayPass = error instanceof StoreError && error.code === 'LOG_UNAVAILABLE'
-        if (!mayPass || clock.monotonic() - since >= patienceMs) throw error
+        if (!mayPass || isOver()) throw error
         failures += 1
         await this.#wait(backoffMs(BACKOFF, failures, random))
         if (this.#closing.signal.aborted) throw new StoreError('STORE_CLOSED')
@@ -278,7 +301,7 @@ export class Tail {
       this.#fail(bucket, error)
       throw bucket.failure ?? error
     }
-    if (applied > 0) this.#unconfirmed.add(bucket)
+    if (applied > 0) this.#unconfirmed.set(bucket, bucket.position)
     await this.#flusher.noted()
     return applied
   }

@@ -96,3 +96,21 @@ it('writers of several stores get through, and each append counts once', async (
   }
   for (const store of stores) await store.close()
 })
+
+it('whoever stood behind one that lost has lost no race', async () => {
+  await using log = await openEngine({ folder: join(folder, 'behind') })
+  const settings = { 'append.attempts.max': 1 }
+  const categories = { thing: { buckets: 2 } }
+  await using store = await openStore({ log, folder: null, categories, settings })
+  await using other = await openStore({ log, folder: null, categories })
+  await store.append(stream, made(0))
+  for (let round = 0; round < 20; round += 1) {
+    const [, ...outcomes] = await Promise.all([
+      other.append(stream, made(0)),
+      ...[1, 2, 3].map(n => outcomeOf(store.append(stream, made(n)))),
+    ])
+    // Only the first of a batch loses its attempt by one race; nobody else writes a second time.
+    expect(outcomes.filter(outcome => outcome === 'STALE_CONDITION').length).toBeLessThanOrEqual(1)
+    expect(outcomes.filter(outcome => typeof outcome === 'number').length).toBeGreaterThan(1)
+  }
+})

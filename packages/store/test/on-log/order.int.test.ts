@@ -55,3 +55,20 @@ it('another node is given what caused an event before it, also while both come',
   await reading
   expect(given).toEqual(Array.from({ length: CHAINS }, (_, n) => n))
 })
+
+it('a store opens, and catches up, while others write without a pause', async () => {
+  await using log = await openEngine({ folder: join(folder, 'steady') })
+  const categories = { thing: { buckets: BUCKETS } }
+  await using writer = await openStore({ log, folder: null, categories })
+  const stopped = new AbortController()
+  const writing = [0, 1, 2, 3].map(async w => {
+    for (let n = 0; !stopped.signal.aborted; n += 1) {
+      await writer.append({ category: 'thing', id: `${w}-${n}` }, [{ type: 'Made', data: { n } }])
+    }
+  })
+  const reader = await openStore({ log: slowly(log), folder: null, categories })
+  for (let n = 0; n < 5; n += 1) await reader.catchUp()
+  stopped.abort()
+  await Promise.all(writing)
+  await reader.close()
+})

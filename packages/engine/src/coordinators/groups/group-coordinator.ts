@@ -148,8 +148,9 @@ export class GroupCoordinator implements Groups, Coordinator {
       this.#groups.set(groupId, group)
       for (const member of group.members.values()) this.#rebalancer.touch(group, member)
       const gone = [...group.members.values()].filter(isOfLastLife)
+      // Either ends in one rebalance of those that are left.
       if (gone.length > 0) this.#memberships.leave(group, gone)
-      if (group.members.size > most) this.#rebalancer.prepare(group)
+      else if (group.members.size > most) this.#rebalancer.prepare(group)
     }
     this.#scheduleExpiry()
     // A crash may have come between a topic's deletion and that of its last offsets.

@@ -13,7 +13,7 @@
  * | `Z` place offset | times and types of the events from this offset on, up to the next entry |
  *
  * `place` is category and bucket, 2 bytes each. Letters `S` and `P` belong to snapshots and to
- * personal data, `#` to the map itself. Numbers are big-endian, so that bytes sort as they do.
+ * personal data, `#` and `$` to the map itself. Numbers are big-endian, so that bytes sort as they do.
  */
 
 /** Category and bucket as the start of keys. */
