@@ -24,9 +24,9 @@ type Turn = {
 
 const machine = new Machine(new Prng(1))
 
-/** The log, with a script for its appends. */
-function scripted(engine: Engine, turns: readonly Turn[]): Log {
-  let calls = 0
+/** The log, with a script for its appends from `begin` on: opening a store writes what its buckets are. */
+function scripted(engine: Engine, turns: readonly Turn[]): { log: Log; begin: () => void } {
+  let calls = Number.NEGATIVE_INFINITY
   const append: Log['append'] = async (entries, options) => {
     const turn = turns[calls]
     calls += 1
@@ -55,7 +55,7 @@ function scripted(engine: Engine, turns: readonly Turn[]): Log {
     await machine.outside.sleep(5)
     return results
   }
-  return new Proxy(engine as Log, {
+  const log = new Proxy(engine as Log, {
     get: (target, name) => {
       if (name === 'append') return append
       if (name === 'fetch') return fetch
@@ -63,6 +63,10 @@ function scripted(engine: Engine, turns: readonly Turn[]): Log {
       return typeof value === 'function' ? value.bind(target) : value
     },
   })
+  const begin = (): void => {
+    calls = 0
+  }
+  return { log, begin }
 }
 
 const timedOut = (): LogError => new LogError('REQUEST_TIMED_OUT')
@@ -79,8 +83,10 @@ async function withStores(
   const work = async (): Promise<void> => {
     await engine.deleteTopics([CATEGORY])
     const options = { folder: null, categories: { [CATEGORY]: { buckets: 1 } }, outside }
-    await using first = await openStore({ ...options, log: scripted(engine, turns) })
+    const { log, begin } = scripted(engine, turns)
+    await using first = await openStore({ ...options, log })
     await using other = await openStore({ ...options, log: engine })
+    begin()
     await body(first, other)
   }
   await outside.drive(work())
