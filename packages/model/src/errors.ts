@@ -148,7 +148,8 @@ export function reasonOf(error: unknown): string {
     text = 'what was thrown cannot be shown'
   }
   const cut = text.length > REASON_LENGTH_MAX ? `${text.slice(0, REASON_LENGTH_MAX - 1)}…` : text
-  return cut.toWellFormed()
+  // PostgreSQL takes no zeros in a text.
+  return cut.toWellFormed().replaceAll('\0', '\ufffd')
 }
 
 /** Any of it may throw: what user code throws may have getters, or be no more than an object. */

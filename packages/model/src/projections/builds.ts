@@ -28,6 +28,9 @@ export type Plan = {
   readonly seen: Build
 }
 
+/** Between the tables of a build's shape and the aggregates that it is made from. */
+const SOURCES = ' from '
+
 type CreateTable = {
   readonly kind: 'CreateTableNode'
   readonly table: { readonly table: { readonly identifier: { readonly name: string } } }
@@ -181,9 +184,11 @@ export class Builds {
       throw new ModelError('BAD_DEFINITION', `projection ${name}: create makes no table`)
     }
     const plain = tables.map(({ table }) => table.table.identifier.name)
-    const shape = tables
+    const columns = tables
       .map(({ columns }, i) => `${plain[i]}(${columns.map(c => c.column.column.name).join()})`)
       .join(' ')
+    const sources = [...new Set(this.#definition.from.map(source => source.name))].sort()
+    const shape = `${columns}${SOURCES}${sources.join()}`
     return { plain, shape }
   }
 
@@ -198,10 +203,18 @@ export class Builds {
 
   #checkShape(build: Build): void {
     const { shape } = this.#created()
-    if (shape === build.shape) return
+    const [tables, sources] = shape.split(SOURCES)
+    const [tablesThen, sourcesThen] = build.shape.split(SOURCES)
+    if (tables === tablesThen) {
+      if (sourcesThen === undefined || sources === sourcesThen) return
+      throw new ModelError(
+        'BAD_DEFINITION',
+        `projection ${build.projection}: version ${build.version} was made from ${sourcesThen} and is from ${sources}; raise its version`,
+      )
+    }
     throw new ModelError(
       'BAD_DEFINITION',
-      `projection ${build.projection}: the tables of version ${build.version} were ${build.shape} and are ${shape}; raise its version`,
+      `projection ${build.projection}: the tables of version ${build.version} were ${tablesThen} and are ${tables}; raise its version`,
     )
   }
 

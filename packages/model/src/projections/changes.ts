@@ -86,8 +86,11 @@ export class CapturingSession implements SqlSession {
     return this.#session.flush()
   }
 
-  /** What was touched for an event, as entries of the outbox, in order. */
-  entries(build: Build, event: RecordedEvent): readonly OutboxEntry[] {
+  /**
+   * What was touched for an event, as entries of the outbox, in order. A change that the topic
+   * would not take fails here, where it is the event's fault.
+   */
+  entries(build: Build, event: RecordedEvent, bytesMax: number): readonly OutboxEntry[] {
     const { id, tenant, stream, version, time } = event
     const type = fullName(event)
     return this.#touched.map((touched, index) => {
@@ -98,10 +101,18 @@ export class CapturingSession implements SqlSession {
         ...touched,
         event: { id, type, tenant, stream, version, time },
       }
-      return { key: stream, value: JSON.stringify(change, bigintAsNumber) }
+      const value = JSON.stringify(change, bigintAsNumber)
+      const bytes = Buffer.byteLength(value)
+      if (bytes <= bytesMax) return { key: stream, value }
+      throw new RangeError(
+        `a row of ${touched.table} is ${bytes} bytes as a change, more than ${bytesMax} (projection.publish.bytes)`,
+      )
     })
   }
 }
 
-const bigintAsNumber = (_: string, value: unknown): unknown =>
-  typeof value === 'bigint' ? Number(value) : value
+// What a number cannot hold is text: it would arrive as another number.
+const bigintAsNumber = (_: string, value: unknown): unknown => {
+  if (typeof value !== 'bigint') return value
+  return Number.isSafeInteger(Number(value)) ? Number(value) : String(value)
+}

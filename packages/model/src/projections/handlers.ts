@@ -6,6 +6,7 @@ import type { RecordedEvent } from '@millrace/store'
 import type { Compilable } from 'kysely'
 import type { Projection, Query } from '../define/projection.ts'
 import type { BoundQueries, SqlDatabase, SqlSession } from '../sql/port.ts'
+import type { HandlerWatch } from './handler-watch.ts'
 import type { Build } from './ledger.ts'
 
 type Answer = Query | Promise<unknown> | undefined
@@ -47,13 +48,20 @@ export class Handlers {
   /** Types without their category, for the store's filter; undefined: all. */
   readonly types: readonly string[] | undefined
   readonly #definition: Projection
-  readonly #queries: BoundQueries
+  readonly #bind: () => BoundQueries
+  readonly #watch: HandlerWatch
+  #queries: BoundQueries
   readonly #names: ReadonlySet<string> | undefined
 
-  constructor(definition: Projection, sql: SqlDatabase, build: Build) {
+  constructor(definition: Projection, sql: SqlDatabase, build: Build, watch: HandlerWatch) {
     this.#definition = definition
-    this.#queries = sql.queries()
-    this.#queries.rename(new Map(build.tables), buildSuffix(build.version, build.build))
+    this.#watch = watch
+    this.#bind = () => {
+      const queries = sql.queries()
+      queries.rename(new Map(build.tables), buildSuffix(build.version, build.build))
+      return queries
+    }
+    this.#queries = this.#bind()
     this.isBatch = definition.batch !== undefined
     const names = this.isBatch ? definition.types : Object.keys(definition.on)
     this.#names = names === undefined ? undefined : new Set(names)
@@ -78,18 +86,26 @@ export class Handlers {
     const seen = handlerEvent(event) as { readonly type: string }
     const handler = this.#definition.on[seen.type]
     if (handler === undefined) return undefined
-    return this.#run(session, handler(this.#queries.db, seen as never))
+    const { db } = this.#queries
+    const answer: Answer = this.#watch.call(event, () => handler(db, seen as never))
+    return this.#run(session, answer, event)
   }
 
   /** Handles events at once, by the batch handler. */
   batch(session: SqlSession, events: readonly RecordedEvent[]): Promise<void> | undefined {
     const seen = events.map(handlerEvent)
-    return this.#run(session, this.#definition.batch?.(this.#queries.db, seen as never))
+    const { db } = this.#queries
+    const [first] = events
+    if (first === undefined) return undefined
+    const answer: Answer = this.#watch.call(first, () =>
+      this.#definition.batch?.(db, seen as never),
+    )
+    return this.#run(session, answer, first)
   }
 
-  #run(session: SqlSession, answer: Answer): Promise<void> | undefined {
+  #run(session: SqlSession, answer: Answer, event: RecordedEvent): Promise<void> | undefined {
     if (answer === undefined || answer === null) return undefined
-    if (answer instanceof Promise) return this.#afterwards(session, answer)
+    if (answer instanceof Promise) return this.#afterwards(session, answer, event)
     if (!Array.isArray(answer)) return session.send(this.#queries.compile(answer))
     return answer.length === 0 ? undefined : this.#sendAll(session, answer)
   }
@@ -99,10 +115,20 @@ export class Handlers {
   }
 
   // A handler may also answer with queries that it had to wait for.
-  async #afterwards(session: SqlSession, answer: Promise<unknown>): Promise<void> {
-    const queries = await answer
+  async #afterwards(
+    session: SqlSession,
+    answer: Promise<unknown>,
+    event: RecordedEvent,
+  ): Promise<void> {
+    const queries = await this.#watch.inTime(event, answer, () => this.#disown())
     const isQueries =
       Array.isArray(queries) || typeof (queries as Compilable)?.compile === 'function'
-    if (isQueries) await this.#run(session, queries as Query)
+    if (isQueries) await this.#run(session, queries as Query, event)
+  }
+
+  // Whoever comes late has a Kysely that is attached to nothing any more: its queries are refused.
+  #disown(): void {
+    this.#queries.attach(undefined)
+    this.#queries = this.#bind()
   }
 }

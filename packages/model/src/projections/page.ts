@@ -6,7 +6,9 @@
  *         │ an event fails
  *         ▼ roll back
  *     one by one, each behind a savepoint (a batch: by halves) ──none fails──► commit
- *         │ roll back, wait, again: `projection.attempts.max` times
+ *         │ roll back, wait, again: `projection.attempts.max` times; what failed before fails alone
+ *         │ again. Another event fails now, or one does not end: PageSplit, and the part reads
+ *         │ smaller pages, until what fails stands alone.
  *         ▼
  *     one by one, and the streams that still fail are parked ──► commit
  *
@@ -17,6 +19,7 @@ import type { RecordedEvent } from '@millrace/store'
 import { ModelError, reasonOf } from '../errors.ts'
 import type { SqlDatabase, SqlSession } from '../sql/port.ts'
 import { CapturingSession } from './changes.ts'
+import { HandlerStopped, HandlerTimeout, type HandlerWatch } from './handler-watch.ts'
 import type { Handlers } from './handlers.ts'
 import type { Build, Ledger } from './ledger.ts'
 import type { OutboxEntry } from './outbox.ts'
@@ -29,9 +32,12 @@ export type PageTools = {
   readonly part: number
   readonly ledger: Ledger
   readonly handlers: Handlers
+  readonly watch: HandlerWatch
   /** Topic of the changes; undefined: nothing is published. */
   readonly topic: string | undefined
   readonly attemptsMax: number
+  /** Most bytes of a change that is published. */
+  readonly publishBytes: number
   readonly parkedMax: number
   readonly now: () => number
   /** Waits before the next attempt; throws when the processor is stopped. */
@@ -69,7 +75,19 @@ const FOREIGN: ReadonlySet<string> = new Set<ModelError['code']>([
 
 /** Whether a failure has nothing to do with the event that was handled. */
 export const isForeign = (error: unknown): boolean =>
-  error instanceof ModelError && FOREIGN.has(error.code)
+  error instanceof HandlerStopped ||
+  error instanceof PageSplit ||
+  (error instanceof ModelError && FOREIGN.has(error.code))
+
+/** The page is to be handled in smaller ones: up to this event, then this event alone. */
+export class PageSplit extends Error {
+  readonly event: RecordedEvent
+
+  constructor(event: RecordedEvent) {
+    super('the page is split')
+    this.event = event
+  }
+}
 
 /** An event failed and has attempts left. */
 class AttemptsLeft extends Error {}
@@ -123,12 +141,24 @@ export class PageHandler {
     } catch (error) {
       if (isForeign(error)) throw error
     }
+    try {
+      return await this.#carefully(start, events, checkpoint)
+    } finally {
+      this.#tools.watch.passed()
+    }
+  }
+
+  async #carefully(
+    start: PageStart,
+    events: readonly RecordedEvent[],
+    checkpoint: string,
+  ): Promise<PageOutcome> {
     const attempts = new Map<string, number>()
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await this.#transaction(start, checkpoint, async pass => {
           await this.#each(pass, events)
-          this.#count(pass, attempts)
+          this.#count(pass, attempts, events.length === 1 ? undefined : attempt)
           return this.#park(pass, attempts)
         })
       } catch (error) {
@@ -184,7 +214,7 @@ export class PageHandler {
     const { handlers, topic } = this.#tools
     if (handlers.isBatch) {
       const taken = events.filter(event => !pass.skips(event))
-      if (taken.length > 0) await handlers.batch(pass.session, taken)
+      if (taken.length > 0) await this.#splitting(taken, () => handlers.batch(pass.session, taken))
       pass.handled += taken.length
       return []
     }
@@ -192,7 +222,10 @@ export class PageHandler {
       if (pass.skips(event)) continue
       const waits =
         topic === undefined ? handlers.one(pass.session, event) : this.#captured(pass, event)
-      if (waits !== undefined) await waits
+      if (waits !== undefined) {
+        if (events.length === 1) await waits
+        else await this.#splitting([event], () => waits, events.length)
+      }
       pass.handled += 1
       if (pass.handled % TURN_EVENTS === 0) {
         const turn = this.#tools.turn()
@@ -202,6 +235,21 @@ export class PageHandler {
     return []
   }
 
+  /** What takes too long is split off at once: nobody else is to wait for it again. */
+  async #splitting(
+    events: readonly RecordedEvent[],
+    work: () => Promise<void> | undefined,
+    of = events.length,
+  ): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      const at = events[events.length >> 1]
+      if (!(error instanceof HandlerTimeout) || of === 1 || at === undefined) throw error
+      throw new PageSplit(at)
+    }
+  }
+
   async #captured(pass: Pass, event: RecordedEvent): Promise<void> {
     const { handlers, build, publishes } = this.#tools
     if (!publishes(event)) return handlers.one(pass.session, event)
@@ -209,7 +257,7 @@ export class PageHandler {
     handlers.attach(session)
     await handlers.one(session, event)
     handlers.attach(pass.session)
-    pass.outbox.push(...session.entries(build, event))
+    pass.outbox.push(...session.entries(build, event, this.#tools.publishBytes))
   }
 
   /** The careful way: whatever fails is set aside, with the rest of its stream. */
@@ -218,6 +266,7 @@ export class PageHandler {
     for (const event of events) {
       if (pass.skips(event)) continue
       const failed = await this.#attempt(pass, [event])
+      if (failed?.error instanceof HandlerTimeout && events.length > 1) throw new PageSplit(event)
       if (failed !== undefined) pass.fail(event, failed.error)
     }
   }
@@ -260,15 +309,28 @@ export class PageHandler {
     }
   }
 
-  /** Counts the failures of a pass. Throws AttemptsLeft while one of them has attempts left. */
-  #count(pass: Pass, attempts: Map<string, number>): void {
+  /**
+   * Counts the failures of a pass. Throws AttemptsLeft while one of them has attempts left, and
+   * PageSplit when one has failed less often than there were passes: what fails now and then would
+   * keep a large page from ever passing.
+   *
+   * @param passes undefined: the page is one event
+   */
+  #count(pass: Pass, attempts: Map<string, number>, passes: number | undefined): void {
     let hasLeft = false
+    let isNew = false
     for (const [key, { event }] of pass.failures) {
       const id = `${key}/${event.version}`
       const count = (attempts.get(id) ?? 0) + 1
       attempts.set(id, count)
+      isNew ||= passes !== undefined && count < passes
       hasLeft ||= count < this.#tools.attemptsMax
     }
+    const [first] = pass.failures.values()
+    if (first === undefined) return
+    if (isNew) throw new PageSplit(first.event)
+    const count = attempts.get(`${streamKeyText(first.event)}/${first.event.version}`) ?? 1
+    this.#tools.watch.fails(first.event, reasonOf(first.error), count)
     if (hasLeft) throw new AttemptsLeft()
   }
 

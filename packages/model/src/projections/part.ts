@@ -7,7 +7,8 @@
 import type { Checkpoint, EventPage, ReadAllOptions } from '@millrace/store'
 import { ModelError, reasonOf } from '../errors.ts'
 import { Mutex } from '../sql/mutex.ts'
-import { isForeign, PageHandler, type PageOutcome, type PageTools } from './page.ts'
+import type { HandlerTrouble } from './handler-watch.ts'
+import { isForeign, PageHandler, type PageOutcome, PageSplit, type PageTools } from './page.ts'
 import { type StreamKey, streamKeyText } from './parking.ts'
 import { partOf } from './positions.ts'
 import type { ProjectionContext, Redriven } from './types.ts'
@@ -24,6 +25,9 @@ export type PartTools = Omit<PageTools, 'backOff'> & {
   readonly onPage: (part: Part, outcome: PageOutcome, signal: AbortSignal) => Promise<void>
 }
 
+/** Where pages are as large as the store's are. */
+const USUAL_PAGE = 1000
+
 const IDLE: PageOutcome = { handled: 0, parked: [], changes: 0 }
 
 export class Part {
@@ -37,6 +41,8 @@ export class Part {
   #writtenAt = 0
   readonly #parked = new Set<string>()
   #isCaughtUp = false
+  /** Sizes of the pages to come, after a page was split; then they double up to the usual one. */
+  #sizes: number[] = []
 
   constructor(tools: PartTools) {
     this.#tools = tools
@@ -55,6 +61,11 @@ export class Part {
   /** Everything that was decided when the last page was read is handled. */
   get isCaughtUp(): boolean {
     return this.#isCaughtUp
+  }
+
+  /** What its handlers are in trouble with. */
+  get trouble(): HandlerTrouble {
+    return this.#tools.watch.trouble()
   }
 
   /** Streams that it passes over. */
@@ -86,19 +97,44 @@ export class Part {
   /** Follows until the signal fires. Throws what the store or the database throw. */
   async run(signal: AbortSignal): Promise<void> {
     this.#signal = signal
-    const { context, categories } = this.#tools
-    const options = await this.#readOptions(signal)
+    this.#tools.watch.stopping = signal
     try {
-      for await (const page of context.store.readAll(categories, options)) {
-        if (signal.aborted) return
-        const outcome = await this.#mutex.run(() => this.#handle(page))
-        this.#isCaughtUp = page.caughtUp
-        await this.#tools.onPage(this, outcome, signal)
-        if (signal.aborted) return
-      }
+      while (!signal.aborted) await this.#follow(signal)
     } catch (error) {
       if (!signal.aborted) throw error
+    } finally {
+      this.#tools.watch.stopping = undefined
     }
+  }
+
+  /** Follows until the size of pages changes. */
+  async #follow(signal: AbortSignal): Promise<void> {
+    const { context, categories } = this.#tools
+    const [size] = this.#sizes
+    const options = await this.#readOptions(signal, size)
+    for await (const page of context.store.readAll(categories, options)) {
+      if (signal.aborted) return
+      let outcome: PageOutcome
+      try {
+        outcome = await this.#mutex.run(() => this.#handle(page))
+      } catch (error) {
+        if (!(error instanceof PageSplit)) throw error
+        const before = page.events.indexOf(error.event)
+        this.#sizes = before > 0 ? [before, 1] : [1]
+        return
+      }
+      this.#isCaughtUp = page.caughtUp
+      await this.#tools.onPage(this, outcome, signal)
+      if (signal.aborted) return
+      if (size === undefined) continue
+      this.#sizes.shift()
+      const usual = this.#tools.pageSize ?? USUAL_PAGE
+      if (this.#sizes.length === 0 && size * 2 < usual) this.#sizes.push(size * 2)
+      return
+    }
+    if (size === undefined) return
+    // A read that follows ends by its signal only.
+    signal.throwIfAborted()
   }
 
   /** Handles what was passed over of a parked stream; all of it, or it stays parked. */
@@ -106,8 +142,9 @@ export class Part {
     return this.#mutex.run(() => this.#redrive(key))
   }
 
-  async #readOptions(signal: AbortSignal): Promise<ReadAllOptions> {
-    const { context, build, handlers, pageSize } = this.#tools
+  async #readOptions(signal: AbortSignal, size: number | undefined): Promise<ReadAllOptions> {
+    const { context, build, handlers } = this.#tools
+    const pageSize = size ?? this.#tools.pageSize
     const options: ReadAllOptions = {
       tenant: null,
       follow: true,

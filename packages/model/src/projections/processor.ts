@@ -172,6 +172,8 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
       parked: (this.#live?.parkedCount ?? 0) + (this.#next?.parkedCount ?? 0),
       version: this.#seen?.version ?? null,
       nextVersion: this.#next?.build.version ?? null,
+      ...this.#live?.trouble,
+      ...this.#next?.trouble,
     }
   }
 
@@ -376,6 +378,9 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
       categories: [...this.#categories],
       topic: this.#definition.options.publish,
       attemptsMax: values['projection.attempts.max'],
+      publishBytes: values['projection.publish.bytes'],
+      handlerMs: values['projection.handler.ms'],
+      heldMs: values['projection.held.ms'],
       parkedMax: values['projection.parked.max'],
       pageSize: this.#pageSize,
       idleMs: values['projection.idle.ms'],

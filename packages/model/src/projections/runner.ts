@@ -1,6 +1,7 @@
 /** Runs the parts of one build side by side; the first that fails ends the others. */
 import type { Projection } from '../define/projection.ts'
 import type { SqlDatabase } from '../sql/port.ts'
+import { type HandlerBounds, type HandlerTrouble, HandlerWatch } from './handler-watch.ts'
 import { Handlers } from './handlers.ts'
 import { type Build, Ledger } from './ledger.ts'
 import { Part, type PartTools } from './part.ts'
@@ -8,7 +9,7 @@ import { mergePositions, type Positions, positionsOf } from './positions.ts'
 import { sideBySide } from './side-by-side.ts'
 
 /** What all parts of a build share; each gets handlers and bookkeeping of its own. */
-export type RunnerTools = Omit<PartTools, 'part' | 'ledger' | 'handlers'>
+export type RunnerTools = Omit<PartTools, 'part' | 'ledger' | 'handlers' | 'watch'> & HandlerBounds
 
 export class Runner {
   readonly build: Build
@@ -17,13 +18,19 @@ export class Runner {
   constructor(definition: Projection, sql: SqlDatabase, tools: RunnerTools) {
     this.build = tools.build
     this.parts = Array.from({ length: tools.build.parts }, (_, part) => {
-      const handlers = new Handlers(definition, sql, tools.build)
-      return new Part({ ...tools, part, handlers, ledger: new Ledger(sql) })
+      const watch = new HandlerWatch(tools.context.outside, tools)
+      const handlers = new Handlers(definition, sql, tools.build, watch)
+      return new Part({ ...tools, part, handlers, watch, ledger: new Ledger(sql) })
     })
   }
 
   get isCaughtUp(): boolean {
     return this.parts.every(part => part.isCaughtUp)
+  }
+
+  /** What handlers are in trouble with, of the first part that is. */
+  get trouble(): HandlerTrouble {
+    return Object.assign({}, ...this.parts.map(part => part.trouble).reverse())
   }
 
   get parkedCount(): number {

@@ -14,6 +14,20 @@ export const PROJECTION_SETTINGS = {
     max: 1000,
     doc: 'Attempts of an event whose handler fails; then its stream is parked.',
   },
+  'projection.handler.ms': {
+    type: 'integer',
+    default: 2000,
+    min: 1,
+    max: 3_600_000,
+    doc: 'How long a handler may take to settle what it promised; then it has failed, and its page is split.',
+  },
+  'projection.held.ms': {
+    type: 'integer',
+    default: 100,
+    min: 1,
+    max: 3_600_000,
+    doc: 'A handler that holds the thread, or does not settle, for longer than this is named in the status.',
+  },
   'projection.retry.first.ms': {
     type: 'integer',
     default: 50,
@@ -90,6 +104,13 @@ export const PROJECTION_SETTINGS = {
     min: 1,
     max: 100_000,
     doc: 'Changes that are published at once.',
+  },
+  'projection.publish.bytes': {
+    type: 'integer',
+    default: 900_000,
+    min: 1000,
+    max: 1_000_000_000,
+    doc: 'Most bytes of a change that is published; the stream of a larger one is parked. Below what the topic takes.',
   },
   'projection.publish.partitions': {
     type: 'integer',

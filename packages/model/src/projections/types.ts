@@ -4,6 +4,7 @@ import type { Timestamp } from '@millrace/log'
 import type { EventStore, StreamRef, StreamVersion } from '@millrace/store'
 import type { Kysely } from 'kysely'
 import type { Processor, ProcessorStatus, RuntimeContext } from '../runtime/context.ts'
+import type { HandlerTrouble } from './handler-watch.ts'
 import type { PROJECTION_SETTINGS } from './settings.ts'
 
 /** What a projection asks of an event store. */
@@ -46,13 +47,14 @@ export type Redriven = {
 }
 
 /** How a projection is doing. While it is rebuilt, the numbers are those of the rebuild. */
-export type ProjectionStatus = ProcessorStatus & {
-  readonly kind: 'projection'
-  /** Version that readers see; null before the start. */
-  readonly version: StreamVersion | null
-  /** Version that catches up to take over; null when none does. */
-  readonly nextVersion: number | null
-}
+export type ProjectionStatus = ProcessorStatus &
+  HandlerTrouble & {
+    readonly kind: 'projection'
+    /** Version that readers see; null before the start. */
+    readonly version: StreamVersion | null
+    /** Version that catches up to take over; null when none does. */
+    readonly nextVersion: number | null
+  }
 
 /** Runs a projection. */
 export interface ProjectionProcessor<DB = unknown> extends Processor {

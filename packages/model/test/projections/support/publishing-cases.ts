@@ -70,6 +70,30 @@ function expectedIds(events: ReturnType<typeof accountEvents>): string[] {
 }
 
 export function publishingCases(open: OpenSql, openLog: OpenLog, stride = 1): void {
+  it('parks the stream of a row that is too large to be published, and publishes the others', async () => {
+    const log = await openLog()
+    const store = new MemoryEvents()
+    const owner = (stream: string) => (stream === 'a-1' ? 'x'.repeat(2000) : stream)
+    const streams = ['a-0', 'a-1', 'a-2']
+    const end = store.append(
+      ...streams.map(stream => ({
+        ...{ type: 'account.Opened', stream, data: { owner: owner(stream) } },
+      })),
+    )
+    await using sql = await open()
+    const settings = { 'projection.publish.bytes': 1000 }
+    const { processor } = processorOf(balances({ publish: TOPIC }), store, sql, settings, log)
+    await processor.start()
+    await processor.reached(end)
+    await until(async () => (await publishedOn(log)).length >= 2)
+    expect(await processor.parked()).toMatchObject([
+      { stream: { id: 'a-1' }, reason: expect.stringContaining('projection.publish.bytes') },
+    ])
+    expect(processor.status().restarts).toBe(0)
+    await processor.stop()
+    await log.close()
+  })
+
   it('publishes each change of a row, keyed by stream and in its order', async () => {
     const store = new MemoryEvents()
     const events = accountEvents(6, 3)
