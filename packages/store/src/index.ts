@@ -3,6 +3,7 @@ export { withActor } from './audit/audited-store.ts'
 export type { Boundary, NamedBoundary } from './boundary.ts'
 export { type CheckpointContent, decodeCheckpoint, encodeCheckpoint } from './checkpoint.ts'
 export { STORE_ERRORS, StoreError, type StoreErrorCode } from './errors.ts'
+export { checkStreamId } from './names.ts'
 export { openStore } from './open-store.ts'
 export type {
   CategoryOptions,

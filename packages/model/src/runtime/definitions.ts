@@ -139,7 +139,7 @@ const bad = (detail: string): never => {
 
 /**
  * The categories that a store must be opened with for an application: those of its aggregates, of
- * its sagas' own streams, and of what its subscriptions have parked.
+ * its sagas' own streams, and of what its subscriptions and sagas have parked.
  */
 export function categoriesOfApplication(
   name: string,
@@ -154,7 +154,7 @@ export function categoriesOfApplication(
     const buckets = commonBucketsOf(one.from)
     add(one.name, { ...sagaCategory(one), ...(buckets === undefined ? {} : { buckets }) })
   }
-  if (Object.keys(subscriptions).length > 0) {
+  if (Object.keys(subscriptions).length + Object.keys(sagas).length > 0) {
     const parked = parkedCategory(name)
     add(parked.name, parked.options)
   }

@@ -9,7 +9,7 @@
  * timers of all instances of the bucket fire by the clock that it has reached.
  */
 import { inParallel } from '@millrace/base'
-import type { EventPage, RecordedEvent } from '@millrace/store'
+import { checkStreamId, type EventPage, type RecordedEvent } from '@millrace/store'
 import type { Saga } from '../define/saga.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import type { RuntimeContext } from '../runtime/context.ts'
@@ -25,6 +25,9 @@ type Arrival = {
 }
 type Instance = { readonly ref: InstanceRef; readonly bucket: number; readonly arrivals: Arrival[] }
 
+/** An event that no instance can be found for, and why. */
+type Unplaced = { readonly event: RecordedEvent; readonly error: unknown }
+
 const DUE_PAGE = 256
 
 /** See the head of the file. */
@@ -37,6 +40,8 @@ export class Inbox {
   readonly #types: ReadonlySet<string>
   /** The highest time of the events of each bucket, ms since the epoch; absent: no event yet. */
   readonly #clocks = new Map<number, number>()
+  readonly #onUnplaced: (event: RecordedEvent, error: unknown) => Promise<void>
+  readonly #isParked: (event: RecordedEvent) => boolean
   #ignored = 0
 
   constructor(
@@ -45,7 +50,15 @@ export class Inbox {
     settings: SagaSettings,
     streams: SagaStreams,
     agenda: Agenda,
+    parked: {
+      /** Whether the event waits in its source stream. */
+      readonly has: (event: RecordedEvent) => boolean
+      /** Parks the stream of an event that no instance can be found for. */
+      readonly add: (event: RecordedEvent, error: unknown) => Promise<void>
+    },
   ) {
+    this.#isParked = parked.has
+    this.#onUnplaced = parked.add
     this.#definition = definition
     this.#context = context
     this.#settings = settings
@@ -71,28 +84,47 @@ export class Inbox {
 
   /** Takes a page; `indexed` resolves when the agenda knows what earlier pages have started. */
   async take(page: EventPage, indexed: () => Promise<void>): Promise<void> {
-    const instances = [...this.#sorted(page).values()]
+    const { instances: sorted, unplaced } = this.#sorted(page)
+    for (const { event, error } of unplaced.values()) await this.#onUnplaced(event, error)
+    const instances = [...sorted.values()]
     if (this.#definition.clock === 'replay') await indexed()
     await inParallel(instances, this.#settings['saga.parallel'], each => this.#takeAll(each))
     if (this.#definition.clock === 'replay') await this.#fireAll()
   }
 
-  /** By instance, in the order of their first event. Moves the clocks. */
-  #sorted(page: EventPage): Map<string, Instance> {
+  /** Takes an event of a stream that was parked; throws where it still belongs to no instance. */
+  async again(event: RecordedEvent): Promise<void> {
+    if (!this.#types.has(fullNameOf(event))) return
+    const ref = { tenant: event.tenant, id: this.#keyOf(event) }
+    await this.#takeAll({ ref, bucket: event.bucket, arrivals: [{ event, limit: event.time }] })
+  }
+
+  /** By instance, in the order of their first event, and what belongs to none. Moves the clocks. */
+  #sorted(page: EventPage): { instances: Map<string, Instance>; unplaced: Map<string, Unplaced> } {
     const instances = new Map<string, Instance>()
+    const unplaced = new Map<string, Unplaced>()
     const isReplay = this.#definition.clock === 'replay'
     for (const event of page.events) {
       const { bucket, tenant, time } = event
       const clock = Math.max(this.#clocks.get(bucket) ?? time, time)
       this.#clocks.set(bucket, clock)
       if (!this.#types.has(fullNameOf(event))) continue
-      const ref = { tenant, id: this.#keyOf(event) }
+      const stream = `${tenant}/${event.category}/${event.stream}`
+      // What comes later in a stream waits behind what could not be taken.
+      if (unplaced.has(stream) || this.#isParked(event)) continue
+      let ref: InstanceRef
+      try {
+        ref = { tenant, id: this.#keyOf(event) }
+      } catch (error) {
+        unplaced.set(stream, { event, error })
+        continue
+      }
       const name = `${tenant}/${ref.id}`
       const instance = instances.get(name) ?? { ref, bucket, arrivals: [] }
       instance.arrivals.push({ event, limit: isReplay ? clock : time })
       instances.set(name, instance)
     }
-    return instances
+    return { instances, unplaced }
   }
 
   #keyOf(event: RecordedEvent): string {
@@ -101,15 +133,22 @@ export class Inbox {
     try {
       key = this.#definition.key(eventForHandler(event) as never)
     } catch (cause) {
-      // Nothing can say to which instance the event belongs: the saga stands until it is corrected.
+      if (event.unreadable !== undefined) throw event.unreadable
       const detail = `saga ${this.#definition.name}: key() threw at ${where}: ${reasonOf(cause)}`
       throw new ModelError('HANDLER_FAILED', detail, { cause })
     }
-    if (typeof key === 'string' && key !== '') return key
-    throw new ModelError(
-      'HANDLER_FAILED',
-      `saga ${this.#definition.name}: key() of ${where} must be a text that is not empty`,
-    )
+    if (typeof key !== 'string' || key === '')
+      throw new ModelError(
+        'HANDLER_FAILED',
+        `saga ${this.#definition.name}: key() of ${where} must be a text that is not empty`,
+      )
+    try {
+      checkStreamId(key)
+    } catch (cause) {
+      const detail = `saga ${this.#definition.name}: key() of ${where}: ${reasonOf(cause)}`
+      throw new ModelError('HANDLER_FAILED', detail, { cause })
+    }
+    return key
   }
 
   async #takeAll({ ref, bucket, arrivals }: Instance): Promise<void> {

@@ -12,10 +12,10 @@
  * its appends names the version that it read.
  */
 import { resolveSettings } from '@millrace/base'
-import type { CategoryOptions, Checkpoint, EventPage } from '@millrace/store'
+import type { CategoryOptions, Checkpoint, EventPage, RecordedEvent } from '@millrace/store'
 import type { Saga } from '../define/saga.ts'
 import { createEffectRunner, type EffectRunner, type RetrySettings } from '../effects/index.ts'
-import { ModelError } from '../errors.ts'
+import { ModelError, reasonOf } from '../errors.ts'
 import type { Processor, ProcessorStatus, RuntimeContext } from '../runtime/context.ts'
 import {
   type Epoch,
@@ -26,7 +26,12 @@ import {
   NO_POSITIONS,
   type Ownership,
   offsetIn,
+  type ParkedStream,
+  type ParkedStreams,
   type Positions,
+  parkedCategoryOf,
+  type Redriven,
+  storedParkedStreams,
 } from '../subscriptions/index.ts'
 import {
   Agenda,
@@ -59,7 +64,10 @@ export type SagaProcessorOptions = {
 
 /** What of a saga is parked: an instance, or something that it sent. */
 export type ParkedSaga = InstanceRef & {
-  readonly kind: 'instance' | 'command' | 'effect'
+  /** `stream`: a source stream, whose next event belongs to no instance; `id` is the stream's. */
+  readonly kind: 'instance' | 'command' | 'effect' | 'stream'
+  /** Of a source stream. */
+  readonly category?: string
   /** Version of the send in the saga's stream; of an instance, of the event that parked it. */
   readonly version: number
   readonly reason: string
@@ -89,6 +97,15 @@ export interface SagaProcessor extends Processor {
     readonly id: string
     readonly tenant?: string
   }): Promise<{ readonly handled: number; readonly left: number; readonly reason: string | null }>
+  /**
+   * Takes what waits of a parked source stream, in order; then it goes on with the others. Only on
+   * the node that has its bucket.
+   */
+  redriveStream(stream: {
+    readonly tenant?: string
+    readonly category: string
+    readonly stream: string
+  }): Promise<Redriven>
   /** Lets a parked command or effect be tried again. */
   redriveSend(ref: {
     readonly id: string
@@ -152,6 +169,13 @@ class RunningSaga implements SagaProcessor {
   readonly #agenda: Agenda
   readonly #streams: SagaStreams
   readonly #inbox: Inbox
+  /** Source streams that wait. */
+  readonly #sources: ParkedStreams
+  /** Whether the store has a place for them. */
+  #canPark = false
+  #epoch: Epoch | null = null
+  /** Pages and redrives of source streams come one after the other. */
+  #turn: Promise<unknown> = Promise.resolve()
   readonly #fold: AgendaFold
   readonly #dispatcher: Dispatcher
   readonly #follower: Follower
@@ -166,7 +190,17 @@ class RunningSaga implements SagaProcessor {
     const agenda = this.#agenda
     const streams = new SagaStreams(definition, context, settings)
     this.#streams = streams
-    this.#inbox = new Inbox(definition, context, settings, streams, agenda)
+    this.#sources = storedParkedStreams(context.store, {
+      category: parkedCategoryOf(context.name),
+      id: definition.name,
+    })
+    this.#inbox = new Inbox(definition, context, settings, streams, agenda, {
+      has: event => {
+        if (this.#sources.size === 0) return false
+        return event.version >= (this.#sources.get(event)?.version ?? Number.POSITIVE_INFINITY)
+      },
+      add: (event, error) => this.#parkSource(event, error),
+    })
     const firesUntil = (bucket: number, now: number): number => this.#firesUntil(bucket, now)
     const outbox = new Outbox({
       definition,
@@ -230,14 +264,85 @@ class RunningSaga implements SagaProcessor {
     options: { readonly after?: InstanceRef; readonly limit?: number } = {},
   ): readonly ParkedSaga[] {
     const { after = { tenant: '', id: '' }, limit = PARKED_PAGE } = options
-    return this.#agenda.withReason(after, limit).map(item => ({
-      tenant: item.tenant,
-      id: item.id,
-      kind: item.lane === PARKED ? 'instance' : item.lane === COMMANDS ? 'command' : 'effect',
-      version: item.version,
-      reason: item.reason ?? '',
-      attempts: item.attempts,
-    }))
+    const ofAgenda = this.#agenda.withReason(after, limit).map(
+      (item): ParkedSaga => ({
+        tenant: item.tenant,
+        id: item.id,
+        kind: item.lane === PARKED ? 'instance' : item.lane === COMMANDS ? 'command' : 'effect',
+        version: item.version,
+        reason: item.reason ?? '',
+        attempts: item.attempts,
+      }),
+    )
+    const isLater = ({ id, tenant }: InstanceRef): boolean =>
+      id > after.id || (id === after.id && tenant > after.tenant)
+    const ofSources = this.#sources
+      .all()
+      .map(({ tenant, category, stream: id, version, reason, attempts }): ParkedSaga => {
+        return { tenant, id, kind: 'stream', category, version, reason, attempts }
+      })
+      .filter(isLater)
+    if (ofSources.length === 0) return ofAgenda
+    const order = (a: InstanceRef, b: InstanceRef): number =>
+      a.id < b.id ? -1 : a.id > b.id ? 1 : a.tenant < b.tenant ? -1 : a.tenant > b.tenant ? 1 : 0
+    return [...ofAgenda, ...ofSources].sort(order).slice(0, limit)
+  }
+
+  async redriveStream(ref: {
+    readonly tenant?: string
+    readonly category: string
+    readonly stream: string
+  }): Promise<Redriven> {
+    const parked = this.#sources.get({ tenant: '', ...ref })
+    if (parked === undefined) return { events: 0, reason: null }
+    const epoch = this.#epoch
+    if (epoch === null || !epoch.buckets.includes(parked.bucket))
+      throw new ModelError(
+        'BAD_ARGUMENT',
+        `${this.name}: bucket ${parked.bucket} of stream ${parked.stream} is not on this node`,
+      )
+    return this.#inTurn(() => this.#redriveSource(parked, epoch.signal))
+  }
+
+  async #redriveSource(parked: ParkedStream, signal: AbortSignal): Promise<Redriven> {
+    const { store, onEvent } = this.#parts.context
+    const { tenant, category, stream } = parked
+    let { version } = parked
+    let events = 0
+    try {
+      for await (const event of store.read(
+        { tenant, category, id: stream },
+        { from: version, signal },
+      )) {
+        await this.#inbox.again(event)
+        version = event.version + 1
+        events += 1
+      }
+      await this.#sources.release(parked)
+    } catch (error) {
+      signal.throwIfAborted()
+      const reason = reasonOf(error)
+      await this.#sources.park({ ...parked, version, reason })
+      return { events, reason }
+    }
+    onEvent({ kind: 'stream-redriven', processor: this.name, stream, events })
+    return { events, reason: null }
+  }
+
+  async #parkSource(event: RecordedEvent, error: unknown): Promise<void> {
+    // A store that was opened without the category: the saga stands until it is corrected.
+    if (!this.#canPark) throw error
+    const { tenant, category, stream, bucket, version } = event
+    const reason = reasonOf(error)
+    await this.#sources.park({ tenant, category, stream, bucket, version, reason, attempts: 1 })
+    const { onEvent } = this.#parts.context
+    onEvent({ kind: 'stream-parked', processor: this.name, stream, version, reason })
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(work)
+    this.#turn = turn.catch(() => {})
+    return turn
   }
 
   async redrive(ref: {
@@ -288,18 +393,23 @@ class RunningSaga implements SagaProcessor {
       settings: follower,
       worker: {
         begin: epoch => this.#begin(epoch),
-        page: (page, epoch) => this.#page(page, epoch),
+        page: (page, epoch) => this.#inTurn(() => this.#page(page, epoch)),
         end: () => this.#end(),
         note: bucket => this.#inbox.clockOf(bucket)?.toString() ?? '',
         position: bucket => this.#fold.lowWater(bucket),
-        parked: () => this.#agenda.parked,
+        parked: () => this.#agenda.parked + this.#sources.size,
       },
     })
   }
 
-  async #begin({ buckets, kept, signal, fail }: Epoch): Promise<void> {
-    const { definition } = this.#parts
+  async #begin(epoch: Epoch): Promise<void> {
+    const { buckets, kept, signal, fail } = epoch
+    const { definition, context } = this.#parts
     this.#isCaughtUp = false
+    const described = await context.store.describe()
+    this.#canPark = described.some(each => each.category === parkedCategoryOf(context.name))
+    if (this.#canPark) await this.#sources.open(signal, fail)
+    this.#epoch = epoch
     for (const bucket of buckets) this.#inbox.setClock(bucket, clockIn(kept.get(bucket)?.note))
     await this.#fold.catchUp(buckets, ownPositions(kept, definition.name), signal)
     this.#following = this.#fold.follow(buckets, signal).catch(error => {
@@ -313,10 +423,10 @@ class RunningSaga implements SagaProcessor {
     this.#isCaughtUp = page.caughtUp
     this.#dispatcher.poke()
     const most = this.#parts.settings['saga.parked.max']
-    if (this.#agenda.count(PARKED) > most)
+    if (this.#agenda.count(PARKED) + this.#sources.size > most)
       throw new ModelError(
         'PARKED_EXCEEDED',
-        `saga ${this.name} has more than ${most} parked instances (saga.parked.max)`,
+        `saga ${this.name} has more than ${most} parked instances and streams (saga.parked.max)`,
       )
   }
 
@@ -330,6 +440,7 @@ class RunningSaga implements SagaProcessor {
   }
 
   async #end(): Promise<void> {
+    this.#epoch = null
     await this.#dispatcher.stop()
     await this.#following
   }

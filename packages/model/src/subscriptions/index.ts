@@ -18,7 +18,12 @@ export {
   type OwnershipListener,
   soleOwnership,
 } from './ownership.ts'
-export type { ParkedStream } from './parked.ts'
+export {
+  type ParkedStream,
+  type ParkedStreams,
+  parkedCategoryOf,
+  storedParkedStreams,
+} from './parked.ts'
 export { checkpointOf, NO_POSITIONS, offsetIn, type Positions, positionsIn } from './positions.ts'
 export {
   createSubscription,

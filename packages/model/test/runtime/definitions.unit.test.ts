@@ -203,7 +203,7 @@ test('sagas and what subscriptions park have categories of their own', () => {
   }
   const categories = categoriesOfApplication('app', { ...definitions, subscriptions: {} })
   expect(categories['follow']).toMatchObject({ buckets: 3 })
-  expect(Object.keys(categories)).toEqual(['fixed', 'follow'])
+  expect(Object.keys(categories)).toEqual(['fixed', 'follow', 'app.parked'])
   const heard = { s: subscription('s', { from: [fixed], batch: () => {} }) }
   const more = categoriesOfApplication('app', { ...definitions, subscriptions: heard })
   expect(Object.keys(more)).toHaveLength(3)

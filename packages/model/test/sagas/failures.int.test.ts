@@ -4,7 +4,7 @@ import { createEffectRunner } from '../../src/effects/index.ts'
 import { after, aggregate, become, effect, end, saga, send, tell, type } from '../../src/index.ts'
 import type { CommandBus } from '../../src/runtime/context.ts'
 import { createSagaProcessor, sagaCategory } from '../../src/sagas/index.ts'
-import { soleOwnership } from '../../src/subscriptions/index.ts'
+import { parkedCategory, soleOwnership } from '../../src/subscriptions/index.ts'
 import { loan, mailTo, reminderOf } from './support/bank.ts'
 import { DAY, eventually, openScene, running, type Scene } from './support/scene.ts'
 
@@ -425,4 +425,63 @@ test('a saga that was stopped starts again, goes on, and says how it is at any t
   await processor.stop()
   await processor.stop()
   expect(processor.status().state).toBe('stopped')
+})
+
+test('an event that belongs to no instance parks its stream, in order, until it is redriven; others go on', async () => {
+  let fails = true
+  const keys: Record<string, (stream: string) => unknown> = {
+    throws: () => {
+      throw new Error('no key')
+    },
+    long: () => 'k'.repeat(5000),
+    number: () => 7,
+  }
+  const keeper = saga('keeper', {
+    from: [loan],
+    starts: ['loan.OfferMade'],
+    key: e => {
+      const made = 'offerId' in e.data ? keys[e.data.offerId] : undefined
+      return (fails && made !== undefined ? made(e.stream) : e.stream) as string
+    },
+    initial: () => [] as string[],
+    on: { 'loan.OfferMade': (state, e) => [become([...state, e.data.offerId])] },
+    timers: {},
+  })
+  const upcast = [
+    (): never => {
+      throw new Error('no rate')
+    },
+  ]
+  const parked = parkedCategory('test')
+  const categories = {
+    keeper: sagaCategory(keeper),
+    [parked.name]: parked.options,
+    loan: { events: { Accepted: { upcast } } },
+  }
+  scene = await openScene({ aggregates: [loan], categories })
+  for (const name of Object.keys(keys))
+    for (const id of ['1', name, '2']) await offer(`i ${name}`, id)
+  const processor = createSagaProcessor(keeper, scene.context, OPTIONS)
+  const stateOf = async (id: string) => (await processor.instance({ id })).state
+  await running(processor, async () => {
+    await processor.reached(await offer('good', '1'))
+    expect(processor.status()).toMatchObject({ state: 'running', restarts: 0, parked: 3 })
+    expect(await stateOf('good')).toEqual(['1'])
+    for (const name of Object.keys(keys)) expect(await stateOf(`i ${name}`)).toEqual(['1'])
+    expect(processor.parked().map(({ id, kind, version }) => [id, kind, version])).toEqual(
+      ['long', 'number', 'throws'].map(name => [`i ${name}`, 'stream', 2]),
+    )
+    const stream = { category: 'loan', stream: 'i throws' }
+    expect((await processor.redriveStream(stream)).reason).toContain('no key')
+    fails = false
+    expect(await processor.redriveStream(stream)).toEqual({ events: 2, reason: null })
+    expect(await stateOf('i throws')).toEqual(['1', 'throws', '2'])
+  })
+  await running(createSagaProcessor(keeper, scene.context, OPTIONS), async again => {
+    await again.reached(await offer('i throws', '3'))
+    await again.reached(await offer('i long', '3'))
+    expect(await stateOf('i throws')).toEqual(['1', 'throws', '2', '3'])
+    expect(await stateOf('i long')).toEqual(['1'])
+    expect(again.parked().map(({ id }) => id)).toEqual(['i long', 'i number'])
+  })
 })
