@@ -11,6 +11,17 @@ const STDIN = `${LINES.join('\n')}\n`
 const lines = (text: string) => text.split('\n').slice(0, -1)
 const objects = (text: string) => lines(text).map(line => JSON.parse(line) as object)
 
+/** Waits until topic `t` has more records than that; how many it has then. */
+async function storedBeyond(bootstrap: string, count: number): Promise<number> {
+  for (;;) {
+    const { code, stdout } = await runCommand(['offsets', 't', '-b', bootstrap, '--json'])
+    const partitions = code === 0 ? (objects(stdout) as { latest: number }[]) : []
+    const total = partitions.reduce((sum, { latest }) => sum + latest, 0)
+    if (total > count) return total
+    await new Promise(resolve => setTimeout(resolve, 50))
+  }
+}
+
 describe('the command against a node', () => {
   test('stores lines and gives them back, by hand and with a group', async () => {
     await using folder = await tempFolder()
@@ -114,10 +125,10 @@ describe('the command against a node', () => {
       for (let n = from; n < from + 200; n += 1) written.push(`line ${n}`)
       child.stdin.write(`${written.slice(from).join('\n')}\n`)
     }, 10)
-    await new Promise(resolve => setTimeout(resolve, 800))
+    const stored = await storedBeyond(first.kafka, 0)
     await first.stop('SIGKILL')
     await using second = await startedNode(folder.path, ['--kafka', first.kafka])
-    await new Promise(resolve => setTimeout(resolve, 500))
+    await storedBeyond(second.kafka, stored)
     clearInterval(feed)
     child.stdin.end()
     expect(await ended).toBe(0)
