@@ -124,7 +124,7 @@ const TYPES = ['A', 'B', 'C']
 const TAGS = ['t0', 't1', 't2', 't3']
 
 function profileOf(seed: number, prng: Prng): Profile {
-  if (seed % 4000 === 7) return TAGGED
+  if (seed % 1000 === 7) return TAGGED
   if (seed % 10_000 === 5) return WIDE
   if (seed % 400 === 3) return COMMANDS
   if (seed % 400 === 103) return CANCELS
