@@ -16,7 +16,7 @@ export const PROJECTION_SETTINGS = {
   },
   'projection.handler.ms': {
     type: 'integer',
-    default: 2000,
+    default: 10_000,
     min: 1,
     max: 3_600_000,
     doc: 'How long a handler may take to settle what it promised; then it has failed, and its page is split.',
