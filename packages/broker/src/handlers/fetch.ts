@@ -26,6 +26,10 @@ type Request = Decoded<FetchRequest>
 type Topic = Request['topics'][number]
 type Partition = Topic['partitions'][number]
 
+/** Session epochs that ask for the whole list, whatever the session (KIP-227). */
+const NEW_SESSION = 0
+/** Ends the session, if there is one. */
+const NO_SESSION = -1
 const NO_BYTES = Buffer.alloc(0)
 const NONE: readonly SlicedFetchResult[] = []
 
@@ -35,7 +39,8 @@ export const fetchHandler: Handler<FetchRequest, FetchResponse> = {
 
   handle: (given, call, { engine }) => {
     const request = withoutRepeats(given)
-    if (request.sessionId !== 0 && request.sessionEpoch !== 0) {
+    const { sessionId, sessionEpoch } = request
+    if (sessionId !== 0 && sessionEpoch !== NEW_SESSION && sessionEpoch !== NO_SESSION) {
       // No session was ever given: the client starts again without one.
       return {
         throttleTimeMs: 0,

@@ -1,5 +1,5 @@
 /** DeleteTopics, CreatePartitions, DeleteRecords: topics as operators change them. */
-import type { Engine } from '@millrace/engine'
+import type { Engine, TopicView } from '@millrace/engine'
 import { LogError, type TopicOutcome } from '@millrace/log'
 import {
   type CreatePartitionsRequest,
@@ -19,7 +19,7 @@ import {
 import { requireOwnNode } from './create-topics.ts'
 import { codeOf, expected, messageOf, partitionCodeOf, shortened } from './error-mapping.ts'
 import type { Handler } from './handler.ts'
-import { flatten, nest, repeated } from './nested.ts'
+import { distinct, flatten, nest, repeated } from './nested.ts'
 
 /** First version that names topics by their id, too (KIP-516). */
 const DELETE_BY_ID_VERSION_MIN = 6
@@ -70,7 +70,10 @@ function judgeDeletions(
   }
   const targets = new Map<string, string>()
   const topicIds = new Map<string, string>()
-  for (const topic of asked) {
+  const named = asked.map(topic => ({ topic, found: foundTopic(engine, topic) }))
+  // Whoever names a topic twice may mean another: deletion cannot be taken back.
+  const twice = repeated(named.map(({ topic, found }) => deletionKey(topic, found)))
+  for (const { topic, found } of distinct(named, each => deletionKey(each.topic, each.found))) {
     const { name, topicId } = topic
     if (name !== null && topicId !== ZERO_UUID) {
       // They may be of two topics: nobody knows which of them was meant.
@@ -81,7 +84,10 @@ function judgeDeletions(
       refuse(topic, ERROR_CODES.INVALID_REQUEST, 'neither name nor id')
       continue
     }
-    const found = name === null ? engine.topicById(topicId) : engine.topic(name)
+    if (twice.has(deletionKey(topic, found))) {
+      refuse(topic, ERROR_CODES.INVALID_REQUEST, `topic ${name ?? topicId} occurs twice`)
+      continue
+    }
     const target = found?.name ?? name
     if (target === null) refuse(topic, ERROR_CODES.UNKNOWN_TOPIC_ID, `no topic has id ${topicId}`)
     else targets.set(target, found?.topicId ?? ZERO_UUID)
@@ -89,6 +95,16 @@ function judgeDeletions(
   }
   return { refused, targets, topicIds }
 }
+
+/** The topic that is meant, by its name, or by its id where it has none. */
+const foundTopic = (engine: Engine, { name, topicId }: Deleting): TopicView | undefined =>
+  name === null ? engine.topicById(topicId) : engine.topic(name)
+
+/** The same for all ways to name one topic, and another one for what contradicts itself. */
+const deletionKey = ({ name, topicId }: Deleting, found: TopicView | undefined): string =>
+  name !== null && topicId !== ZERO_UUID
+    ? `${name}/${topicId}`
+    : (found?.name ?? name ?? `/${topicId}`)
 
 type Growing = Decoded<CreatePartitionsRequest>['topics'][number]
 

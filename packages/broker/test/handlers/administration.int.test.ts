@@ -293,6 +293,29 @@ test('a topic is deleted by its name or its id, never by the name beside a forei
   expect(node.engine.topic('gone')).toBeUndefined()
 })
 
+test('a topic that a deletion names twice is not deleted, however it is named', async () => {
+  await node.engine.createTopics([{ name: 'kept' }, { name: 'gone' }])
+  const topicId = node.engine.topic('kept')?.topicId ?? ''
+  const byName = { name: 'kept', topicId: ZERO_UUID }
+  const byId = { name: null, topicId }
+  const other = { name: 'gone', topicId: ZERO_UUID }
+  for (const twice of [
+    [byName, byName],
+    [byId, byId],
+    [byName, byId],
+    [byId, other, byName],
+  ]) {
+    const { responses } = await peer.call(deleteTopics, 6, { topics: twice, timeoutMs: 1_000 })
+    const refused = responses.filter(({ errorCode }) => errorCode === ERROR_CODES.INVALID_REQUEST)
+    expect(refused).toHaveLength(1)
+    expect(node.engine.topic('kept')?.topicId).toBe(topicId)
+  }
+  expect(node.engine.topic('gone')).toBeUndefined()
+  const old = await peer.call(deleteTopics, 5, { topicNames: ['kept', 'kept'], timeoutMs: 1_000 })
+  expect(old.responses.map(({ errorCode }) => errorCode)).toEqual([ERROR_CODES.INVALID_REQUEST])
+  expect(node.engine.topic('kept')).toBeDefined()
+})
+
 test('a creation tells the configuration in every case, also when it was only tried', async () => {
   const ask = async (name: string, validateOnly: boolean, value = '+5000') => {
     const { topics } = await peer.call(createTopics, 7, {

@@ -186,6 +186,11 @@ test('a fetch answers each partition apart, and refuses sessions', async () => {
   expect(partitions.map(({ records }) => records?.length)).toEqual([batchOf(10).length, 0, 0, 0])
   const again = await peer.call(fetch, 12, { ...request, sessionId: 5, sessionEpoch: 1 })
   expect(again.errorCode).toBe(ERROR_CODES.FETCH_SESSION_ID_NOT_FOUND)
+  // One that begins a session or ends one names everything that it wants.
+  for (const sessionEpoch of [0, -1]) {
+    const whole = await peer.call(fetch, 12, { ...request, sessionId: 5, sessionEpoch })
+    expect([whole.errorCode, whole.responses.length]).toEqual([0, 2])
+  }
 })
 
 test('a waiting fetch is answered when records come, and later requests after it', async () => {

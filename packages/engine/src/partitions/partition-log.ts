@@ -314,6 +314,7 @@ export class PartitionLog implements SegmentPlace {
 
   /** Where `epoch` ended: the start of the next larger one, or the end (KIP-320). */
   endOfEpoch(epoch: number): { readonly leaderEpoch: number; readonly endOffset: Offset } {
+    if (epoch < 0) return { leaderEpoch: -1, endOffset: -1 } // no epoch, which ended nowhere
     let found = -1
     for (const [known, start] of this.#epochs) {
       if (known > epoch) {

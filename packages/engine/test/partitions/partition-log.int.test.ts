@@ -169,6 +169,7 @@ describe('a partition', () => {
     expect(log.endOfEpoch(1)).toEqual({ leaderEpoch: 1, endOffset: 8 })
     expect(log.endOfEpoch(2)).toEqual({ leaderEpoch: 2, endOffset: 10 })
     expect(log.endOfEpoch(3)).toEqual({ leaderEpoch: -1, endOffset: -1 })
+    expect(log.endOfEpoch(-1)).toEqual({ leaderEpoch: -1, endOffset: -1 })
     expect([0, 4, 5, 7, 8, 99].map(offset => log.epochAt(offset))).toEqual([0, 0, 1, 1, 2, 2])
   })
 
