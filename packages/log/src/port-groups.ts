@@ -142,7 +142,7 @@ export type GroupDescription = GroupListing & {
   }[]
 }
 
-/** The group half of {@link import('./port.ts').Log}. */
+/** The group half of `Log`. */
 export interface Groups {
   join(request: JoinRequest): Promise<JoinResponse>
   sync(request: SyncRequest): Promise<SyncResponse>

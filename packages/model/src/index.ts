@@ -5,6 +5,16 @@ export {
   type CommandStatus,
 } from './commands/command-runner.ts'
 export { COMMAND_SETTINGS } from './commands/settings.ts'
+export type {
+  CommandBus,
+  CommandMessage,
+  Middleware,
+  ModelEvent,
+  Outcome,
+  Processor,
+  ProcessorStatus,
+  RuntimeContext,
+} from './context.ts'
 export {
   type Aggregate,
   type AggregateSettings,
@@ -65,16 +75,6 @@ export type {
   ApplicationSettings,
   TenantView,
 } from './runtime/application.ts'
-export type {
-  CommandBus,
-  CommandMessage,
-  Middleware,
-  ModelEvent,
-  Outcome,
-  Processor,
-  ProcessorStatus,
-  RuntimeContext,
-} from './runtime/context.ts'
 export { categoriesOf } from './runtime/definitions.ts'
 export type { CommandOptions, Handle, Handles } from './runtime/handles.ts'
 export { INDEX_FOLDER, startApplication } from './runtime/start-application.ts'

@@ -1,4 +1,5 @@
 /** The rule of the store, for those who check it: simulations, second implementations, tools. */
-export * from './on-log/conditions.ts'
-export * from './on-log/facts.ts'
-export * from './on-log/fold.ts'
+export * from './rule/conditions.ts'
+export * from './rule/facts.ts'
+export * from './rule/fold.ts'
+export * from './rule/fold-state.ts'

@@ -9,7 +9,7 @@ import type { Outside } from '@millrace/base'
 import type { Engine } from '@millrace/engine'
 import type { Api, Decoded } from '@millrace/protocol'
 import type { BrokerSettings } from '../settings.ts'
-import type { Parts } from './parts.ts'
+import type { Fields, Parts } from './parts.ts'
 
 /** An address that clients can connect to. */
 export type Endpoint = { readonly host: string; readonly port: number }
@@ -57,3 +57,11 @@ export interface Handler<Request extends object, Response extends object> {
 
 /** Any handler, where the types of its messages do not matter. */
 export type AnyHandler = Handler<object, object>
+
+/** The handler with its parts. */
+export function inParts<Request extends object, Response extends object>(
+  handler: Handler<Request, Response>,
+  parts: Parts<Fields, Fields>,
+): Handler<Request, Response> {
+  return { ...handler, parts: parts as unknown as Parts<Request, Response> }
+}

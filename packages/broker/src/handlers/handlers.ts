@@ -18,7 +18,7 @@ import {
   listGroupsHandler,
   offsetDeleteHandler,
 } from './group-admin.ts'
-import type { AnyHandler, Handler } from './handler.ts'
+import { type AnyHandler, type Handler, inParts } from './handler.ts'
 import { initProducerIdHandler } from './init-producer-id.ts'
 import { listConfigResourcesHandler } from './list-config-resources.ts'
 import { listOffsetsHandler } from './list-offsets.ts'
@@ -32,7 +32,7 @@ import { metadataHandler } from './metadata.ts'
 import { offsetCommitHandler } from './offset-commit.ts'
 import { offsetFetchHandler } from './offset-fetch.ts'
 import { offsetForLeaderEpochHandler } from './offset-for-leader-epoch.ts'
-import { eitherParts, inParts, listParts, topicParts } from './parts.ts'
+import { eitherParts, listParts, topicParts } from './parts.ts'
 import { produceHandler } from './produce.ts'
 import {
   alterPartitionReassignmentsHandler,

@@ -8,7 +8,6 @@
  * refuses repetition and so has to see it.
  */
 import type { Decoded } from '@millrace/protocol'
-import type { Handler } from './handler.ts'
 
 /** How a request is taken apart, and its answers put together. */
 export interface Parts<Request extends object, Response extends object> {
@@ -25,7 +24,8 @@ export interface Parts<Request extends object, Response extends object> {
 /** What becomes of elements with the same key: the last counts, or two stay to be refused. */
 export type Repeats = 'last' | 'two'
 
-type Fields = Readonly<Record<string, unknown>>
+/** A message whose fields are looked at by name. */
+export type Fields = Readonly<Record<string, unknown>>
 type Key = string | number
 
 /** A list of a request, and that of the answers to it. */
@@ -47,14 +47,6 @@ type NestedSpec = Omit<ListSpec, 'key'> & {
   /** Name of the answers to its partitions. */
   readonly partitionAnswers: string
   readonly partitionKey: (partition: never) => Key
-}
-
-/** The handler with its parts. */
-export function inParts<Request extends object, Response extends object>(
-  handler: Handler<Request, Response>,
-  parts: Parts<Fields, Fields>,
-): Handler<Request, Response> {
-  return { ...handler, parts: parts as unknown as Parts<Request, Response> }
 }
 
 /** Parts of a plain list. */

@@ -8,8 +8,9 @@
 import assert from 'node:assert/strict'
 import type { NewRecord } from '@millrace/log'
 import { RecordBatch } from '@millrace/log'
+import type { LogFeatures } from './factory.ts'
 import { failed, noError, only, type Scene } from './scene.ts'
-import type { CaseSpec, LogFeatures } from './suite.ts'
+import type { CaseSpec } from './suite.ts'
 
 /** A segment is closed by the first append after this time. */
 const SEGMENT_MS = 100

@@ -7,6 +7,7 @@ import { appendCases } from './append-cases.ts'
 import { batchCases } from './batch-cases.ts'
 import { compactionCases } from './compaction-cases.ts'
 import { configCases } from './config-cases.ts'
+import type { LogFactory } from './factory.ts'
 import { fetchCases } from './fetch-cases.ts'
 import { groupCases } from './group-cases.ts'
 import { groupOffsetCases } from './group-offset-cases.ts'
@@ -15,10 +16,11 @@ import { producerCases } from './producer-cases.ts'
 import { rebalanceCases } from './rebalance-cases.ts'
 import { Scene } from './scene.ts'
 import { staticMemberCases } from './static-member-cases.ts'
-import type { CaseSpec, LogFactory } from './suite.ts'
+import type { CaseSpec } from './suite.ts'
 import { topicCases } from './topic-cases.ts'
 
 export { CASE_MS_MAX, type ConformanceCase, type ConformanceTime } from '../frame/frame.ts'
+export type { LogFactory, LogFeatures } from './factory.ts'
 export {
   goodRecords,
   MALFORMED,
@@ -29,7 +31,6 @@ export {
   rawBatch,
   rawRecord,
 } from './malformed-batches.ts'
-export type { LogFactory, LogFeatures } from './suite.ts'
 
 const SPECS: readonly CaseSpec[] = [
   ...topicCases,

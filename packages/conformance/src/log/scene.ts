@@ -18,7 +18,7 @@ import type {
 } from '@millrace/log'
 import { decodeBatches, encodeBatch, type NewBatch } from '@millrace/log'
 import { failureOf, SceneFrame } from '../frame/frame.ts'
-import type { LogFactory, LogFeatures } from './suite.ts'
+import type { LogFactory, LogFeatures } from './factory.ts'
 
 /** How long a fetch that must bring records waits. */
 const FETCH_WAIT_MS = 5_000

@@ -22,6 +22,7 @@ import { limitCases } from './limit-cases.ts'
 import { openingCases } from './opening-cases.ts'
 import { persistenceCases } from './persistence-cases.ts'
 import { personalCases } from './personal-cases.ts'
+import type { StoreFactory } from './place.ts'
 import { raceCases } from './race-cases.ts'
 import { readAllCases } from './read-all-cases.ts'
 import { readCases } from './read-cases.ts'
@@ -32,7 +33,7 @@ import { searchCases } from './search-cases.ts'
 import { severalCases } from './several-cases.ts'
 import { snapshotCases } from './snapshot-cases.ts'
 import { stateCases } from './state-cases.ts'
-import type { CaseSpec, StoreFactory } from './suite.ts'
+import type { CaseSpec } from './suite.ts'
 import { tenantCases } from './tenant-cases.ts'
 
 export { CASE_MS_MAX, type ConformanceCase, type ConformanceTime } from '../frame/frame.ts'
@@ -44,7 +45,7 @@ export {
   type ReadOperation,
   type StreamHistory,
 } from './linearizability.ts'
-export type { PlaceOptions, StoreFactory, StoreFeatures, StorePlace } from './suite.ts'
+export type { PlaceOptions, StoreFactory, StoreFeatures, StorePlace } from './place.ts'
 
 const SPECS: readonly CaseSpec[] = [
   ...appendCases,

@@ -9,7 +9,7 @@ import assert from 'node:assert/strict'
 import type { Log } from '@millrace/log'
 import type { CategoryOptions, Checkpoint, EventStore } from '@millrace/store'
 import { SceneFrame } from '../frame/frame.ts'
-import type { PlaceOptions, StoreFactory, StorePlace } from './suite.ts'
+import type { PlaceOptions, StoreFactory, StorePlace } from './place.ts'
 import { allPages, type Pages } from './words.ts'
 
 /** Buckets of the categories that a case does not name. */

@@ -10,9 +10,9 @@ import { BlockChecksums } from '../segments/block-checksums.ts'
 import { DamageError } from '../segments/damage.ts'
 import { HeaderSums, headerSum, NO_HEADERS } from '../segments/header-sums.ts'
 import { mendBytes } from '../segments/mend-segment.ts'
-import { type SegmentRecord, segmentName } from '../segments/segment.ts'
 import { checkedBatches } from '../segments/segment-check.ts'
 import { SegmentIndex } from '../segments/segment-index.ts'
+import { type SegmentRecord, segmentName } from '../segments/segment-record.ts'
 import { type EpochStart, PARTITIONS_FOLDER, type PartitionRecord } from './partition-log.ts'
 
 /** Offsets that are given up; both ends belong to them. */

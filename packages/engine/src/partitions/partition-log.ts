@@ -21,8 +21,10 @@ import { type Disk, type DiskError, isShortage } from '../disk/disk.ts'
 import { batchesIn, offsetBehind } from '../segments/batch-run.ts'
 import { DamageError } from '../segments/damage.ts'
 import type { FileCache } from '../segments/file-cache.ts'
-import { isSparse, Segment, type SegmentPlace, type SegmentRecord } from '../segments/segment.ts'
+import { Segment, type SegmentPlace } from '../segments/segment.ts'
+import { isSparse, type SegmentRecord } from '../segments/segment-record.ts'
 import type { SmallSegments } from '../segments/small-segments.ts'
+import type { LocatedRange } from './located-range.ts'
 import { type ProducerCount, ProducerLedger } from './producer-ledger.ts'
 import { type ReplacedSegment, SegmentList } from './segment-list.ts'
 import type { Searched, TimeSearch } from './time-search.ts'
@@ -86,19 +88,6 @@ export type PartitionParts = {
   readonly allProducers?: ProducerCount
   readonly config: () => TopicConfig
 }
-
-/** A run of whole batches: in one segment, or waiting in memory for theirs. */
-export type LocatedRange = SegmentRun | MemoryRun
-
-/** A run of whole batches in one segment. */
-export type SegmentRun = {
-  readonly segment: Segment
-  readonly position: number
-  readonly bytes: number
-}
-
-/** A run of whole batches in memory. */
-export type MemoryRun = { readonly batches: readonly Buffer[]; readonly bytes: number }
 
 /** A partition's log. */
 export class PartitionLog implements SegmentPlace {

@@ -7,7 +7,7 @@
  */
 import type { Offset } from '@millrace/log'
 import type { Segment } from '../segments/segment.ts'
-import type { LocatedRange } from './partition-log.ts'
+import type { LocatedRange } from './located-range.ts'
 
 /** A segment whose place another has taken. */
 export type ReplacedSegment = {

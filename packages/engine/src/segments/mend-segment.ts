@@ -22,7 +22,7 @@ import {
   setBatchPosition,
 } from '@millrace/log'
 import { HeaderSums, headerSum, NO_HEADERS } from './header-sums.ts'
-import { isSparse, type SegmentRecord } from './segment.ts'
+import { isSparse, type SegmentRecord } from './segment-record.ts'
 
 const LENGTH_AT = 8
 const MAGIC_AT = 16

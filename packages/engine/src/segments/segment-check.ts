@@ -7,7 +7,7 @@ import { leaderEpochOf } from '@millrace/log'
 import type { DiskFile } from '../disk/disk.ts'
 import { DamageError } from './damage.ts'
 import { HeaderSums, type HeaderSumsRecord, NO_HEADERS } from './header-sums.ts'
-import type { SegmentRecord } from './segment.ts'
+import type { SegmentRecord } from './segment-record.ts'
 import { type ScannedBatch, scanBatches } from './segment-scan.ts'
 
 /** What a segment should be. */

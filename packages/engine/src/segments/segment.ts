@@ -23,7 +23,8 @@ import { DamageError } from './damage.ts'
 import type { FileCache } from './file-cache.ts'
 import { HeaderSums, type HeaderSumsRecord, NO_HEADERS } from './header-sums.ts'
 import { checkedBatches, type ExpectedSegment } from './segment-check.ts'
-import { CHECKSUM_BLOCK_BYTES, SegmentIndex, type SegmentSummary } from './segment-index.ts'
+import { CHECKSUM_BLOCK_BYTES, SegmentIndex } from './segment-index.ts'
+import { isSparse, type SegmentRecord, segmentName } from './segment-record.ts'
 import { type ScannedBatch, scanBatches } from './segment-scan.ts'
 import { MemoryFile, type ReadableFile, type SmallSegments } from './small-segments.ts'
 
@@ -31,19 +32,6 @@ const WALK_BYTES = 32 * 1024
 /** Bytes after which the building of an index lets others work. */
 const LOAD_STEP_BYTES = 1 << 20
 const walkPiece = Buffer.allocUnsafeSlow(WALK_BYTES)
-
-/** What a checkpoint keeps of a segment. */
-export type SegmentRecord = SegmentSummary & {
-  readonly baseOffset: Offset
-  /** When its first batch was appended, ms since the epoch. */
-  readonly createdAt: Timestamp
-  /** How often compaction has written it anew. Default 0. */
-  readonly revision?: number
-  /** Absent where an earlier version began the segment. */
-  readonly headers?: HeaderSumsRecord
-  /** All its bytes, where it has no file: see `small-segments.ts`. */
-  readonly content?: Buffer
-}
 
 /** Where segments are, and what they share: a partition. */
 export interface SegmentPlace {
@@ -64,16 +52,6 @@ export interface SegmentPlace {
 
 /** A run of whole batches: where they lie and which offset follows. */
 export type SegmentRange = { readonly position: number; readonly bytes: number }
-
-/** Name of a segment's file without its ending: base offset, and the revision if there is one. */
-export function segmentName(segment: Pick<SegmentRecord, 'baseOffset' | 'revision'>): string {
-  const { baseOffset, revision = 0 } = segment
-  const offset = String(baseOffset).padStart(20, '0')
-  return revision === 0 ? offset : `${offset}-${revision}`
-}
-
-/** Whether offsets may be missing between the segment's batches. */
-export const isSparse = ({ revision = 0 }: Pick<SegmentRecord, 'revision'>): boolean => revision > 0
 
 /** Takes the files of all away: the disk may keep one, and that keeps no other. Its first failure. */
 export function unlinkAll(segments: Iterable<Segment>): DiskError | undefined {

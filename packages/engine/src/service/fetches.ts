@@ -16,12 +16,8 @@ import {
 } from '@millrace/log'
 import { DiskError } from '../disk/disk.ts'
 import type { RecordSlice, SlicedFetchResult } from '../engine.ts'
-import type {
-  LocatedRange,
-  PartitionLog,
-  PartitionWaiter,
-  SegmentRun,
-} from '../partitions/partition-log.ts'
+import type { LocatedRange, SegmentRun } from '../partitions/located-range.ts'
+import type { PartitionLog, PartitionWaiter } from '../partitions/partition-log.ts'
 import { DamageError } from '../segments/damage.ts'
 import type { Segment } from '../segments/segment.ts'
 import type { EngineSettings } from '../settings.ts'

@@ -14,7 +14,7 @@ import type { MachineRecord } from '../machines/machine.ts'
 import type { CleaningState, EpochStart, PartitionRecord } from '../partitions/partition-log.ts'
 import type { ProducerRecord, RememberedBatch } from '../partitions/producer-ledger.ts'
 import type { HeaderSumsRecord } from '../segments/header-sums.ts'
-import type { SegmentRecord } from '../segments/segment.ts'
+import type { SegmentRecord } from '../segments/segment-record.ts'
 
 /** A producer, and the partition that remembers it. */
 export type PartitionProducer = { readonly partitionId: number; readonly producer: ProducerRecord }

@@ -21,6 +21,13 @@ import { type Disk, DiskError, type DiskFile } from '../disk/disk.ts'
 import type { MachineRecord } from '../machines/machine.ts'
 import type { PartitionRecord } from '../partitions/partition-log.ts'
 import type { ProducerRecord } from '../partitions/producer-ledger.ts'
+import type {
+  Checkpoint,
+  CheckpointHead,
+  CheckpointRows,
+  Quarantined,
+  StoredCheckpoint,
+} from './checkpoint.ts'
 import {
   decodeMachineRecord,
   decodePartition,
@@ -33,7 +40,6 @@ import {
   SliceReader,
 } from './checkpoint-codec.ts'
 import { readJsonCheckpoint } from './checkpoint-json.ts'
-import type { JournalPosition } from './journal.ts'
 
 const MAGIC = 0x4d52_4331 // "MRC1"
 const VERSION = 2
@@ -50,53 +56,6 @@ const KINDS = { head: 1, machine: 2, partitions: 3, producers: 4, quarantined: 5
 
 /** The two files. */
 export const CHECKPOINT_FILES: readonly string[] = ['checkpoint-a', 'checkpoint-b']
-
-/** What a checkpoint says of itself. */
-export type CheckpointHead = {
-  readonly number: number
-  readonly logId: string
-  /** The engine was closed: nothing is in the journal, no index needs to be built. */
-  readonly clean: boolean
-  readonly journal: JournalPosition
-}
-
-/** Partitions that refuse appends, with the reason, so that a restart does not forget it. */
-export type Quarantined = readonly (readonly [partitionId: number, reason: string])[]
-
-/** A slice's content. */
-export type CheckpointRows =
-  | {
-      readonly kind: 'machine'
-      readonly name: string
-      readonly records: readonly MachineRecord[]
-    }
-  | { readonly kind: 'partitions'; readonly records: readonly PartitionRecord[] }
-  | { readonly kind: 'producers'; readonly records: readonly PartitionProducer[] }
-  | { readonly kind: 'quarantined'; readonly partitions: Quarantined }
-  /** Records whose machine is told by their keys: from a time before machines had names. */
-  | {
-      readonly kind: 'unsorted'
-      readonly partitionId: number
-      readonly records: readonly MachineRecord[]
-    }
-
-/** A whole checkpoint, in memory: for tools and tests. */
-export type Checkpoint = CheckpointHead & {
-  readonly partitions: readonly PartitionRecord[]
-  /** What partitions remember of their producers, by partition id. */
-  readonly producers: ReadonlyMap<number, readonly ProducerRecord[]>
-  /** The machines' state, by their names. */
-  readonly machines: ReadonlyMap<string, readonly MachineRecord[]>
-  readonly quarantined: Quarantined
-}
-
-/** A whole checkpoint on the disk, read slice by slice. */
-export interface StoredCheckpoint {
-  readonly head: CheckpointHead
-  readonly path: string
-  /** The rows, of these kinds only where some are named. Throws DiskError. */
-  rows(kinds?: readonly CheckpointRows['kind'][]): Generator<CheckpointRows>
-}
 
 /** Lets other work go on between two slices. */
 export type Pause = () => Promise<void>

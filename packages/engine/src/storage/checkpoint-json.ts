@@ -9,12 +9,7 @@ import type { DiskFile } from '../disk/disk.ts'
 import type { MachineRecord } from '../machines/machine.ts'
 import type { PartitionRecord } from '../partitions/partition-log.ts'
 import type { ProducerRecord } from '../partitions/producer-ledger.ts'
-import type {
-  CheckpointHead,
-  CheckpointRows,
-  Quarantined,
-  StoredCheckpoint,
-} from './checkpoint-file.ts'
+import type { CheckpointHead, CheckpointRows, Quarantined, StoredCheckpoint } from './checkpoint.ts'
 
 const MAGIC = 0x4d52_4331 // "MRC1"
 const VERSION = 1

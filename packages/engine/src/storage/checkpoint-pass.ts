@@ -10,14 +10,9 @@ import type { MachineSnapshots } from '../machines/registry.ts'
 import type { PartitionLog, PartitionRecord } from '../partitions/partition-log.ts'
 import type { Segment } from '../segments/segment.ts'
 import { PARTITIONS_A_TURN, pauseOf } from '../turns.ts'
+import type { CheckpointHead, Quarantined } from './checkpoint.ts'
 import type { PartitionProducer } from './checkpoint-codec.ts'
-import {
-  type CheckpointHead,
-  CheckpointWriter,
-  type Pause,
-  type Quarantined,
-  storedCheckpoint,
-} from './checkpoint-file.ts'
+import { CheckpointWriter, type Pause, storedCheckpoint } from './checkpoint-file.ts'
 import { entriesOf } from './journal-format.ts'
 import { JournalScan } from './journal-scan.ts'
 import type { LogStore } from './log-store.ts'

@@ -5,7 +5,8 @@
 
 import { releaseAll } from '../machines/registry.ts'
 import { pauseOf } from '../turns.ts'
-import { type CheckpointHead, repeatCheckpoint } from './checkpoint-file.ts'
+import type { CheckpointHead } from './checkpoint.ts'
+import { repeatCheckpoint } from './checkpoint-file.ts'
 import { CheckpointPass } from './checkpoint-pass.ts'
 import type { JournalPosition } from './journal.ts'
 import { journalFiles } from './journal-scan.ts'

@@ -7,7 +7,8 @@
  */
 import type { Disk } from '../disk/disk.ts'
 import { PARTITIONS_FOLDER } from '../partitions/partition-log.ts'
-import { CHECKPOINT_FILES, type CheckpointHead } from './checkpoint-file.ts'
+import type { CheckpointHead } from './checkpoint.ts'
+import { CHECKPOINT_FILES } from './checkpoint-file.ts'
 import type { Finding } from './finding.ts'
 import { type JournalScan, journalFiles } from './journal-scan.ts'
 import {

@@ -41,15 +41,10 @@ import {
   partitionFolder,
 } from '../partitions/partition-log.ts'
 import { DamageError } from '../segments/damage.ts'
-import { type SegmentRecord, segmentName } from '../segments/segment.ts'
+import { type SegmentRecord, segmentName } from '../segments/segment-record.ts'
 import { pauseOf } from '../turns.ts'
-import {
-  type CheckpointHead,
-  confirmCheckpoint,
-  findCheckpoint,
-  type Pause,
-  type StoredCheckpoint,
-} from './checkpoint-file.ts'
+import type { CheckpointHead, StoredCheckpoint } from './checkpoint.ts'
+import { confirmCheckpoint, findCheckpoint, type Pause } from './checkpoint-file.ts'
 import type { JournalPosition } from './journal.ts'
 import { entriesOf } from './journal-format.ts'
 import { JournalScan, type ScannedGroup } from './journal-scan.ts'

@@ -11,7 +11,7 @@ import { lastOffsetOf, leaderEpochOf, type Offset } from '@millrace/log'
 import type { Disk } from '../disk/disk.ts'
 import { planMending } from '../partitions/mend-partition.ts'
 import type { PartitionLog, PartitionRecord } from '../partitions/partition-log.ts'
-import { isSparse, segmentName } from '../segments/segment.ts'
+import { isSparse, segmentName } from '../segments/segment-record.ts'
 import { scanBatches } from '../segments/segment-scan.ts'
 
 /** Offsets of a partition that a repair has given up; both ends belong to them. */

@@ -5,12 +5,13 @@ import type { Disk } from '../../src/disk/disk.ts'
 import { nodeDisk } from '../../src/disk/node-disk.ts'
 import { DamageError } from '../../src/segments/damage.ts'
 import { FileCache } from '../../src/segments/file-cache.ts'
-import { Segment, type SegmentRecord } from '../../src/segments/segment.ts'
+import { Segment } from '../../src/segments/segment.ts'
 import {
   CHECKSUM_BLOCK_BYTES,
   INDEX_INTERVAL_BYTES,
   SegmentIndex,
 } from '../../src/segments/segment-index.ts'
+import type { SegmentRecord } from '../../src/segments/segment-record.ts'
 import { SmallSegments } from '../../src/segments/small-segments.ts'
 import { batchOf, batchOfBytes, temporaryFolder, WrappedDisk } from '../storage/support.ts'
 

@@ -5,9 +5,9 @@ import type { Disk } from '../../src/disk/disk.ts'
 import { nodeDisk } from '../../src/disk/node-disk.ts'
 import type { MachineRecord } from '../../src/machines/machine.ts'
 import type { PartitionRecord } from '../../src/partitions/partition-log.ts'
+import type { Checkpoint } from '../../src/storage/checkpoint.ts'
 import {
   CHECKPOINT_FILES,
-  type Checkpoint,
   CheckpointWriter,
   confirmCheckpoint,
   findCheckpoint,

@@ -34,11 +34,11 @@ import {
   type StreamRef,
 } from '@millrace/store'
 import type { Attributes, Span } from '@opentelemetry/api'
+import type { CommandBus, CommandMessage, Middleware, Outcome } from '../context.ts'
 import type { Aggregate, DecideContext } from '../define/aggregate.ts'
 import { ModelError } from '../errors.ts'
 import { Policy, type PolicyState } from '../policy/policy.ts'
 import type { POLICY_SETTINGS } from '../policy/settings.ts'
-import type { CommandBus, CommandMessage, Middleware, Outcome } from '../runtime/context.ts'
 import { carrierOf, traced } from '../tracing/tracing.ts'
 import {
   type CompiledAggregate,

@@ -3,7 +3,7 @@ import type { SettingValues } from '@millrace/base'
 import type { Timestamp } from '@millrace/log'
 import type { EventStore, StreamRef, StreamVersion } from '@millrace/store'
 import type { Kysely } from 'kysely'
-import type { Processor, ProcessorStatus, RuntimeContext } from '../runtime/context.ts'
+import type { Processor, ProcessorStatus, RuntimeContext } from '../context.ts'
 import type { HandlerTrouble } from './handler-watch.ts'
 import type { PROJECTION_SETTINGS } from './settings.ts'
 

@@ -11,6 +11,7 @@ import type {
 } from '@millrace/store'
 import type { CommandStatus } from '../commands/command-runner.ts'
 import type { COMMAND_SETTINGS } from '../commands/settings.ts'
+import type { CommandBus, Middleware, ModelEvent, ProcessorStatus } from '../context.ts'
 import type { Aggregate } from '../define/aggregate.ts'
 import type { Projection } from '../define/projection.ts'
 import type { Effect, Saga } from '../define/saga.ts'
@@ -27,7 +28,6 @@ import type {
   SubscriptionProcessor,
 } from '../subscriptions/index.ts'
 import type { LiveView, LiveViewProcessor, VIEW_SETTINGS } from '../views/index.ts'
-import type { CommandBus, Middleware, ModelEvent, ProcessorStatus } from './context.ts'
 import type { Handles } from './handles.ts'
 
 export type Aggregates = Readonly<Record<string, Aggregate>>

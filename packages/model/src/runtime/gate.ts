@@ -1,7 +1,7 @@
 /** The way in for commands of a program: open until the application is closed. */
 import type { CommandRunner, CommandStatus } from '../commands/command-runner.ts'
+import type { CommandBus, CommandMessage, Outcome } from '../context.ts'
 import { ModelError } from '../errors.ts'
-import type { CommandBus, CommandMessage, Outcome } from './context.ts'
 
 export class Gate implements CommandBus {
   readonly #runner: CommandRunner

@@ -4,9 +4,10 @@
  * Their types come from the definitions: the data that each command's schema takes, the reasons that
  * its decision can reject with.
  */
+
+import type { CommandBus, CommandMessage, Outcome } from '../context.ts'
 import type { Aggregate, Rejection } from '../define/aggregate.ts'
 import type { In, Schemas } from '../define/schema.ts'
-import type { CommandBus, CommandMessage, Outcome } from './context.ts'
 
 /** What a call may say beside the command's data. */
 export type CommandOptions = {

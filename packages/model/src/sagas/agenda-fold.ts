@@ -6,7 +6,7 @@
  * restart has to read: below it nothing is left to be done.
  */
 import type { RecordedEvent } from '@millrace/store'
-import type { RuntimeContext } from '../runtime/context.ts'
+import type { RuntimeContext } from '../context.ts'
 import {
   checkpointOf,
   NO_POSITIONS,

@@ -10,9 +10,9 @@
  */
 import { inParallel } from '@millrace/base'
 import { checkStreamId, type EventPage, type RecordedEvent } from '@millrace/store'
+import type { RuntimeContext } from '../context.ts'
 import type { Saga } from '../define/saga.ts'
 import { ModelError, reasonOf } from '../errors.ts'
-import type { RuntimeContext } from '../runtime/context.ts'
 import { type Agenda, type InstanceRef, TIMERS } from '../timers/index.ts'
 import { eventForHandler, fullNameOf, type SagaDecision, typesOf } from './decide.ts'
 import type { SagaSettings } from './settings.ts'

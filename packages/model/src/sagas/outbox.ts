@@ -10,12 +10,12 @@
  * wait behind it, its effects do not.
  */
 import type { Json, RecordedEvent } from '@millrace/store'
+import type { Outcome, RuntimeContext } from '../context.ts'
 import { notJson } from '../define/json.ts'
 import type { Saga } from '../define/saga.ts'
 import type { AttemptResult, EffectRunner } from '../effects/index.ts'
 import { Retry, type RetrySettings } from '../effects/retry.ts'
 import { reasonOf } from '../errors.ts'
-import type { Outcome, RuntimeContext } from '../runtime/context.ts'
 import {
   type Agenda,
   type AgendaItem,

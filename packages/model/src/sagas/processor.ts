@@ -13,10 +13,10 @@
  */
 import { resolveSettings } from '@millrace/base'
 import type { CategoryOptions, Checkpoint, EventPage, RecordedEvent } from '@millrace/store'
+import type { Processor, ProcessorStatus, RuntimeContext } from '../context.ts'
 import type { Saga } from '../define/saga.ts'
 import { createEffectRunner, type EffectRunner, type RetrySettings } from '../effects/index.ts'
 import { ModelError, reasonOf } from '../errors.ts'
-import type { Processor, ProcessorStatus, RuntimeContext } from '../runtime/context.ts'
 import {
   type Epoch,
   FOLLOWER_SETTINGS,

@@ -7,9 +7,9 @@
  */
 import { createHash } from 'node:crypto'
 import { type NewEvent, StoreError, type StreamRef } from '@millrace/store'
+import type { RuntimeContext } from '../context.ts'
 import type { Saga } from '../define/saga.ts'
 import { ModelError, reasonOf } from '../errors.ts'
-import type { RuntimeContext } from '../runtime/context.ts'
 import type { InstanceRef } from '../timers/index.ts'
 import { type Care, NO_CARE, SagaDecision } from './decide.ts'
 import { SAGA_FOLD, type SagaInstance } from './events.ts'

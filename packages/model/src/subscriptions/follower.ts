@@ -15,8 +15,8 @@
  */
 import { backoffMs, sleep } from '@millrace/base'
 import type { Checkpoint, EventFilter, EventPage } from '@millrace/store'
+import type { Processor, ProcessorStatus, RuntimeContext } from '../context.ts'
 import { ModelError, reasonOf } from '../errors.ts'
-import type { Processor, ProcessorStatus, RuntimeContext } from '../runtime/context.ts'
 import { Meter } from './meter.ts'
 import type { BucketPosition, Ownership } from './ownership.ts'
 import {

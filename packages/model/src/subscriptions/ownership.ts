@@ -12,8 +12,8 @@ import { backoffMs, type Outside, sleep } from '@millrace/base'
 import { type Consumer, createConsumer, type OffsetToCommit } from '@millrace/clients'
 import type { FetchedOffset, Log } from '@millrace/log'
 import type { EventStore } from '@millrace/store'
+import type { RuntimeContext } from '../context.ts'
 import { ModelError } from '../errors.ts'
-import type { RuntimeContext } from '../runtime/context.ts'
 import {
   checkpointOf,
   NO_POSITIONS,

@@ -1,10 +1,10 @@
 /** A subscription at work: follows its buckets, delivers, parks, redrives. */
 import { resolveSettings, type SettingValues } from '@millrace/base'
 import type { CategoryOptions, Checkpoint, RecordedEvent } from '@millrace/store'
+import type { Processor, ProcessorStatus, RuntimeContext } from '../context.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import { Policy } from '../policy/policy.ts'
 import { POLICY_SETTINGS } from '../policy/settings.ts'
-import type { Processor, ProcessorStatus, RuntimeContext } from '../runtime/context.ts'
 import type { Subscription } from './define.ts'
 import { Deliverer } from './deliverer.ts'
 import { Follower, type StartPlace } from './follower.ts'

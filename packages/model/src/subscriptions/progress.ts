@@ -3,7 +3,7 @@
  * behind it is, and who waits for it.
  */
 import type { Checkpoint, EventPage } from '@millrace/store'
-import type { RuntimeContext } from '../runtime/context.ts'
+import type { RuntimeContext } from '../context.ts'
 import type { BucketPosition, Ownership } from './ownership.ts'
 import {
   checkpointOf,

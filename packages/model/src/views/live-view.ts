@@ -18,6 +18,7 @@ import {
   StoreError,
   type StreamRef,
 } from '@millrace/store'
+import type { Processor, ProcessorStatus } from '../context.ts'
 import type { Aggregate, On } from '../define/aggregate.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import { fullName, handlerEvent } from '../projections/handlers.ts'
@@ -27,7 +28,6 @@ import { Rate } from '../projections/rate.ts'
 import { Supervisor } from '../projections/supervisor.ts'
 import type { EventSource, ProjectionContext } from '../projections/types.ts'
 import { Waiters } from '../projections/waiters.ts'
-import type { Processor, ProcessorStatus } from '../runtime/context.ts'
 import { VIEW_SETTINGS } from './settings.ts'
 
 /** A live view's definition. */

@@ -2,9 +2,9 @@
 import type { Prng } from '@millrace/engine/simulation'
 import { expect } from 'vitest'
 import type { CommandRunner } from '../../src/commands/command-runner.ts'
+import type { Outcome } from '../../src/context.ts'
 import { aggregate, reject } from '../../src/define/aggregate.ts'
 import { type } from '../../src/define/schema.ts'
-import type { Outcome } from '../../src/runtime/context.ts'
 
 /** Buses, each a stream. */
 export const STREAMS = 3

@@ -4,9 +4,9 @@ import { StoreError } from '@millrace/store'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { CommandRunner, type CommandRunnerOptions } from '../../src/commands/command-runner.ts'
+import type { CommandMessage, Middleware } from '../../src/context.ts'
 import { aggregate, reject } from '../../src/define/aggregate.ts'
 import { type } from '../../src/define/schema.ts'
-import type { CommandMessage, Middleware } from '../../src/runtime/context.ts'
 import { MemoryStore } from './memory-store.ts'
 
 let decided = 0

@@ -4,9 +4,9 @@
 
 import type { EventStore } from '@millrace/store'
 import { describe, expect, test } from 'vitest'
+import type { CommandBus, RuntimeContext } from '../../src/context.ts'
 import { createEffectRunner } from '../../src/effects/index.ts'
 import { after, become, effect, end, type Saga, saga, send, tell, type } from '../../src/index.ts'
-import type { CommandBus, RuntimeContext } from '../../src/runtime/context.ts'
 import { SagaDecision } from '../../src/sagas/decide.ts'
 import { ABSENT_INSTANCE, type NewSagaEvent, type SagaInstance } from '../../src/sagas/events.ts'
 import { createSagaProcessor } from '../../src/sagas/index.ts'

@@ -2,7 +2,7 @@
 // that dies at any of its steps and is started again. Every event of every stream must be handled
 // at least once, none before the ones of its stream that precede it.
 import { expect, test } from 'vitest'
-import type { RuntimeContext } from '../../src/runtime/context.ts'
+import type { RuntimeContext } from '../../src/context.ts'
 import {
   type BucketPosition,
   createSubscription,

@@ -1,7 +1,7 @@
 // A million pending timers, reduced to 50,000: what a saga's streams hold already when it starts.
 import { expect, test } from 'vitest'
+import type { RuntimeContext } from '../../src/context.ts'
 import { after, end, saga } from '../../src/index.ts'
-import type { RuntimeContext } from '../../src/runtime/context.ts'
 import { createSagaProcessor } from '../../src/sagas/index.ts'
 import { soleOwnership } from '../../src/subscriptions/index.ts'
 import { loan } from '../sagas/support/bank.ts'

@@ -2,7 +2,7 @@
 import { systemOutside } from '@millrace/base'
 import type { EventPage, ReadAllOptions } from '@millrace/store'
 import { describe, expect, it } from 'vitest'
-import type { ModelEvent } from '../../src/runtime/context.ts'
+import type { ModelEvent } from '../../src/context.ts'
 import { LiveViewProcessor, liveView } from '../../src/views/index.ts'
 import { account, accountEvents, MemoryEvents, until } from '../projections/support/accounts.ts'
 

@@ -21,12 +21,12 @@ import {
 import { encodeCheckpoint } from '../checkpoint.ts'
 import { failureOfLog, StoreError } from '../errors.ts'
 import type { EventFilter, EventPage, Json, RecordedEvent } from '../port.ts'
+import { decodeEventRecord } from '../rule/decode-headers.ts'
+import { DROPPED_TYPE, idOf, tenantOf } from '../rule/facts.ts'
+import { stampOf } from '../rule/fold.ts'
 import { type Bucket, placeOf } from './bucket.ts'
-import { decodeEventRecord } from './decode-headers.ts'
 import type { RawEvent } from './event.ts'
 import { dataOf } from './event.ts'
-import { DROPPED_TYPE, idOf, tenantOf } from './facts.ts'
-import { stampOf } from './fold.ts'
 import type { EventOpener } from './opener.ts'
 
 /** What a reader over all streams needs of the store. */

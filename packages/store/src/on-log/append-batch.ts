@@ -3,9 +3,9 @@
  * memory when the log has taken them and nobody wrote in between.
  */
 import { decodeBatches, type Offset, RecordBatchBuilder } from '@millrace/log'
+import type { IndexFacts } from '../rule/decode-headers.ts'
+import type { EventFacts } from '../rule/facts.ts'
 import type { Bucket } from './bucket.ts'
-import type { IndexFacts } from './decode-headers.ts'
-import type { EventFacts } from './facts.ts'
 import type { Entry } from './index/entry.ts'
 import type { AppendRequest, Claim, PendingAppend } from './pending.ts'
 

@@ -2,8 +2,8 @@
 import { bucketCheckpoint } from '../checkpoint.ts'
 import { StoreError } from '../errors.ts'
 import type { Appended, StreamVersion } from '../port.ts'
-import { appendIdOf, type EventFacts } from './facts.ts'
-import type { RememberedCommand } from './fold.ts'
+import { appendIdOf, type EventFacts } from '../rule/facts.ts'
+import type { RememberedCommand } from '../rule/fold-state.ts'
 import type { PendingAppend } from './pending.ts'
 
 /** The fold accepted it. */

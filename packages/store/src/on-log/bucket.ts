@@ -5,18 +5,22 @@
  */
 import type { RecordBatch } from '@millrace/log'
 import { StoreError } from '../errors.ts'
-import type { Category } from './category.ts'
-import { type Decoded, decodeFacts, decodeMetadata, type IndexFacts } from './decode-headers.ts'
-import { type EventFacts, type Facts, tenantOf } from './facts.ts'
+import {
+  type Decoded,
+  decodeFacts,
+  decodeMetadata,
+  type IndexFacts,
+} from '../rule/decode-headers.ts'
+import { type EventFacts, type Facts, tenantOf } from '../rule/facts.ts'
+import { foldRecord, NewerRule } from '../rule/fold.ts'
 import {
   type BucketFold,
   decidedOffset,
   emptyBucket,
-  foldRecord,
-  NewerRule,
   type StreamStates,
   type Verdict,
-} from './fold.ts'
+} from '../rule/fold-state.ts'
+import type { Category } from './category.ts'
 import { type BucketIndex, keptBucket } from './index/bucket-index.ts'
 import type { Entry } from './index/entry.ts'
 

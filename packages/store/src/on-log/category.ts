@@ -7,9 +7,9 @@ import { bucketOf, isNamed, type ResolvedBoundary, resolveBoundary } from '../bo
 import { StoreError } from '../errors.ts'
 import { checkCategory } from '../names.ts'
 import type { CategoryOptions } from '../options.ts'
+import { type IdentityFacts, idOf, RULE_VERSION, tenantOf } from '../rule/facts.ts'
+import { HeaderEncoder } from '../rule/headers.ts'
 import { EventTypes } from '../types/event-types.ts'
-import { type IdentityFacts, idOf, RULE_VERSION, tenantOf } from './facts.ts'
-import { HeaderEncoder } from './headers.ts'
 
 /** What a category's topic is made with, and must have. */
 const TOPIC_CONFIGS: Readonly<Record<string, string>> = {

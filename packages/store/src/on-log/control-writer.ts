@@ -15,8 +15,8 @@ import {
 } from '@millrace/log'
 import { failureOfLog, StoreError } from '../errors.ts'
 import type { StreamVersion } from '../port.ts'
+import type { ControlFacts } from '../rule/facts.ts'
 import { type Bucket, placeOf } from './bucket.ts'
-import type { ControlFacts } from './facts.ts'
 
 const BACKOFF_FIRST_MS = 20
 

@@ -2,8 +2,8 @@
 import type { Offset, Timestamp } from '@millrace/log'
 import { StoreError } from '../errors.ts'
 import type { Json, RecordedEvent } from '../port.ts'
+import { decodeMetadata, type EventMetadata } from '../rule/decode-headers.ts'
 import type { EventTypes } from '../types/event-types.ts'
-import { decodeMetadata, type EventMetadata } from './decode-headers.ts'
 import type { Entry } from './index/entry.ts'
 
 /** An event before its data is opened and brought to the present schema. */

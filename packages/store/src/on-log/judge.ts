@@ -4,9 +4,9 @@
  */
 import { StoreError } from '../errors.ts'
 import type { ExpectedVersion, StreamVersion } from '../port.ts'
-import { matches } from './conditions.ts'
-import type { ConditionClaim } from './facts.ts'
-import type { RememberedCommand, StreamFold } from './fold.ts'
+import { matches } from '../rule/conditions.ts'
+import type { ConditionClaim } from '../rule/facts.ts'
+import type { RememberedCommand, StreamFold } from '../rule/fold-state.ts'
 import type { AppendRequest, ReadyCheck } from './pending.ts'
 
 /** What is to be done with an append. */

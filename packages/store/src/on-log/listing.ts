@@ -1,10 +1,10 @@
 /** Lists the streams of some buckets in the order of their ids' bytes, tenant by tenant. */
 import { afterPrefix, type KeyValue, type KeyValueEntry } from '../kv/key-value.ts'
 import type { StreamListing } from '../port.ts'
+import { idOf, tenantOf } from '../rule/facts.ts'
 import type { Bucket } from './bucket.ts'
-import { idOf, tenantOf } from './facts.ts'
 import { KIND, placeKey, textOf } from './index/keys.ts'
-import { decodeStream } from './state-codec.ts'
+import { decodeStream } from './index/state-codec.ts'
 
 /** Which streams. */
 export type ListOptions = {

@@ -30,12 +30,12 @@ import {
   type StreamState,
   type StreamVersion,
 } from '../port.ts'
+import type { ControlFacts } from '../rule/facts.ts'
 import { aggregateStream, type StateKeeper } from './aggregate.ts'
 import { type AllReaderParts, readAllEvents } from './all-reader.ts'
 import type { Appender } from './appender.ts'
 import { type Bucket, pastTheEnd, placeOf } from './bucket.ts'
 import type { ControlWriter } from './control-writer.ts'
-import type { ControlFacts } from './facts.ts'
 import type { Flusher } from './flusher.ts'
 import { listStreams } from './listing.ts'
 import { appendRequest, checkStream, type RequestParts } from './requests.ts'

@@ -7,8 +7,13 @@ import { StoreError, type StoreErrorCode } from '../errors.ts'
 import { chain, type Maybe } from '../personal/maybe.ts'
 import type { PersonalData } from '../personal/personal-data.ts'
 import type { Json, RecordedEvent, StreamVersion } from '../port.ts'
+import {
+  briefOf,
+  decodeMetadata,
+  type EventBrief,
+  type EventMetadata,
+} from '../rule/decode-headers.ts'
 import type { Category } from './category.ts'
-import { briefOf, decodeMetadata, type EventBrief, type EventMetadata } from './decode-headers.ts'
 import {
   dataOf,
   type EventSource,

@@ -10,8 +10,8 @@ import type {
   StreamRef,
   StreamVersion,
 } from '../port.ts'
+import type { CheckClaim, ConditionClaim } from '../rule/facts.ts'
 import type { Bucket } from './bucket.ts'
-import type { CheckClaim, ConditionClaim } from './facts.ts'
 
 /** An event that is ready to be written: validated, sealed, as JSON. */
 export type ReadyEvent = {

@@ -20,8 +20,8 @@ import {
   type NewEvent,
   type StreamCheck,
 } from '../port.ts'
+import { DROPPED_TYPE, streamKey } from '../rule/facts.ts'
 import type { Bucket } from './bucket.ts'
-import { DROPPED_TYPE, streamKey } from './facts.ts'
 import type { AppendRequest, ReadyCheck, ReadyCondition, ReadyEvent } from './pending.ts'
 import type { FoundStream } from './stream-reader.ts'
 

@@ -8,9 +8,11 @@
  *        ▲                                             │ void
  *        └──────────────── lost, in order ◄────────────┘
  */
+
+import { afterAppend } from '../rule/fold.ts'
+import type { StreamFold } from '../rule/fold-state.ts'
 import type { AppendBatch } from './append-batch.ts'
 import type { Bucket } from './bucket.ts'
-import { afterAppend, type StreamFold } from './fold.ts'
 import type { PendingAppend } from './pending.ts'
 
 /**

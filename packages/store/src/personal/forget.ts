@@ -1,15 +1,26 @@
 /** Forgetting a subject: its keys are destroyed, and what was kept of its fields elsewhere is removed. */
 import type { KeyValue } from '../kv/key-value.ts'
 import type { ForgetReport } from '../port.ts'
-import type { Snapshots } from '../snapshots/snapshots.ts'
 import { touchedBy } from './key-index.ts'
 import { messageOf, unavailable } from './master-keys.ts'
 import type { SubjectKeys } from './subject-keys.ts'
 
+/** States that are kept of streams. */
+interface KeptStates {
+  /** Removes those of some streams, durably; how many there were. */
+  remove(
+    sources: readonly {
+      readonly tenant: string
+      readonly category: string
+      readonly stream: string
+    }[],
+  ): Promise<number>
+}
+
 /** What has to do with personal data. */
 export type ForgetParts = {
   readonly keys: SubjectKeys
-  readonly snapshots: Pick<Snapshots, 'remove'>
+  readonly snapshots: KeptStates
   /** Where `touch` was noted. */
   readonly kv: KeyValue
 }

@@ -11,17 +11,17 @@ import { createHash, type Hash } from 'node:crypto'
 import { HeaderReader, HeaderWriter, headerName, type Log, RecordBatchBuilder } from '@millrace/log'
 import { bucketOf, isNamed, type ResolvedBoundary, resolveBoundary } from '../boundary.ts'
 import { StoreError } from '../errors.ts'
-import { decodeFacts } from '../on-log/decode-headers.ts'
-import { DROPPED_TYPE, type Facts, type IdentityFacts, idOf, tenantOf } from '../on-log/facts.ts'
+import type { StreamVersion } from '../port.ts'
+import { decodeFacts } from '../rule/decode-headers.ts'
+import { DROPPED_TYPE, type Facts, type IdentityFacts, idOf, tenantOf } from '../rule/facts.ts'
+import { foldRecord } from '../rule/fold.ts'
 import {
   type BucketFold,
   EMPTY_STREAM,
   emptyBucket,
-  foldRecord,
   type StreamFold,
   type StreamStates,
-} from '../on-log/fold.ts'
-import type { StreamVersion } from '../port.ts'
+} from '../rule/fold-state.ts'
 import { batchesOf, type RecordView, rangeOf, recordsOf } from './records.ts'
 
 const BATCH_BYTES = 256 * 1024

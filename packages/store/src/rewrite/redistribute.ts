@@ -8,9 +8,9 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { decodeBatches, encodeBatch, HeaderWriter, type Log } from '@millrace/log'
 import { type Boundary, bucketOf, type ResolvedBoundary } from '../boundary.ts'
-import { idOf, tenantOf } from '../on-log/facts.ts'
-import type { StreamFold } from '../on-log/fold.ts'
-import { HeaderEncoder } from '../on-log/headers.ts'
+import { idOf, tenantOf } from '../rule/facts.ts'
+import type { StreamFold } from '../rule/fold-state.ts'
+import { HeaderEncoder } from '../rule/headers.ts'
 import {
   BucketWriter,
   copyHeaders,

@@ -20,7 +20,7 @@ import { NO_GENERATION } from '@millrace/log'
 import { isNamed, type ResolvedBoundary, resolveBoundary } from '../boundary.ts'
 import { StoreError } from '../errors.ts'
 import { REWRITTEN_SUFFIX } from '../on-log/category.ts'
-import type { StreamFold } from '../on-log/fold.ts'
+import type { StreamFold } from '../rule/fold-state.ts'
 import {
   copyBucket,
   copyVerbatim,

@@ -16,9 +16,9 @@ import { decodeCheckpoint } from '../../src/checkpoint.ts'
 import { type AllRead, readAllEvents } from '../../src/on-log/all-reader.ts'
 import type { Bucket } from '../../src/on-log/bucket.ts'
 import type { RawEvent } from '../../src/on-log/event.ts'
-import { HeaderEncoder } from '../../src/on-log/headers.ts'
-import { HybridClock } from '../../src/on-log/hybrid-clock.ts'
 import type { EventOpener } from '../../src/on-log/opener.ts'
+import { HeaderEncoder } from '../../src/rule/headers.ts'
+import { HybridClock } from '../../src/rule/hybrid-clock.ts'
 
 const SEEDS = Number(process.env['MILLRACE_TEST_SEEDS'] ?? 3000)
 const SKEW_MS = 100_000

@@ -8,7 +8,7 @@ import {
   decodeStream,
   encodeBucket,
   encodeStream,
-} from '../../src/on-log/state-codec.ts'
+} from '../../src/on-log/index/state-codec.ts'
 import {
   type BucketFold,
   decidedOffset,

@@ -3,9 +3,9 @@
 import { Prng } from '@millrace/engine/simulation'
 import { decodeBatches, encodeBatch, type NewRecord } from '@millrace/log'
 import { describe, expect, it } from 'vitest'
-import { decodeFacts } from '../../src/on-log/decode-headers.ts'
-import { HeaderEncoder } from '../../src/on-log/headers.ts'
-import { STAMP_MAX } from '../../src/on-log/hybrid-clock.ts'
+import { decodeFacts } from '../../src/rule/decode-headers.ts'
+import { HeaderEncoder } from '../../src/rule/headers.ts'
+import { STAMP_MAX } from '../../src/rule/hybrid-clock.ts'
 import { type EventFacts, type Facts, RULE_VERSION, streamKey } from '../../src/rules.ts'
 
 /** A record as the log gives it back, as the rule sees it. */

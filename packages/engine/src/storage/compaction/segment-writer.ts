@@ -10,8 +10,8 @@ import { baseOffsetOf, maxTimestampOf, type Offset, recordCountOf } from '@millr
 import { type Disk, DiskError, type DiskFile } from '../../disk/disk.ts'
 import { BlockChecksums } from '../../segments/block-checksums.ts'
 import { HeaderSums, NO_HEADERS } from '../../segments/header-sums.ts'
-import { type SegmentRecord, segmentName } from '../../segments/segment.ts'
 import { SegmentIndex } from '../../segments/segment-index.ts'
+import { type SegmentRecord, segmentName } from '../../segments/segment-record.ts'
 import { inTime, NoAnswer } from '../in-time.ts'
 
 /** Written bytes after which the file is synced on the way. */

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto'
 import { systemOutside } from '@millrace/base'
 import type { Kysely } from 'kysely'
+import type { ModelEvent } from '../../../src/context.ts'
 import { aggregate } from '../../../src/define/aggregate.ts'
 import { type Projection, projection } from '../../../src/define/projection.ts'
 import { type } from '../../../src/define/schema.ts'
@@ -12,7 +13,6 @@ import {
   type ProjectionOptions,
   type ProjectionProcessor,
 } from '../../../src/projections/index.ts'
-import type { ModelEvent } from '../../../src/runtime/context.ts'
 import type { SqlDatabase } from '../../../src/sql/port.ts'
 import { type GivenEvent, MemoryEvents } from '../../../src/testing/events.ts'
 

@@ -12,13 +12,8 @@ import {
   type RecordedEvent,
 } from '@millrace/store'
 import { CommandRunner } from '../../../src/commands/command-runner.ts'
+import type { CommandBus, ModelEvent, Processor, RuntimeContext } from '../../../src/context.ts'
 import type { Aggregate } from '../../../src/index.ts'
-import type {
-  CommandBus,
-  ModelEvent,
-  Processor,
-  RuntimeContext,
-} from '../../../src/runtime/context.ts'
 
 export const DAY = 86_400_000
 export const START = Date.UTC(2012, 0, 1)

@@ -10,16 +10,14 @@
 import type { Offset } from '@millrace/log'
 import { afterPrefix, type KeyValue, type KeyValueChange } from '../../kv/key-value.ts'
 import type { StreamVersion } from '../../port.ts'
-import type { IndexFacts } from '../decode-headers.ts'
-import type { EventFacts } from '../facts.ts'
-import { type BucketFold, EMPTY_STREAM, type StreamFold, type StreamStates } from '../fold.ts'
+import type { IndexFacts } from '../../rule/decode-headers.ts'
+import type { EventFacts } from '../../rule/facts.ts'
 import {
-  decodeBucket,
-  decodeStream,
-  encodeBucket,
-  encodeStream,
-  type KeptBucket,
-} from '../state-codec.ts'
+  type BucketFold,
+  EMPTY_STREAM,
+  type StreamFold,
+  type StreamStates,
+} from '../../rule/fold-state.ts'
 import { type Entry, entryBytes, pageOf } from './entry.ts'
 import {
   type IndexPlace,
@@ -30,6 +28,13 @@ import {
   textKey,
   textNumberKey,
 } from './keys.ts'
+import {
+  decodeBucket,
+  decodeStream,
+  encodeBucket,
+  encodeStream,
+  type KeptBucket,
+} from './state-codec.ts'
 import { StreamCache, type StreamSlot } from './stream-cache.ts'
 
 /** Bounds of an index. */

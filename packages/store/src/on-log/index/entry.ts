@@ -7,7 +7,7 @@
  * value (-1: null), uint16 number of headers, value, headers.
  */
 import type { Offset, Timestamp } from '@millrace/log'
-import type { RecordPlace } from '../decode-headers.ts'
+import type { RecordPlace } from '../../rule/decode-headers.ts'
 
 /** An event in memory: where its parts lie. */
 export type Entry = RecordPlace & {

@@ -2,9 +2,9 @@
  * The streams that are kept in memory: two generations. What is used moves to the young one; when
  * that is half full the old one is dropped. So a look costs one or two map reads and no list.
  */
-import type { StreamFold } from '../fold.ts'
-import type { TailPage } from '../state-codec.ts'
+import type { StreamFold } from '../../rule/fold-state.ts'
 import type { Entry } from './entry.ts'
+import type { TailPage } from './state-codec.ts'
 
 /** A stream in memory: its state, and its events that are not in the index yet. */
 export type StreamSlot = {

@@ -7,7 +7,7 @@
  */
 import type { EventQuery } from '../port.ts'
 import { type EventFacts, TAGGED_MAX, tenantOf } from './facts.ts'
-import type { BucketFold, StreamStates, Tagged, VoidReason } from './fold.ts'
+import type { BucketFold, StreamStates, Tagged, VoidReason } from './fold-state.ts'
 
 /** Whether an event matches a query: any of its types, all of its tags; an empty list, nothing. */
 export function matches(

@@ -4,11 +4,17 @@
  */
 
 import type { Timestamp } from '@millrace/log'
-import type { StreamVersion } from '../port.ts'
-import type { EventFacts, IdentityFacts } from './facts.ts'
-import type { BucketFold, OpenAppend, RememberedCommand, StreamFold, Tagged } from './fold.ts'
-import { EMPTY_STREAM } from './fold.ts'
-import { type Entry, pageOf, readEntries } from './index/entry.ts'
+import type { StreamVersion } from '../../port.ts'
+import type { EventFacts, IdentityFacts } from '../../rule/facts.ts'
+import type {
+  BucketFold,
+  OpenAppend,
+  RememberedCommand,
+  StreamFold,
+  Tagged,
+} from '../../rule/fold-state.ts'
+import { EMPTY_STREAM } from '../../rule/fold-state.ts'
+import { type Entry, pageOf, readEntries } from './entry.ts'
 
 /** Where a stream's last page begins, and its size; 0 without a page. */
 export type TailPage = { readonly first: number; readonly bytes: number }
