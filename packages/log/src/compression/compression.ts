@@ -4,7 +4,9 @@
  * Calls are synchronous: a batch is compressed or opened where it is needed. The libraries load on
  * first use. What comes out of `decompress` is bounded before memory is taken for it: gzip and zstd
  * count while they inflate, snappy and lz4 are measured from their headers first. Malformed input
- * is always CORRUPT_MESSAGE, too much output always MESSAGE_TOO_LARGE.
+ * is always CORRUPT_MESSAGE, too much output always MESSAGE_TOO_LARGE. What says nothing of the input is
+ * neither: a library that cannot be loaded is UNKNOWN_SERVER_ERROR, memory that is lacking is
+ * KAFKA_STORAGE_ERROR, which may pass.
  */
 import { LogError } from '../errors.ts'
 import { gunzip, gzip } from './gzip.ts'
@@ -56,7 +58,8 @@ export function compress(codec: Compression, data: Buffer, level?: number): Buff
  * @param bytesMax bound of the result; one byte more throws MESSAGE_TOO_LARGE
  * @param strict whether what some reader of another make cannot read is refused: linked LZ4 blocks,
  *   padding behind gzip
- * @throws LogError CORRUPT_MESSAGE where the bytes are not what the codec writes
+ * @throws LogError CORRUPT_MESSAGE where the bytes are not what the codec writes; UNKNOWN_SERVER_ERROR
+ *   and KAFKA_STORAGE_ERROR where nothing is known of them
  */
 export function decompress(
   codec: Compression,
@@ -79,7 +82,7 @@ export function decompress(
   }
 }
 
-/** Turns whatever a library throws into one of the two errors, and holds the bound once more. */
+/** Turns whatever a library throws into an error of the list, and holds the bound once more. */
 function guarded(codec: Compression, bytesMax: number, run: () => Buffer): Buffer {
   let result: Buffer
   try {
@@ -91,15 +94,31 @@ function guarded(codec: Compression, bytesMax: number, run: () => Buffer): Buffe
   return result
 }
 
-/** What a library has thrown, as one of the two errors that callers know. */
+/** What a library has thrown, as an error that callers know. */
 export function decompressionError(codec: Compression, bytesMax: number, error: unknown): LogError {
   if (error instanceof LogError) return error
   if (isOutputBound(error)) return outputBound(bytesMax)
+  if (isShortOfMemory(error)) {
+    const why = `there is no memory to decompress the ${codec} data`
+    return new LogError('KAFKA_STORAGE_ERROR', why, error)
+  }
   return new LogError('CORRUPT_MESSAGE', `the ${codec} data cannot be decompressed`, error)
 }
 
 const isOutputBound = (error: unknown): boolean =>
   error instanceof Error && (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE'
+
+/** How V8, Node, zlib and zstd say that memory is lacking. */
+const OUT_OF_MEMORY: ReadonlySet<string | undefined> = new Set([
+  'ERR_MEMORY_ALLOCATION_FAILED',
+  'Z_MEM_ERROR',
+  'ZSTD_error_memory_allocation',
+])
+
+const isShortOfMemory = (error: unknown): boolean =>
+  error instanceof Error &&
+  (OUT_OF_MEMORY.has((error as NodeJS.ErrnoException).code) ||
+    (error instanceof RangeError && error.message.includes('allocation failed')))
 
 /** The refusal of what decompresses to more than a bound. */
 export const outputBound = (bytesMax: number): LogError =>

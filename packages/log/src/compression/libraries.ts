@@ -4,6 +4,7 @@
  */
 import { createRequire } from 'node:module'
 import type * as Zlib from 'node:zlib'
+import { LogError } from '../errors.ts'
 
 /** What is used of the package snappy: raw blocks without framing. */
 export type SnappyLibrary = {
@@ -25,18 +26,36 @@ let snappyLibrary: SnappyLibrary | undefined
 let lz4Library: Lz4Library | undefined
 let zlibLibrary: typeof Zlib | undefined
 
+/**
+ * Loads a library. One that is not there says nothing of the bytes that it should open, which may be
+ * good: UNKNOWN_SERVER_ERROR, never CORRUPT_MESSAGE.
+ *
+ * @param from loads it; another one in tests
+ */
+export function load<Library>(name: string, from: (name: string) => unknown = require): Library {
+  try {
+    return from(name) as Library
+  } catch (cause) {
+    throw new LogError(
+      'UNKNOWN_SERVER_ERROR',
+      `the library ${name} cannot be loaded: install the packages for this platform`,
+      cause,
+    )
+  }
+}
+
 export const snappy = (): SnappyLibrary => {
-  snappyLibrary ??= require('snappy') as SnappyLibrary
+  snappyLibrary ??= load<SnappyLibrary>('snappy')
   return snappyLibrary
 }
 
 export const lz4 = (): Lz4Library => {
-  lz4Library ??= require('lz4-napi') as Lz4Library
+  lz4Library ??= load<Lz4Library>('lz4-napi')
   return lz4Library
 }
 
 export const zlib = (): typeof Zlib => {
-  zlibLibrary ??= require('node:zlib') as typeof Zlib
+  zlibLibrary ??= load<typeof Zlib>('node:zlib')
   return zlibLibrary
 }
 

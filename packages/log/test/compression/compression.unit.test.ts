@@ -7,7 +7,9 @@ import {
   compress,
   compressionNamed,
   decompress,
+  decompressionError,
 } from '../../src/compression/compression.ts'
+import { load } from '../../src/compression/libraries.ts'
 import { LogError } from '../../src/errors.ts'
 
 const CODECS = COMPRESSIONS.filter(codec => codec !== 'none')
@@ -175,5 +177,27 @@ describe('formats', () => {
     expect(compress('none', data)).toBe(data)
     expect(decompress('none', data, 3)).toBe(data)
     expect(codeOf(() => decompress('none', data, 2))).toBe('MESSAGE_TOO_LARGE')
+  })
+})
+
+describe('what says nothing of the bytes is not told as their damage', () => {
+  it('a library that cannot be loaded', () => {
+    const missing = (): never => {
+      throw Object.assign(new Error('Cannot find module'), { code: 'MODULE_NOT_FOUND' })
+    }
+    expect(codeOf(() => load('snappy', missing))).toBe('UNKNOWN_SERVER_ERROR')
+    const thrown = new LogError('UNKNOWN_SERVER_ERROR', 'the library snappy cannot be loaded')
+    expect(decompressionError('snappy', 100, thrown)).toBe(thrown)
+  })
+
+  it.each([
+    new RangeError('Array buffer allocation failed'),
+    Object.assign(new Error('no memory'), { code: 'ERR_MEMORY_ALLOCATION_FAILED' }),
+    Object.assign(new Error('insufficient memory'), { code: 'Z_MEM_ERROR' }),
+    Object.assign(new Error('not enough memory'), { code: 'ZSTD_error_memory_allocation' }),
+  ])('memory that is lacking: $message', thrown => {
+    const error = decompressionError('zstd', 100, thrown)
+    expect(error.code).toBe('KAFKA_STORAGE_ERROR')
+    expect(error.retriable).toBe(true)
   })
 })
