@@ -29,7 +29,7 @@ process.on('SIGTERM', () => {
 })
 
 /** An answer that no restart explains: the writer gives up, and the run fails. */
-class Refused extends Error {}
+class RefusedByNode extends Error {}
 
 /** A connection that is opened anew when it was lost. */
 class Reconnecting {
@@ -42,7 +42,7 @@ class Reconnecting {
     try {
       return await work(await this.#client)
     } catch (error) {
-      if (error instanceof Refused) {
+      if (error instanceof RefusedByNode) {
         console.error(`${name}: ${error.message}`)
         process.exit(3)
       }
@@ -107,7 +107,7 @@ async function rawPartition(partition: number): Promise<void> {
           else if (outcome.value.code === 0 || outcome.value.code === duplicateSequence) {
             done.add(outcome.value.batch)
           } else if (!retriable.has(outcome.value.code) && outcome.value.code !== outOfOrder) {
-            throw new Refused(`produce answered ${outcome.value.code}`)
+            throw new RefusedByNode(`produce answered ${outcome.value.code}`)
           }
         }
         inFlight = inFlight.filter(batch => !done.has(batch))

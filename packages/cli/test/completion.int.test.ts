@@ -3,10 +3,10 @@ import { expect, test } from 'vitest'
 import { printCompletion } from '../src/commands/completion.ts'
 import { buildProgram } from '../src/program.ts'
 import { commandRun } from './support/command-run.ts'
-import { MemoryLog } from './support/memory-log.ts'
+import { ScriptedLog } from './support/memory-log.ts'
 
 function completed(line: string): string[] {
-  const context = commandRun(new MemoryLog())
+  const context = commandRun(new ScriptedLog())
   printCompletion(
     context,
     buildProgram({ withLog: async () => {}, alone: async () => {} }, '1'),

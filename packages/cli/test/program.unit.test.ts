@@ -5,10 +5,10 @@ import { printCompletion } from '../src/commands/completion.ts'
 import type { LogFlags, Runner } from '../src/flags.ts'
 import { buildProgram } from '../src/program.ts'
 import { commandRun } from './support/command-run.ts'
-import { MemoryLog } from './support/memory-log.ts'
+import { ScriptedLog } from './support/memory-log.ts'
 
 /** Runs a command line on a log in memory; what commander itself would print is kept apart. */
-async function run(log: MemoryLog, args: readonly string[], stdin = '') {
+async function run(log: ScriptedLog, args: readonly string[], stdin = '') {
   let flags: LogFlags = {}
   let code: number | null = null
   const surroundings = commandRun(log, { stdin, json: args.includes('--json') })
@@ -40,7 +40,7 @@ async function run(log: MemoryLog, args: readonly string[], stdin = '') {
 
 describe('the command line', () => {
   test('reaches every command about a log with its flags', async () => {
-    const log = new MemoryLog()
+    const log = new ScriptedLog()
     const created = await run(log, ['topics', 'create', 't', '--partitions', '3', '-b', 'h:1'])
     expect(created).toMatchObject({ code: 0, flags: { bootstrap: 'h:1', partitions: 3 } })
     const produced = await run(
@@ -66,7 +66,7 @@ describe('the command line', () => {
   })
 
   test('is a usage error where it is wrong, and names what was probably meant', async () => {
-    const log = new MemoryLog()
+    const log = new ScriptedLog()
     for (const args of [
       ['produse'],
       ['topics', 'create'],
@@ -84,7 +84,7 @@ describe('the command line', () => {
   })
 
   test('explains itself, exit codes included', async () => {
-    const { code, printed } = await run(new MemoryLog(), ['--help'])
+    const { code, printed } = await run(new ScriptedLog(), ['--help'])
     expect(code).toBe(EXIT.ok)
     for (const name of ['start', 'config', 'topics', 'produce', 'consume', 'groups', 'offsets']) {
       expect(printed).toContain(`\n  ${name}`)
@@ -92,12 +92,12 @@ describe('the command line', () => {
     for (const name of ['verify', 'dump', 'bench', 'completion', 'Exit codes:']) {
       expect(printed).toContain(name)
     }
-    expect((await run(new MemoryLog(), ['start', '--help'])).printed).toContain('--advertise')
-    expect((await run(new MemoryLog(), ['--version'])).printed).toBe('1.2.3\n')
+    expect((await run(new ScriptedLog(), ['start', '--help'])).printed).toContain('--advertise')
+    expect((await run(new ScriptedLog(), ['--version'])).printed).toBe('1.2.3\n')
   })
 
   test('measures itself with bench, and leaves nothing behind', async () => {
-    const log = new MemoryLog()
+    const log = new ScriptedLog()
     const args = [
       'bench',
       '--records',
@@ -120,7 +120,7 @@ describe('the command line', () => {
 
 describe('completion', () => {
   test.each(['bash', 'zsh', 'fish'])('of %s knows commands, subcommands and flags', async shell => {
-    const { code, out } = await run(new MemoryLog(), ['completion', shell])
+    const { code, out } = await run(new ScriptedLog(), ['completion', shell])
     expect(code).toBe(0)
     for (const word of ['produce', 'describe', 'until-end', 'insecure-listen']) {
       expect(out.text).toContain(word)
@@ -129,7 +129,7 @@ describe('completion', () => {
 
   test('of another shell is refused with those that there are', () => {
     const program = buildProgram({ withLog: async () => {}, alone: async () => {} }, '1')
-    const context = commandRun(new MemoryLog())
+    const context = commandRun(new ScriptedLog())
     expect(() => printCompletion(context, program, 'csh')).toThrow('no completion for csh')
   })
 })

@@ -116,9 +116,9 @@ export async function openWith(
     await disk.close()
     throw storageError(cause)
   }
-  let opening: Opening | undefined
+  let opening: EngineOpening | undefined
   try {
-    opening = new Opening({
+    opening = new EngineOpening({
       ...options,
       settings,
       groupSettings,
@@ -146,7 +146,7 @@ type OpeningOptions = Omit<EngineOptions, 'settings' | 'groupSettings'> & {
 }
 
 /** The steps of opening, and the wires between the parts. */
-class Opening {
+class EngineOpening {
   /** Whether the journal was found damaged: then nothing is written. */
   #isDamaged = false
   readonly #options: OpeningOptions

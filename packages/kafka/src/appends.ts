@@ -55,7 +55,7 @@ type Lane = TopicPartition & {
 }
 
 /** The append half of the log. */
-export class Appends {
+export class ProduceCalls {
   readonly #cluster: Cluster
   readonly #lanes = new Map<string, Lane>()
   #ready: Lane[] = []

@@ -7,7 +7,7 @@
  */
 import { formatAddress } from '@millrace/base'
 import { LogError } from '@millrace/log'
-import { Connection } from './connection.ts'
+import { BrokerConnection } from './connection.ts'
 import { closedError } from './errors.ts'
 import type { BrokerAddress, KafkaClientOutside } from './outside.ts'
 import type { ClientSettings } from './settings.ts'
@@ -25,7 +25,7 @@ export type BrokerOptions = {
 
 /** A connection that was borrowed for a call that waits. */
 type Borrower = {
-  take(connection: Connection): void
+  take(connection: BrokerConnection): void
   fail(error: LogError): void
 }
 
@@ -33,10 +33,10 @@ type Borrower = {
 export class Broker {
   readonly address: BrokerAddress
   readonly #options: BrokerOptions
-  readonly #lanes = new Map<Lane, Connection>()
+  readonly #lanes = new Map<Lane, BrokerConnection>()
   /** All that are open for waiting calls, and those of them that nobody has borrowed. */
-  readonly #waiting = new Set<Connection>()
-  readonly #idle: Connection[] = []
+  readonly #waiting = new Set<BrokerConnection>()
+  readonly #idle: BrokerConnection[] = []
   readonly #borrowers: Borrower[] = []
   #closed = false
 
@@ -56,7 +56,7 @@ export class Broker {
   }
 
   /** The connection of a lane. Throws LOG_CLOSED. */
-  lane(lane: Lane): Connection {
+  lane(lane: Lane): BrokerConnection {
     if (this.#closed) throw closedError()
     const before = this.#lanes.get(lane)
     if (before !== undefined) return before
@@ -68,7 +68,7 @@ export class Broker {
   }
 
   /** Runs a call that may wait at the broker on a connection that nobody else uses meanwhile. */
-  async waiting<Result>(call: (connection: Connection) => Promise<Result>): Promise<Result> {
+  async waiting<Result>(call: (connection: BrokerConnection) => Promise<Result>): Promise<Result> {
     const connection = await this.#borrow()
     try {
       return await call(connection)
@@ -93,18 +93,18 @@ export class Broker {
   }
 
   /** Resolves after `ms`, but leaves no timer behind when the lanes are done before. */
-  #later(ms: number, lanes: readonly Connection[]): Promise<void> {
+  #later(ms: number, lanes: readonly BrokerConnection[]): Promise<void> {
     return new Promise(resolve => {
       const timer = this.#options.outside.timers.after(ms, resolve)
       void Promise.all(lanes.map(connection => connection.drained())).then(() => timer.cancel())
     })
   }
 
-  #open(onClosed: (connection: Connection) => void): Connection {
-    return new Connection({ ...this.#options, onClosed })
+  #open(onClosed: (connection: BrokerConnection) => void): BrokerConnection {
+    return new BrokerConnection({ ...this.#options, onClosed })
   }
 
-  #borrow(): Promise<Connection> {
+  #borrow(): Promise<BrokerConnection> {
     if (this.#closed) return Promise.reject(closedError())
     const idle = this.#idle.pop()
     if (idle !== undefined) return Promise.resolve(idle)
@@ -120,7 +120,7 @@ export class Broker {
     return new Promise((take, fail) => this.#borrowers.push({ take, fail }))
   }
 
-  #openWaiting(): Connection {
+  #openWaiting(): BrokerConnection {
     const connection = this.#open(ended => {
       this.#waiting.delete(ended)
       const at = this.#idle.indexOf(ended)
@@ -130,7 +130,7 @@ export class Broker {
     return connection
   }
 
-  #return(connection: Connection): void {
+  #return(connection: BrokerConnection): void {
     const next = this.#borrowers.shift()
     if (!connection.ended) {
       if (next === undefined) this.#idle.push(connection)

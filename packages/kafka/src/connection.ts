@@ -40,7 +40,7 @@ export type ConnectionOptions = {
   readonly outside: KafkaClientOutside
   readonly settings: ClientSettings
   /** Called once, when it has ended. */
-  readonly onClosed: (connection: Connection) => void
+  readonly onClosed: (connection: BrokerConnection) => void
 }
 
 /** What a call may ask for beside its request. */
@@ -73,7 +73,7 @@ type InFlight = {
 }
 
 /** A connection to a broker. */
-export class Connection {
+export class BrokerConnection {
   readonly #options: ConnectionOptions
   readonly #socket: Duplex
   readonly #frames: FrameAssembler

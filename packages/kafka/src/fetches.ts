@@ -17,7 +17,7 @@ import {
 import type { Broker } from './broker.ts'
 import { askLeaders, byTopic, inOrder } from './by-leader.ts'
 import type { Cluster } from './cluster.ts'
-import type { Connection } from './connection.ts'
+import type { BrokerConnection } from './connection.ts'
 import { errorOf, failure } from './errors.ts'
 
 const NO_RECORDS = Buffer.alloc(0)
@@ -38,7 +38,7 @@ type Turn = { readonly minBytes: number; readonly waitMs: number }
 const AT_ONCE: Turn = { minBytes: 0, waitMs: 0 }
 
 /** The fetch half of the log. */
-export class Fetches {
+export class FetchCalls {
   readonly #cluster: Cluster
 
   constructor(cluster: Cluster) {
@@ -95,7 +95,7 @@ export class Fetches {
   }
 
   async #askBroker(
-    connection: Connection,
+    connection: BrokerConnection,
     positions: readonly FetchPosition[],
     request: FetchRequest,
     turn: Turn,

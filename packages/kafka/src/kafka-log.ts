@@ -28,9 +28,9 @@ import {
   type TopicOutcome,
   type TopicPartition,
 } from '@millrace/log'
-import { Appends } from './appends.ts'
+import { ProduceCalls } from './appends.ts'
 import { Cluster } from './cluster.ts'
-import { Fetches } from './fetches.ts'
+import { FetchCalls } from './fetches.ts'
 import { WireGroups } from './groups.ts'
 import { askOffsets, askToDeleteRecords } from './offsets.ts'
 import { type KafkaClientOutside, parseBootstrap, systemKafkaClientOutside } from './outside.ts'
@@ -83,15 +83,15 @@ class KafkaLog implements Log {
   readonly id: string
   readonly groups: Groups
   readonly #cluster: Cluster
-  readonly #appends: Appends
-  readonly #fetches: Fetches
+  readonly #appends: ProduceCalls
+  readonly #fetches: FetchCalls
   #closing: Promise<void> | undefined
 
   constructor(cluster: Cluster) {
     this.id = cluster.id
     this.#cluster = cluster
-    this.#appends = new Appends(cluster)
-    this.#fetches = new Fetches(cluster)
+    this.#appends = new ProduceCalls(cluster)
+    this.#fetches = new FetchCalls(cluster)
     this.groups = new WireGroups(cluster)
   }
 

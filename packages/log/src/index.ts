@@ -51,6 +51,7 @@ export {
   type SyncRequest,
   type SyncResponse,
 } from './port-groups.ts'
+export { AbortedTransactions } from './records/aborted-transactions.ts'
 export {
   BATCH_BYTES_MAX,
   type BatchBuilderOptions,

@@ -2,6 +2,8 @@
  * What package `millrace` offers to programs: a node, an embedded log, and the words of the log that
  * an application needs with them. The rest of the port is in `@millrace/log`.
  */
+
+export type { LogFields, Logger } from '@millrace/broker'
 export {
   type Consumer,
   type ConsumerOptions,
@@ -96,7 +98,6 @@ export {
   type Views,
 } from './define-application.ts'
 export { CommandError, ConfigError, EXIT, type ExitCode } from './errors.ts'
-export type { LogFields, Logger } from './node/logger.ts'
 export type { RunningNode } from './node/start-node.ts'
 export { type EmbeddedOptions, openEmbedded } from './open-embedded.ts'
 export { type StartOptions, start } from './start.ts'

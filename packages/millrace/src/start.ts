@@ -1,7 +1,9 @@
 /** A node within a program: the library's form of `millrace start`. */
+
+import type { Logger } from '@millrace/broker'
 import { resolveConfig } from './config/resolve-config.ts'
 import { ALL_SETTINGS, type MillraceConfig } from './config/tables.ts'
-import { type Logger, NodeLogger } from './node/logger.ts'
+import { NodeLogger } from './node/logger.ts'
 import { type RunningNode, startNode } from './node/start-node.ts'
 
 /** What a node is started with: settings by their dotted keys, and where it logs. */

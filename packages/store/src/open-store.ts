@@ -24,7 +24,7 @@ import { ControlWriter } from './on-log/control-writer.ts'
 import { Flusher } from './on-log/flusher.ts'
 import { BucketIndex } from './on-log/index/bucket-index.ts'
 import { KIND } from './on-log/index/keys.ts'
-import { LogStore } from './on-log/log-store.ts'
+import { LogEventStore } from './on-log/log-store.ts'
 import { EventOpener } from './on-log/opener.ts'
 import { matching } from './on-log/search.ts'
 import { Settler } from './on-log/settler.ts'
@@ -99,7 +99,7 @@ async function openOver(
       options.onEvent?.({ kind: 'index-discarded', category, reason: kv.discarded })
     }
   }
-  const opening = new Opening(options, values, kv, categories)
+  const opening = new StoreOpening(options, values, kv, categories)
   try {
     return await opening.open()
   } catch (error) {
@@ -120,7 +120,7 @@ function openAudit(options: StoreOptions, values: Values): Promise<AuditLog> {
 }
 
 /** Puts the parts together. */
-class Opening {
+class StoreOpening {
   readonly #options: StoreOptions
   readonly #values: Values
   readonly #kv: KeyValue
@@ -209,7 +209,7 @@ class Opening {
       (bucket, error) => this.#failOne(bucket, error),
     )
     watch.start()
-    return new LogStore({
+    return new LogEventStore({
       log,
       buckets: this.#buckets,
       reader,

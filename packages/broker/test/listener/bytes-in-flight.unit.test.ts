@@ -80,7 +80,7 @@ test('connections that send any frames all finish, whatever the limit', () => {
     fc.property(frames, fc.integer({ min: 50, max: 120 }), fc.nat(), (given, limit, turn) => {
       const later = new Later()
       const bytes = new BytesInFlight(limit, later.soon)
-      const peers = given.map(sizes => new Sender(bytes, sizes))
+      const peers = given.map(sizes => new WaitingSender(bytes, sizes))
       let most = 0
       for (let step = 0; step < 2_000 && !peers.every(peer => peer.done); step += 1) {
         peers[(step + turn) % peers.length]?.step()
@@ -97,7 +97,7 @@ test('connections that send any frames all finish, whatever the limit', () => {
 const CHUNK = 7
 
 /** A connection in small: reads chunks, starts frames, is answered a step later. */
-class Sender implements Waiter {
+class WaitingSender implements Waiter {
   readonly #bytes: BytesInFlight
   readonly #sizes: number[]
   #received = 0

@@ -6,6 +6,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
+  AbortedTransactions,
   decodeBatches,
   type FetchResult,
   type Log,
@@ -65,7 +66,7 @@ export async function* readPartitions(
       until,
     }))
     .filter(cursor => cursor.position < cursor.until)
-  const retry = new Retry()
+  const retry = new ReadRetry()
   while (open.length > 0 && !signal.aborted) {
     const results = await retry.attempt(() => fetchOnce(log, open, signal))
     if (results === null) continue
@@ -113,7 +114,7 @@ async function fetchOnce(
 function batchesOf(cursor: Cursor, result: FetchResult | undefined): readonly ReadBatch[] {
   if (result === undefined || result.records.length === 0) return []
   const { topic, partition, until } = cursor
-  const aborted = new AbortedTransactions(result.abortedTransactions)
+  const aborted = new AbortedTransactions(result, true)
   const batches: ReadBatch[] = []
   for (const batch of decodeBatches(result.records)) {
     if (batch.lastOffset < cursor.position) continue
@@ -123,38 +124,14 @@ function batchesOf(cursor: Cursor, result: FetchResult | undefined): readonly Re
     }
     const from = cursor.position
     cursor.position = batch.lastOffset + 1
-    if (aborted.hides(batch) || batch.isControl) continue
+    if (aborted.hides(batch)) continue
     batches.push({ topic, partition, batch, from, until })
   }
   return batches
 }
 
-/** Which batches belong to aborted transactions (KIP-98): from first offset to abort marker. */
-class AbortedTransactions {
-  #pending: { readonly producerId: number; readonly firstOffset: number }[]
-  #open = new Set<number>()
-
-  constructor(transactions: FetchResult['abortedTransactions']) {
-    this.#pending = transactions.toSorted((a, b) => a.firstOffset - b.firstOffset)
-  }
-
-  hides(batch: RecordBatch): boolean {
-    if (this.#pending.length === 0 && this.#open.size === 0) return false
-    let next = this.#pending[0]
-    while (next !== undefined && next.firstOffset <= batch.lastOffset) {
-      this.#open.add(next.producerId)
-      this.#pending.shift()
-      next = this.#pending[0]
-    }
-    if (!batch.isTransactional || !this.#open.has(batch.producerId)) return false
-    // A marker ends its transaction: of an open aborted one it can only be the abort.
-    if (batch.isControl) this.#open.delete(batch.producerId)
-    return true
-  }
-}
-
 /** Waits after failures, longer each time, and gives up when none of them has helped for long. */
-class Retry {
+class ReadRetry {
   #failingSince: number | null = null
   #waitMs = RETRY_FIRST_MS
 

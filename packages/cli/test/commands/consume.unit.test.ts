@@ -3,11 +3,11 @@ import { describe, expect, test } from 'vitest'
 import { type ConsumeOptions, consume } from '../../src/commands/consume.ts'
 import { produce } from '../../src/commands/produce.ts'
 import { commandRun } from '../support/command-run.ts'
-import { MemoryLog } from '../support/memory-log.ts'
+import { ScriptedLog } from '../support/memory-log.ts'
 
 /** Records 0 to 9 alternate between two partitions. */
-async function filled(): Promise<MemoryLog> {
-  const log = new MemoryLog()
+async function filled(): Promise<ScriptedLog> {
+  const log = new ScriptedLog()
   await log.createTopics([{ name: 't', partitions: 2 }])
   for (const partition of [0, 1]) {
     const lines = [0, 1, 2, 3, 4].map(n => String(2 * n + partition))
@@ -17,7 +17,7 @@ async function filled(): Promise<MemoryLog> {
   return log
 }
 
-async function values(log: MemoryLog, options: ConsumeOptions): Promise<number[]> {
+async function values(log: ScriptedLog, options: ConsumeOptions): Promise<number[]> {
   const run = commandRun(log)
   expect(await consume(run, 't', { format: 'value', ...options })).toBe(0)
   return run.stdout.lines.map(Number)

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { deleteGroups, describeGroup, listGroups, resetGroup } from '../../src/commands/groups.ts'
 import { produce } from '../../src/commands/produce.ts'
 import { commandRun } from '../support/command-run.ts'
-import { MemoryLog } from '../support/memory-log.ts'
+import { ScriptedLog } from '../support/memory-log.ts'
 
 const member = {
   memberId: 'm-1',
@@ -16,8 +16,8 @@ const member = {
 }
 
 /** Five records in partition 1 of loans, of which `readers` has read two. */
-async function filled(): Promise<MemoryLog> {
-  const log = new MemoryLog()
+async function filled(): Promise<ScriptedLog> {
+  const log = new ScriptedLog()
   await log.createTopics([{ name: 'loans', partitions: 2 }])
   await produce(commandRun(log, { stdin: '1\n2\n3\n4\n5\n' }), 'loans', {
     partition: 1,
@@ -33,7 +33,7 @@ async function filled(): Promise<MemoryLog> {
   return log
 }
 
-const committed = (log: MemoryLog) =>
+const committed = (log: ScriptedLog) =>
   [...(log.committed.get('readers')?.values() ?? [])].map(each => [each.partition, each.offset])
 
 describe('groups', () => {
@@ -86,7 +86,9 @@ describe('groups', () => {
   })
 
   test('that are not there are told so', async () => {
-    await expect(describeGroup(commandRun(new MemoryLog()), 'absent')).rejects.toThrow(CommandError)
+    await expect(describeGroup(commandRun(new ScriptedLog()), 'absent')).rejects.toThrow(
+      CommandError,
+    )
   })
 
   test.each([

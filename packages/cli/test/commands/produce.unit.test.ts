@@ -3,10 +3,10 @@ import { describe, expect, test } from 'vitest'
 import { produce } from '../../src/commands/produce.ts'
 import { progressText } from '../../src/commands/produce-progress.ts'
 import { commandRun } from '../support/command-run.ts'
-import { MemoryLog } from '../support/memory-log.ts'
+import { ScriptedLog } from '../support/memory-log.ts'
 
-async function logWith(partitions: number): Promise<MemoryLog> {
-  const log = new MemoryLog()
+async function logWith(partitions: number): Promise<ScriptedLog> {
+  const log = new ScriptedLog()
   await log.createTopics([{ name: 't', partitions }])
   return log
 }
@@ -88,7 +88,7 @@ describe('produce', () => {
   })
 
   test('creates a missing topic unless told not to', async () => {
-    const log = new MemoryLog()
+    const log = new ScriptedLog()
     const run = commandRun(log, { stdin: 'a\n' })
     await produce(run, 'new', { createPartitions: 3 })
     expect(log.topics.get('new')?.partitions).toHaveLength(3)

@@ -10,10 +10,10 @@ import {
   listTopics,
 } from '../../src/commands/topics.ts'
 import { commandRun } from '../support/command-run.ts'
-import { MemoryLog } from '../support/memory-log.ts'
+import { ScriptedLog } from '../support/memory-log.ts'
 
-async function filled(): Promise<MemoryLog> {
-  const log = new MemoryLog()
+async function filled(): Promise<ScriptedLog> {
+  const log = new ScriptedLog()
   await log.createTopics([{ name: 'loans', partitions: 2 }, { name: '__internal' }])
   await produce(commandRun(log, { stdin: 'a\nb\nc\n' }), 'loans', { partition: 1, quiet: true })
   return log

@@ -36,7 +36,7 @@ const unused = (name: string) => (): never => {
   throw new Error(`the memory log has no ${name}`)
 }
 
-export class MemoryLog implements Log {
+export class ScriptedLog implements Log {
   readonly id = 'memory'
   readonly topics = new Map<string, Topic>()
   readonly committed = new Map<string, Map<string, FetchedOffset>>()

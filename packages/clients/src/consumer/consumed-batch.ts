@@ -7,10 +7,7 @@
  */
 
 import type { FetchResult, Isolation, LogRecord, Offset } from '@millrace/log'
-import { decodeBatches, LogError, type RecordBatch } from '@millrace/log'
-
-const ABORT_MARKER = 0
-const CONTROL_KEY_BYTES = 4
+import { AbortedTransactions, decodeBatches, type RecordBatch } from '@millrace/log'
 
 /** Records of one partition, in order. */
 export type ConsumedBatch = {
@@ -39,7 +36,7 @@ export type ChunkOptions = { readonly isolation: Isolation; readonly checkCrc: b
 /** Reads an answer from `offset` on; null if it holds no whole batch. Throws CORRUPT_MESSAGE. */
 export function chunkOf(result: FetchResult, offset: Offset, options: ChunkOptions): Chunk | null {
   const shown: RecordBatch[] = []
-  const hidden = new AbortedTransactions(result, options.isolation)
+  const hidden = new AbortedTransactions(result, options.isolation === 'read_committed')
   let nextOffset = offset
   let seen = 0
   try {
@@ -111,37 +108,4 @@ function recordsOf(batches: readonly RecordBatch[], skipped: number): Iterator<L
       return { done: true, value: undefined }
     },
   }
-}
-
-class AbortedTransactions {
-  #committedOnly: boolean
-  #begins: { producerId: number; firstOffset: Offset }[]
-  #producers = new Set<number>()
-
-  constructor(result: FetchResult, isolation: Isolation) {
-    this.#committedOnly = isolation === 'read_committed'
-    this.#begins = result.abortedTransactions.toSorted((a, b) => a.firstOffset - b.firstOffset)
-  }
-
-  hides(batch: RecordBatch): boolean {
-    if (!this.#committedOnly) return batch.isControl
-    for (let next = this.#begins[0]; next !== undefined; next = this.#begins[0]) {
-      if (next.firstOffset > batch.lastOffset) break
-      this.#producers.add(next.producerId)
-      this.#begins.shift()
-    }
-    if (batch.isControl) {
-      if (isAbort(batch)) this.#producers.delete(batch.producerId)
-      return true
-    }
-    return batch.isTransactional && this.#producers.has(batch.producerId)
-  }
-}
-
-function isAbort(batch: RecordBatch): boolean {
-  const step = batch.records().next()
-  const key = step.done ? null : step.value.key
-  if (key === null || key.length < CONTROL_KEY_BYTES)
-    throw new LogError('CORRUPT_MESSAGE', `control batch at ${batch.baseOffset} without a type`)
-  return key.readInt16BE(2) === ABORT_MARKER
 }

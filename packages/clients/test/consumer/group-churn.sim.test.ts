@@ -9,7 +9,7 @@ import { LogError } from '@millrace/log'
 import { expect, test } from 'vitest'
 import type { AssignorName } from '../../src/consumer/assignors.ts'
 import { type Bench, bench, consumerOn, Loop, store } from '../support/clients.ts'
-import type { MemoryLog } from '../support/memory-log.ts'
+import type { FakeLog } from '../support/memory-log.ts'
 
 const SEED_FIRST = Number(process.env['SEED'] ?? 1)
 const SEEDS = Number(process.env['SEEDS'] ?? 100)
@@ -20,7 +20,7 @@ const MEMBERS_MAX = 4
 type Member = { readonly loop: Loop; dead: boolean }
 
 /** The log as one member reaches it: its calls can get lost, and end when it dies. */
-function reach(log: MemoryLog, lossRate: number, isDead: () => boolean): MemoryLog {
+function reach(log: FakeLog, lossRate: number, isDead: () => boolean): FakeLog {
   const wrap = <T extends object>(target: T): T =>
     new Proxy(target, {
       get(object, name) {
@@ -42,7 +42,7 @@ function reach(log: MemoryLog, lossRate: number, isDead: () => boolean): MemoryL
   return wrap(log)
 }
 
-class Scene {
+class ChurnScene {
   readonly b: Bench
   readonly members: Member[] = []
   readonly written: string[] = []
@@ -135,7 +135,7 @@ class Scene {
 async function run(seed: number): Promise<void> {
   const b = await bench(PARTITIONS, seed)
   const { outside, log } = b
-  const scene = new Scene(b)
+  const scene = new ChurnScene(b)
   const committed = new Array<number>(PARTITIONS).fill(-1)
   for (let step = 0; step < STEPS; step += 1) {
     const draw = outside.next()

@@ -7,7 +7,7 @@
 import type { LogErrorCode } from '@millrace/log'
 import { expect, test } from 'vitest'
 import { createProducer } from '../../src/producer/producer.ts'
-import { type AppendFault, MemoryLog } from '../support/memory-log.ts'
+import { type AppendFault, FakeLog } from '../support/memory-log.ts'
 import { SimOutside } from '../support/sim-outside.ts'
 
 const SEED_FIRST = Number(process.env['SEED'] ?? 1)
@@ -17,7 +17,7 @@ const PARTITIONS = 3
 
 async function run(seed: number): Promise<void> {
   const outside = new SimOutside(seed)
-  const log = new MemoryLog(outside)
+  const log = new FakeLog(outside)
   await log.createTopics([{ name: 't', partitions: PARTITIONS }])
   const faultRate = outside.next() * 0.4
   const refusalRate = outside.next() * 0.2

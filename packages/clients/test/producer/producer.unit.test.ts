@@ -2,17 +2,17 @@ import type { LogError } from '@millrace/log'
 import { describe, expect, test } from 'vitest'
 import type { ProducerOptions } from '../../src/producer/options.ts'
 import { createProducer } from '../../src/producer/producer.ts'
-import { MemoryLog } from '../support/memory-log.ts'
+import { FakeLog } from '../support/memory-log.ts'
 import { SimOutside } from '../support/sim-outside.ts'
 
 async function setUp(options: ProducerOptions = {}, partitions = 1) {
   const outside = new SimOutside()
-  const log = new MemoryLog(outside)
+  const log = new FakeLog(outside)
   await log.createTopics([{ name: 't', partitions }])
   return { outside, log, producer: createProducer(log, { outside, ...options }) }
 }
 
-const values = (log: MemoryLog, partition = 0) =>
+const values = (log: FakeLog, partition = 0) =>
   log.records('t', partition).map(record => String(record.value))
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => String(index))
 
@@ -261,7 +261,7 @@ describe('bounds', () => {
   })
 
   test('an idempotent producer wants acks "all"', () => {
-    const log = new MemoryLog(new SimOutside())
+    const log = new FakeLog(new SimOutside())
     expect(() => createProducer(log, { acks: 1, idempotent: true })).toThrow(RangeError)
     expect(() => createProducer(log, { batchBytesMax: 0 })).toThrow(/batchBytesMax/)
   })

@@ -4,20 +4,20 @@ import { encodeBatch } from '@millrace/log'
 import type { ConsumedBatch } from '../../src/consumer/consumed-batch.ts'
 import { type Consumer, createConsumer } from '../../src/consumer/consumer.ts'
 import type { ConsumerOptions } from '../../src/consumer/options.ts'
-import { MemoryLog } from './memory-log.ts'
+import { FakeLog } from './memory-log.ts'
 import { SimOutside } from './sim-outside.ts'
 
-export type Bench = { readonly outside: SimOutside; readonly log: MemoryLog }
+export type Bench = { readonly outside: SimOutside; readonly log: FakeLog }
 
 export async function bench(partitions = 1, seed = 1): Promise<Bench> {
   const outside = new SimOutside(seed)
-  const log = new MemoryLog(outside)
+  const log = new FakeLog(outside)
   await log.createTopics([{ name: 't', partitions }])
   return { outside, log }
 }
 
 /** Stores one batch with these values, at once. */
-export function store(log: MemoryLog, values: readonly string[], partition = 0, topic = 't') {
+export function store(log: FakeLog, values: readonly string[], partition = 0, topic = 't') {
   const batch = encodeBatch({ records: values.map(value => ({ value })), timestamp: 1_000 })
   log.append([{ topic, partition, batch }])
 }

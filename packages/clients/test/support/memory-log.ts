@@ -62,7 +62,7 @@ class Partition {
   end = 0
 }
 
-export class MemoryLog implements Log {
+export class FakeLog implements Log {
   readonly id = 'memory'
   readonly groups: MemoryGroups
   readonly outside: SimOutside

@@ -9,7 +9,7 @@ import assert from 'node:assert/strict'
 import type { NewRecord } from '@millrace/log'
 import { RecordBatch } from '@millrace/log'
 import type { LogFeatures } from './factory.ts'
-import { failed, noError, only, type Scene } from './scene.ts'
+import { failed, type LogScene, noError, only } from './scene.ts'
 import type { CaseSpec } from './suite.ts'
 
 /** A segment is closed by the first append after this time. */
@@ -28,25 +28,25 @@ const cleans = (features: LogFeatures): boolean =>
 
 /** Writes to a compacted topic; time passes between its appends, by the log's clock and the records'. */
 class CompactedTopic {
-  readonly #scene: Scene
+  readonly #scene: LogScene
   readonly name: string
   #time: number
 
-  constructor(scene: Scene, name: string) {
+  constructor(scene: LogScene, name: string) {
     this.#scene = scene
     this.name = name
     this.#time = scene.start
   }
 
   static async create(
-    scene: Scene,
+    scene: LogScene,
     configs: Readonly<Record<string, string>> = {},
   ): Promise<CompactedTopic> {
     return new CompactedTopic(scene, await scene.topic(1, { ...CLEANED_SOON, ...configs }))
   }
 
   /** Appends a batch into a segment that nothing else is written to. */
-  async put(records: readonly NewRecord[], options: Parameters<Scene['batch']>[1] = {}) {
+  async put(records: readonly NewRecord[], options: Parameters<LogScene['batch']>[1] = {}) {
     const offset = await this.#scene.append(this.name, records, {
       timestamp: this.tick(),
       ...options,

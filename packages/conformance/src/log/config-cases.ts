@@ -4,10 +4,10 @@
 import assert from 'node:assert/strict'
 import type { ConfigChange, ConfigEntry } from '@millrace/log'
 import { RecordBatch } from '@millrace/log'
-import { failed, noError, only, type Scene, throws } from './scene.ts'
+import { failed, type LogScene, noError, only, throws } from './scene.ts'
 import { type CaseSpec, reopens } from './suite.ts'
 
-async function entry(scene: Scene, topic: string, name: string): Promise<ConfigEntry> {
+async function entry(scene: LogScene, topic: string, name: string): Promise<ConfigEntry> {
   const entries = await scene.log.describeConfig(topic)
   const found = entries.find(candidate => candidate.name === name)
   assert.ok(found !== undefined, `${name} is part of the configuration`)
@@ -17,7 +17,7 @@ async function entry(scene: Scene, topic: string, name: string): Promise<ConfigE
 const set = (name: string, value: string): ConfigChange => ({ name, operation: 'set', value })
 
 /** Waits until a value is in force: a cluster tells its nodes after it has answered. */
-const becomes = (scene: Scene, topic: string, name: string, value: string): Promise<void> =>
+const becomes = (scene: LogScene, topic: string, name: string, value: string): Promise<void> =>
   scene.eventually(async () => {
     assert.equal((await entry(scene, topic, name)).value, value)
   })

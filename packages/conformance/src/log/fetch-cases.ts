@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import type { FetchPosition, FetchRequest } from '@millrace/log'
 import { decodeBatches } from '@millrace/log'
 import { nth } from '../frame/frame.ts'
-import { failed, noError, type Scene } from './scene.ts'
+import { failed, type LogScene, noError } from './scene.ts'
 import type { CaseSpec } from './suite.ts'
 
 /** A wait that a case must not sit out. */
@@ -34,7 +34,7 @@ const offsetsIn = (records: Buffer): number[] =>
   [...decodeBatches(records)].flatMap(batch => [...batch.records()].map(r => r.offset))
 
 /** Runs a call and tells how long it took. */
-async function timed<T>(scene: Scene, call: () => Promise<T>): Promise<[T, number]> {
+async function timed<T>(scene: LogScene, call: () => Promise<T>): Promise<[T, number]> {
   const start = scene.now()
   const result = await call()
   return [result, scene.now() - start]

@@ -15,7 +15,7 @@ import {
   subscription,
   sync,
 } from './group-scene.ts'
-import { failed, noError, only, type Scene, throws } from './scene.ts'
+import { failed, type LogScene, noError, only, throws } from './scene.ts'
 import { type CaseSpec, reopens } from './suite.ts'
 
 /** Longer than `offset.metadata.max.bytes` is by default. */
@@ -38,16 +38,16 @@ const nobody = (groupId: string) => ({
 
 /** Commits without membership; the outcome. */
 const commit = async (
-  scene: Scene,
+  scene: LogScene,
   groupId: string,
   offset: ReturnType<typeof offsetOf>,
 ): Promise<PartitionOutcome> =>
   only(await scene.log.groups.commit({ ...nobody(groupId), offsets: [offset] }))
 
-const fetched = async (scene: Scene, groupId: string, topic: string): Promise<FetchedOffset> =>
+const fetched = async (scene: LogScene, groupId: string, topic: string): Promise<FetchedOffset> =>
   only(await scene.log.groups.fetchOffsets(groupId, [{ topic, partition: 0 }]))
 
-const offsetIn = async (scene: Scene, groupId: string, topic: string): Promise<number> => {
+const offsetIn = async (scene: LogScene, groupId: string, topic: string): Promise<number> => {
   const answer = await fetched(scene, groupId, topic)
   noError(answer.error)
   return answer.offset

@@ -9,7 +9,7 @@ import type {
   MemberIdentity,
   SyncResponse,
 } from '@millrace/log'
-import { noError, only, type Scene } from './scene.ts'
+import { type LogScene, noError, only } from './scene.ts'
 
 /** What a joined member knows of itself. */
 export type Member = MemberIdentity & { readonly join: JoinResponse }
@@ -32,7 +32,7 @@ function int32(value: number): Buffer {
 
 /** A join of a consumer with sensible times; cases change what they are about. */
 export function joinRequest(
-  scene: Scene,
+  scene: LogScene,
   groupId: string,
   changes: Partial<JoinRequest> = {},
 ): JoinRequest {
@@ -54,7 +54,7 @@ export function joinRequest(
 
 /** Joins and must succeed, through the two steps of KIP-394 if it is asked to. */
 export async function join(
-  scene: Scene,
+  scene: LogScene,
   groupId: string,
   changes: Partial<JoinRequest> = {},
 ): Promise<Member> {
@@ -81,7 +81,7 @@ export const identity = (member: MemberIdentity): MemberIdentity => ({
 export const part = (memberId: string, word = 'part'): Buffer => Buffer.from(`${word} ${memberId}`)
 
 /** Syncs; as leader with a part for every member of its list. */
-export function sync(scene: Scene, member: Member, word = 'part'): Promise<SyncResponse> {
+export function sync(scene: LogScene, member: Member, word = 'part'): Promise<SyncResponse> {
   const assignments = member.join.members.map(({ memberId }) => ({
     memberId,
     assignment: part(memberId, word),
@@ -96,7 +96,7 @@ export function sync(scene: Scene, member: Member, word = 'part'): Promise<SyncR
 
 /** A group of one member, in state Stable. */
 export async function single(
-  scene: Scene,
+  scene: LogScene,
   groupId: string,
   changes: Partial<JoinRequest> = {},
 ): Promise<Member> {
@@ -107,7 +107,7 @@ export async function single(
 
 /** A second member comes, the first joins again: both of the next generation, not synced yet. */
 export async function second(
-  scene: Scene,
+  scene: LogScene,
   first: Member,
   changes: { readonly first?: Partial<JoinRequest>; readonly second?: Partial<JoinRequest> } = {},
 ): Promise<[Member, Member]> {
@@ -121,7 +121,7 @@ export async function second(
 }
 
 /** Waits until a member's heartbeat is told to join again. */
-export async function rebalancing(scene: Scene, member: MemberIdentity): Promise<void> {
+export async function rebalancing(scene: LogScene, member: MemberIdentity): Promise<void> {
   await scene.eventually(async () => {
     const { error } = await scene.log.groups.heartbeat(identity(member))
     assert.equal(error?.code, 'REBALANCE_IN_PROGRESS')
@@ -129,7 +129,7 @@ export async function rebalancing(scene: Scene, member: MemberIdentity): Promise
 }
 
 /** Two members, both with their part, in state Stable. */
-export async function pair(scene: Scene, groupId: string): Promise<[Member, Member]> {
+export async function pair(scene: LogScene, groupId: string): Promise<[Member, Member]> {
   const members = await second(scene, await single(scene, groupId))
   for (const { error } of await Promise.all(members.map(member => sync(scene, member)))) {
     noError(error)
@@ -137,11 +137,11 @@ export async function pair(scene: Scene, groupId: string): Promise<[Member, Memb
   return members
 }
 
-export const stateOf = async (scene: Scene, groupId: string): Promise<GroupState> =>
+export const stateOf = async (scene: LogScene, groupId: string): Promise<GroupState> =>
   only(await scene.log.groups.describe([groupId])).state
 
 /** Takes a member out and must succeed. */
-export async function leave(scene: Scene, member: MemberIdentity): Promise<void> {
+export async function leave(scene: LogScene, member: MemberIdentity): Promise<void> {
   const { groupId, memberId, groupInstanceId } = member
   const response = await scene.log.groups.leave({
     groupId,

@@ -14,7 +14,7 @@ import { groupOffsetCases } from './group-offset-cases.ts'
 import { offsetCases } from './offset-cases.ts'
 import { producerCases } from './producer-cases.ts'
 import { rebalanceCases } from './rebalance-cases.ts'
-import { Scene } from './scene.ts'
+import { LogScene } from './scene.ts'
 import { staticMemberCases } from './static-member-cases.ts'
 import type { CaseSpec } from './suite.ts'
 import { topicCases } from './topic-cases.ts'
@@ -50,6 +50,6 @@ const SPECS: readonly CaseSpec[] = [
 /** The cases that apply to an engine with these features. Names are unique. */
 export function logConformance(factory: LogFactory): readonly ConformanceCase[] {
   return SPECS.filter(spec => spec.needs?.(factory.features, factory) ?? true).map(spec =>
-    caseOf(spec, async () => new Scene(await factory.open(), factory)),
+    caseOf(spec, async () => new LogScene(await factory.open(), factory)),
   )
 }

@@ -4,27 +4,27 @@
 import assert from 'node:assert/strict'
 import type { Offset, OffsetAnswer, OffsetPlace } from '@millrace/log'
 import { nth } from '../frame/frame.ts'
-import { failed, noError, only, type Scene } from './scene.ts'
+import { failed, type LogScene, noError, only } from './scene.ts'
 import { type CaseSpec, reopens } from './suite.ts'
 
-const ask = async (scene: Scene, topic: string, place: OffsetPlace): Promise<OffsetAnswer> =>
+const ask = async (scene: LogScene, topic: string, place: OffsetPlace): Promise<OffsetAnswer> =>
   only(await scene.log.listOffsets([{ topic, partition: 0, place }]))
 
 /** The offset and the time since the scene's start, -1 for none. */
-async function placeOf(scene: Scene, topic: string, place: OffsetPlace): Promise<number[]> {
+async function placeOf(scene: LogScene, topic: string, place: OffsetPlace): Promise<number[]> {
   const answer = await ask(scene, topic, place)
   noError(answer.error)
   return [answer.offset, answer.timestamp < 0 ? -1 : answer.timestamp - scene.start]
 }
 
-async function deleteTo(scene: Scene, topic: string, offset: Offset): Promise<Offset> {
+async function deleteTo(scene: LogScene, topic: string, offset: Offset): Promise<Offset> {
   const outcome = only(await scene.log.deleteRecords([{ topic, partition: 0, offset }]))
   noError(outcome.error)
   return outcome.lowWatermark
 }
 
 /** Offsets 0 to 6 in three batches; times since the start: 100, 300, 200; 400, 350; 250, 500. */
-async function timesOf(scene: Scene): Promise<string> {
+async function timesOf(scene: LogScene): Promise<string> {
   const topic = await scene.topic()
   const record = (ms: number) => ({ key: 'k', value: `${ms}`, timestamp: scene.start + ms })
   await scene.append(topic, [100, 300, 200].map(record), { compression: 'gzip' })

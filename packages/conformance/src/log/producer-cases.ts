@@ -4,19 +4,19 @@
  */
 import assert from 'node:assert/strict'
 import type { AppendResult, ProducerIdentity } from '@millrace/log'
-import { failed, noError, type Scene, throws } from './scene.ts'
+import { failed, type LogScene, noError, throws } from './scene.ts'
 import { type CaseSpec, reopens } from './suite.ts'
 
 const SEQUENCE_MAX = 2 ** 31 - 1
 /** Batches that are remembered for each producer and partition. */
 const REMEMBERED = 5
 
-const init = (scene: Scene): Promise<ProducerIdentity> =>
+const init = (scene: LogScene): Promise<ProducerIdentity> =>
   scene.log.initProducer({ transactionalId: null })
 
 /** Appends `values` as a batch of a producer, whatever the outcome. */
 const send = (
-  scene: Scene,
+  scene: LogScene,
   topic: string,
   producer: ProducerIdentity,
   baseSequence: number,

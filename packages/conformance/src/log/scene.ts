@@ -32,7 +32,7 @@ const TIME_BACK_MS = 60_000
 export type CaseRecords = readonly (string | NewRecord)[]
 
 /** The surroundings of one case. */
-export class Scene extends SceneFrame {
+export class LogScene extends SceneFrame {
   readonly features: LogFeatures
   /** A minute ago: the timestamp of records that name none. */
   readonly start: Timestamp

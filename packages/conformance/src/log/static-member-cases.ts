@@ -14,11 +14,11 @@ import {
   stateOf,
   sync,
 } from './group-scene.ts'
-import { failed, noError, only, type Scene } from './scene.ts'
+import { failed, type LogScene, noError, only } from './scene.ts'
 import type { CaseSpec } from './suite.ts'
 
 /** A follower with an instance id beside a dynamic leader, both stable. */
-async function withStaticFollower(scene: Scene, groupInstanceId: string): Promise<Member[]> {
+async function withStaticFollower(scene: LogScene, groupInstanceId: string): Promise<Member[]> {
   const first = await single(scene, scene.groupId())
   const coming = join(scene, first.groupId, { groupInstanceId })
   await rebalancing(scene, first)

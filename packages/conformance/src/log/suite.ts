@@ -1,9 +1,9 @@
 import type { CaseOf } from '../frame/frame.ts'
 import type { LogFactory, LogFeatures } from './factory.ts'
-import type { Scene } from './scene.ts'
+import type { LogScene } from './scene.ts'
 
 /** A case as the files of this folder write it. */
-export type CaseSpec = CaseOf<Scene> & {
+export type CaseSpec = CaseOf<LogScene> & {
   /** Whether an engine must keep this promise. Absent: every engine. */
   readonly needs?: (features: LogFeatures, factory: LogFactory) => boolean
 }

@@ -3,14 +3,14 @@
  */
 import assert from 'node:assert/strict'
 import { nth } from '../frame/frame.ts'
-import { failed, noError, only, type Scene } from './scene.ts'
+import { failed, type LogScene, noError, only } from './scene.ts'
 import { type CaseSpec, reopens } from './suite.ts'
 
 const TOPIC_ID = /^[A-Za-z0-9_-]{22}$/
 /** More copies than any cluster under test has nodes. */
 const TOO_MANY_COPIES = 1_000
 
-const names = async (scene: Scene, ...topics: string[]): Promise<string[]> =>
+const names = async (scene: LogScene, ...topics: string[]): Promise<string[]> =>
   (await scene.log.describeTopics(topics)).map(topic => topic.name)
 
 export const topicCases: readonly CaseSpec[] = [

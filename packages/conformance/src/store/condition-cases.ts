@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import type { AppendCondition, Checkpoint, EventQuery, EventStore } from '@millrace/store'
-import type { Scene } from './scene.ts'
+import type { StoreScene } from './scene.ts'
 import type { CaseSpec } from './suite.ts'
 import { allPages, append, course, lost, range, refuses, tagged, works } from './words.ts'
 
@@ -36,7 +36,7 @@ const inTheWay = (
   conflicts: boolean,
 ): CaseSpec => ({
   name,
-  run: async (scene: Scene) => {
+  run: async (scene: StoreScene) => {
     const store = await scene.open()
     const before = await readBy(store, query)
     await append(store, course('x/1'), [tagged(event.type, ...event.tags)])

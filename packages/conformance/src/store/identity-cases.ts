@@ -7,7 +7,7 @@ import type { NewRecord } from '@millrace/log'
 import type { BucketDescription, CategoryOptions, EventStore, StoreEvent } from '@millrace/store'
 import { nth } from '../frame/frame.ts'
 import { recordsOf, write } from './log-words.ts'
-import type { Scene } from './scene.ts'
+import type { StoreScene } from './scene.ts'
 import type { CaseSpec } from './suite.ts'
 import { added, append, eventsOf, loan, numbers, range, refuses } from './words.ts'
 
@@ -43,7 +43,7 @@ const FORGED: Readonly<Record<string, NewRecord>> = {
 const firstBucket = async (store: EventStore): Promise<BucketDescription> =>
   nth((await store.describe())[0]?.buckets ?? [], 0)
 
-async function raise(scene: Scene, partitions: number): Promise<void> {
+async function raise(scene: StoreScene, partitions: number): Promise<void> {
   const log = await scene.log()
   const [outcome] = await log.createPartitions([{ name: scene.topic('loan'), partitions }])
   assert.equal(outcome?.error, undefined)
@@ -207,7 +207,7 @@ async function refusal(store: EventStore): Promise<void> {
 }
 
 /** What the topic of a category is configured with. */
-async function configsOf(scene: Scene): Promise<Record<string, string>> {
+async function configsOf(scene: StoreScene): Promise<Record<string, string>> {
   const configs: Record<string, string> = {}
   const log = await scene.log()
   for (const { name, value, source } of await log.describeConfig(scene.topic('loan', '-new'))) {

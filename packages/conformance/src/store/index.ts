@@ -27,7 +27,7 @@ import { raceCases } from './race-cases.ts'
 import { readAllCases } from './read-all-cases.ts'
 import { readCases } from './read-cases.ts'
 import { reservationCases } from './reservation-cases.ts'
-import { Scene } from './scene.ts'
+import { StoreScene } from './scene.ts'
 import { schemaCases } from './schema-cases.ts'
 import { searchCases } from './search-cases.ts'
 import { severalCases } from './several-cases.ts'
@@ -82,5 +82,5 @@ const SPECS: readonly CaseSpec[] = [
 export function storeConformance(factory: StoreFactory): readonly ConformanceCase[] {
   return SPECS.filter(({ needs = [] }) =>
     [needs].flat().every(feature => factory.features[feature]),
-  ).map(spec => caseOf(spec, async () => new Scene(factory)))
+  ).map(spec => caseOf(spec, async () => new StoreScene(factory)))
 }

@@ -1,7 +1,7 @@
 /** What outlives a store: everything that was answered. What does not matter: derived data. */
 import assert from 'node:assert/strict'
 import type { EventStore } from '@millrace/store'
-import type { Scene } from './scene.ts'
+import type { StoreScene } from './scene.ts'
 import type { CaseSpec } from './suite.ts'
 import {
   added,
@@ -33,7 +33,7 @@ async function fill(store: EventStore): Promise<void> {
 }
 
 /** All that a store answers about what {@link fill} wrote. */
-async function answers(scene: Scene, store: EventStore): Promise<unknown> {
+async function answers(scene: StoreScene, store: EventStore): Promise<unknown> {
   const streams = []
   for (const n of range(1, 21)) {
     const { checkpoint: _, ...state } = await store.state(loan(`s${n}`))

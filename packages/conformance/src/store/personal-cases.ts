@@ -8,7 +8,7 @@ import {
   type RecordedEvent,
 } from '@millrace/store'
 import { recordsOf, topicsWith } from './log-words.ts'
-import type { OpenOptions, Scene } from './scene.ts'
+import type { OpenOptions, StoreScene } from './scene.ts'
 import type { CaseSpec } from './suite.ts'
 import { allPages, append, eventsOf, loan, lost, refuses, take } from './words.ts'
 
@@ -49,7 +49,7 @@ const LAST = {
 
 /** The events of a stream by every way of reading. */
 async function everyWay(
-  scene: Scene,
+  scene: StoreScene,
   store: EventStore,
   id: string,
 ): Promise<readonly (readonly RecordedEvent[])[]> {

@@ -9,13 +9,13 @@ import {
   reservationCategory,
   reserve,
 } from '@millrace/store'
-import type { Scene } from './scene.ts'
+import type { StoreScene } from './scene.ts'
 import type { CaseSpec } from './suite.ts'
 import { range, refuses } from './words.ts'
 
 const HOUR_MS = 3_600_000
 
-const open = (scene: Scene, index = 0): Promise<EventStore> =>
+const open = (scene: StoreScene, index = 0): Promise<EventStore> =>
   scene.open({ index, categories: { names: { buckets: 3, ...reservationCategory() } } })
 
 const name = (value: string, owner: string): ReservationOf => ({

@@ -30,7 +30,7 @@ export type OpenOptions = Partial<PlaceOptions> & {
 }
 
 /** The surroundings of one case. */
-export class Scene extends SceneFrame {
+export class StoreScene extends SceneFrame {
   readonly #newPlace: () => Promise<StorePlace>
   /** Part of every name outside of the store. */
   readonly #name: string

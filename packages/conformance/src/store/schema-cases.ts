@@ -1,7 +1,7 @@
 /** Types of events: validation on write, old schema versions brought up on read, closed categories. */
 import assert from 'node:assert/strict'
 import type { EventSchema, EventStore, Json, NewEvent, StoreErrorCode } from '@millrace/store'
-import type { OpenOptions, Scene } from './scene.ts'
+import type { OpenOptions, StoreScene } from './scene.ts'
 import type { CaseSpec } from './suite.ts'
 import { allPages, append, eventsOf, loan, lost, refuses, take, works } from './words.ts'
 
@@ -40,7 +40,7 @@ const UNTYPED: OpenOptions = { categories: { loan: {} } }
  * others as they are, and that nobody can take its data for something else.
  */
 async function unreadable(
-  scene: Scene,
+  scene: StoreScene,
   store: EventStore,
   code: StoreErrorCode,
   ...mentions: readonly (string | number)[]

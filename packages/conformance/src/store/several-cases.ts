@@ -1,7 +1,7 @@
 /** Several stores on one log, as on several nodes: they see each other, and agree. */
 import assert from 'node:assert/strict'
 import type { EventStore } from '@millrace/store'
-import type { Scene } from './scene.ts'
+import type { StoreScene } from './scene.ts'
 import type { CaseSpec } from './suite.ts'
 import {
   accepted,
@@ -20,12 +20,12 @@ import {
   takeEvents,
 } from './words.ts'
 
-const two = async (scene: Scene): Promise<[EventStore, EventStore]> => [
+const two = async (scene: StoreScene): Promise<[EventStore, EventStore]> => [
   await scene.open({ index: 0 }),
   await scene.open({ index: 1 }),
 ]
 
-const several = (name: string, run: (scene: Scene) => Promise<void>): CaseSpec => ({
+const several = (name: string, run: (scene: StoreScene) => Promise<void>): CaseSpec => ({
   name,
   needs: 'severalStores',
   run,

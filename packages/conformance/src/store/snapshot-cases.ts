@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import type { Aggregated, EventStore, Fold, StreamRef } from '@millrace/store'
 import { recordsOf, topicsWith, write } from './log-words.ts'
-import type { Scene } from './scene.ts'
+import type { StoreScene } from './scene.ts'
 import type { CaseSpec } from './suite.ts'
 import { added, append, loan, numbers, range, SUM } from './words.ts'
 
@@ -30,7 +30,7 @@ const sumTo = (n: number): number => (n * (n + 1)) / 2
 
 /** Loads until a snapshot is used; it may be written after the load that made it. */
 async function snapshotted(
-  scene: Scene,
+  scene: StoreScene,
   store: EventStore,
   stream: StreamRef,
   fold: Fold<Sum>,
@@ -44,7 +44,7 @@ async function snapshotted(
 
 /** Damages every snapshot that the store has written, as a client of its log. */
 async function damageSnapshots(
-  scene: Scene,
+  scene: StoreScene,
   change: (value: Buffer) => Buffer | null,
 ): Promise<void> {
   const log = await scene.log()

@@ -5,7 +5,7 @@ import { Catalogue, type CatalogueEvents } from '../../src/coordinators/catalogu
 import type { MachineRecord } from '../../src/machines/machine.ts'
 
 /** A catalogue, what it told, and every record that was replayed. */
-class Bench implements CatalogueEvents {
+class CatalogueBench implements CatalogueEvents {
   readonly told: string[] = []
   readonly records: MachineRecord[] = []
   readonly catalogue: Catalogue
@@ -68,25 +68,25 @@ const codeOf = (work: () => unknown): string => {
   return 'none'
 }
 
-const stateOf = ({ catalogue }: Bench) => ({
+const stateOf = ({ catalogue }: CatalogueBench) => ({
   topics: [...catalogue.topics.values()],
   starts: [...catalogue.logStarts],
 })
 
 describe('the catalogue', () => {
   test.each(['a', 'A-b_c.9', '__mine', '...', 'x'.repeat(249)])('takes the name %s', name => {
-    expect(codeOf(() => new Bench().create(name))).toBe('none')
+    expect(codeOf(() => new CatalogueBench().create(name))).toBe('none')
   })
 
   test.each(['', '.', '..', 'a b', 'ä', 'a/b', 'a\n', 'x'.repeat(250)])(
     'refuses the name %j',
     name => {
-      expect(codeOf(() => new Bench().create(name))).toBe('INVALID_TOPIC_EXCEPTION')
+      expect(codeOf(() => new CatalogueBench().create(name))).toBe('INVALID_TOPIC_EXCEPTION')
     },
   )
 
   test('refuses a name that exists, and those of its own topics', () => {
-    const bench = new Bench()
+    const bench = new CatalogueBench()
     bench.create('orders')
     for (const name of ['orders', '__catalogue', '__consumer_offsets']) {
       expect(codeOf(() => bench.create(name))).toBe('TOPIC_ALREADY_EXISTS')
@@ -94,7 +94,7 @@ describe('the catalogue', () => {
   })
 
   test('refuses names that differ only in "." and "_", also those of its own topics', () => {
-    const bench = new Bench()
+    const bench = new CatalogueBench()
     bench.create('a.b')
     expect(codeOf(() => bench.create('a_b'))).toBe('INVALID_TOPIC_EXCEPTION')
     bench.create('c_d')
@@ -104,7 +104,7 @@ describe('the catalogue', () => {
   })
 
   test('takes topics.max topics and not one more; a deleted one makes room', () => {
-    const bench = new Bench({ topicsMax: 2 })
+    const bench = new CatalogueBench({ topicsMax: 2 })
     bench.create('a')
     bench.create('b')
     expect(codeOf(() => bench.create('c'))).toBe('THROTTLING_QUOTA_EXCEEDED')
@@ -113,7 +113,7 @@ describe('the catalogue', () => {
   })
 
   test('takes partitions.max partitions over all topics and not one more', () => {
-    const bench = new Bench({ partitionsMax: 10 })
+    const bench = new CatalogueBench({ partitionsMax: 10 })
     bench.create('a', 6)
     expect(codeOf(() => bench.create('b', 5))).toBe('INVALID_PARTITIONS')
     bench.create('b', 4)
@@ -125,11 +125,11 @@ describe('the catalogue', () => {
   })
 
   test.each([0, -2, 1.5, Number.NaN])('refuses %d partitions', count => {
-    expect(codeOf(() => new Bench().create('a', count))).toBe('INVALID_PARTITIONS')
+    expect(codeOf(() => new CatalogueBench().create('a', count))).toBe('INVALID_PARTITIONS')
   })
 
   test('adds partitions, never takes one away, and keeps the ids of those that exist', () => {
-    const bench = new Bench()
+    const bench = new CatalogueBench()
     bench.create('a', 2)
     const before = bench.ids('a')
     for (const count of [2, 1, 0]) {
@@ -143,14 +143,14 @@ describe('the catalogue', () => {
   })
 
   test('never uses a partition id again, also after deletion, restart and snapshot', () => {
-    let bench = new Bench()
+    let bench = new CatalogueBench()
     const seen: number[] = []
     for (let round = 0; round < 6; round += 1) {
       bench.create('a', 3)
       bench.apply(bench.catalogue.decideAddPartitions('a', 5))
       seen.push(...bench.ids('a'))
       bench.apply(bench.catalogue.decideDelete('a'))
-      const next = new Bench()
+      const next = new CatalogueBench()
       next.apply(round % 2 === 0 ? recordsIn(bench.catalogue) : bench.records)
       next.catalogue.start()
       bench = next
@@ -159,7 +159,7 @@ describe('the catalogue', () => {
   })
 
   test('decides without changing anything', () => {
-    const bench = new Bench()
+    const bench = new CatalogueBench()
     bench.create('a')
     const before = JSON.stringify(stateOf(bench))
     bench.catalogue.decideCreate({ name: 'b', topicId: 'x', partitions: 3, configs: {} })
@@ -171,7 +171,7 @@ describe('the catalogue', () => {
   })
 
   test('tells of every partition, configuration and deletion once', () => {
-    const bench = new Bench()
+    const bench = new CatalogueBench()
     bench.create('a', 2)
     const [first, second] = bench.ids('a')
     bench.apply(bench.catalogue.decideConfigs('a', { 'retention.ms': '5' }))
@@ -188,7 +188,7 @@ describe('the catalogue', () => {
   })
 
   test('refuses to change what does not exist', () => {
-    const { catalogue } = new Bench()
+    const { catalogue } = new CatalogueBench()
     for (const work of [
       () => catalogue.decideDelete('a'),
       () => catalogue.decideConfigs('a', {}),
@@ -199,11 +199,11 @@ describe('the catalogue', () => {
   })
 
   test('gives no producer id twice, over blocks and restarts, whatever reached the disk', () => {
-    let bench = new Bench()
+    let bench = new CatalogueBench()
     const seen: number[] = []
     for (let run = 0; run < 5; run += 1) {
       for (let i = 0; i < 700; i += 1) seen.push(bench.producerId())
-      const next = new Bench()
+      const next = new CatalogueBench()
       next.apply(run % 2 === 0 ? bench.records : recordsIn(bench.catalogue))
       next.catalogue.start()
       bench = next
@@ -212,7 +212,7 @@ describe('the catalogue', () => {
   })
 
   test('is the same after its records, and after its snapshot', () => {
-    const bench = new Bench()
+    const bench = new CatalogueBench()
     bench.create('a', 3, { 'retention.ms': '9' })
     bench.create('b')
     bench.apply(bench.catalogue.decideConfigs('b', { 'segment.bytes': '4096' }))
@@ -221,19 +221,19 @@ describe('the catalogue', () => {
     bench.create('gone', 2)
     bench.apply(bench.catalogue.decideDelete('gone'))
     bench.producerId()
-    const replayed = new Bench()
+    const replayed = new CatalogueBench()
     replayed.apply(bench.records)
-    const restored = new Bench()
+    const restored = new CatalogueBench()
     restored.apply(recordsIn(bench.catalogue))
     expect(stateOf(replayed)).toEqual(stateOf(bench))
     expect(stateOf(restored)).toEqual(stateOf(bench))
-    const text = ({ catalogue }: Bench) =>
+    const text = ({ catalogue }: CatalogueBench) =>
       recordsIn(catalogue).map(({ key, value }) => `${key} ${value}`)
     expect(text(restored)).toEqual(text(bench))
   })
 
   test('passes over records of kinds that it does not know', () => {
-    const bench = new Bench()
+    const bench = new CatalogueBench()
     for (const key of ['future:thing', 'ids2', '', ':']) {
       bench.catalogue.replay({ key: Buffer.from(key), value: Buffer.from('{}') })
     }

@@ -18,7 +18,7 @@ export type Settings = NonNullable<GroupCoordinatorOptions['settings']>
 
 export const DELAY_MS = 150
 
-export class Bench {
+export class GroupsBench {
   readonly time = new VirtualTime()
   sink = new VirtualSink(this.time)
   wheel: TimerWheel

@@ -1,7 +1,7 @@
 // What clients make a node remember has a bound in bytes: refused at the door, with a code that their
 // libraries know, and counted rightly through all that members do.
 import { describe, expect, it } from 'vitest'
-import { Bench, codeOf, DELAY_MS } from './bench.ts'
+import { codeOf, DELAY_MS, GroupsBench } from './bench.ts'
 import { rng, subscription } from './virtual.ts'
 
 const MIB = 1 << 20
@@ -11,7 +11,7 @@ describe('the members of all groups', () => {
   const protocols = [{ name: 'range', metadata }]
 
   it('have a total, and a join beyond it is refused until somebody leaves', async () => {
-    const bench = new Bench({ 'groups.total.max.bytes': MIB })
+    const bench = new GroupsBench({ 'groups.total.max.bytes': MIB })
     expect(codeOf(await answered(bench, 'a', protocols))).toBeUndefined()
     const second = await answered(bench, 'b', protocols)
     expect(codeOf(second)).toBeUndefined()
@@ -25,7 +25,7 @@ describe('the members of all groups', () => {
   })
 
   it('let nobody grow beyond it, by metadata or by assignment', async () => {
-    const bench = new Bench({ 'groups.total.max.bytes': MIB })
+    const bench = new GroupsBench({ 'groups.total.max.bytes': MIB })
     const one = await answered(bench, 'g')
     const large = [{ name: 'range', metadata: Buffer.alloc(600_000) }]
     const assignments = [{ memberId: one.memberId, assignment: Buffer.alloc(600_000) }]
@@ -36,7 +36,7 @@ describe('the members of all groups', () => {
   })
 
   it('fit into the record that is stored of their group', async () => {
-    const bench = new Bench({ 'group.metadata.max.bytes': 4096 })
+    const bench = new GroupsBench({ 'group.metadata.max.bytes': 4096 })
     const half = [{ name: 'range', metadata: Buffer.alloc(1900) }]
     const first = bench.join({ protocols: half })
     const second = bench.join({ protocols: half })
@@ -47,7 +47,7 @@ describe('the members of all groups', () => {
 
   it('count for nothing when they are gone, whatever they did before', async () => {
     for (let seed = 1; seed <= 20; seed += 1) {
-      const bench = new Bench({
+      const bench = new GroupsBench({
         'offsets.retention.check.interval.ms': 60_000,
         'offsets.retention.minutes': 5,
       })
@@ -60,7 +60,7 @@ describe('the members of all groups', () => {
   })
 
   it('are counted the same after a restart', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const joined = await bench.stable(2)
     await bench.commit({ ...joined[0], groupId: 'g' })
     const before = bench.groups.bytes
@@ -72,7 +72,7 @@ describe('the members of all groups', () => {
 
 describe('committed offsets', () => {
   it('have a total in bytes, metadata included; what replaces others fits', async () => {
-    const bench = new Bench({ 'offsets.total.max.bytes': 65_536 })
+    const bench = new GroupsBench({ 'offsets.total.max.bytes': 65_536 })
     const commit = (groupId: string, length: number) =>
       bench.commit({
         groupId,
@@ -94,7 +94,7 @@ describe('committed offsets', () => {
   })
 
   it('are counted within one request too', async () => {
-    const bench = new Bench({
+    const bench = new GroupsBench({
       'offsets.total.max.bytes': 65_536,
       'offset.metadata.max.bytes': 32_767,
     })
@@ -114,7 +114,7 @@ describe('committed offsets', () => {
   })
 })
 
-async function answered(bench: Bench, groupId: string, protocols = PLAIN) {
+async function answered(bench: GroupsBench, groupId: string, protocols = PLAIN) {
   const joining = bench.join({ groupId, protocols })
   await bench.time.run(2 * DELAY_MS + 10)
   return joining
@@ -123,7 +123,7 @@ async function answered(bench: Bench, groupId: string, protocols = PLAIN) {
 const PLAIN = [{ name: 'range', metadata: subscription(['t']) }]
 
 /** Something that a client may do, perhaps in the middle of something else. */
-async function act(bench: Bench, random: ReturnType<typeof rng>): Promise<void> {
+async function act(bench: GroupsBench, random: ReturnType<typeof rng>): Promise<void> {
   const groupId = `g${random.below(3)}`
   await bench.time.sleep(random.below(20_000))
   const metadata = Buffer.alloc(random.below(2000))

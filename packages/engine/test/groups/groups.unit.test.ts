@@ -2,7 +2,7 @@ import type { GroupState } from '@millrace/log'
 import { describe, expect, it } from 'vitest'
 import { ClassicGroup } from '../../src/coordinators/classic-groups/classic-group.ts'
 import { type GroupEvent, TRANSITIONS } from '../../src/coordinators/classic-groups/transitions.ts'
-import { Bench, codeOf, DELAY_MS } from './bench.ts'
+import { codeOf, DELAY_MS, GroupsBench } from './bench.ts'
 import { settle, subscription } from './virtual.ts'
 
 /** Every way to each state. */
@@ -35,7 +35,7 @@ describe('the transition table', () => {
 
 describe('joining', () => {
   it('makes a generation of those that come within the delay; the first leads and sees all', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const joins = [bench.join(), bench.join()]
     await bench.time.run(DELAY_MS - 1)
     expect(await bench.state()).toBe('PreparingRebalance')
@@ -50,7 +50,7 @@ describe('joining', () => {
   })
 
   it('forgets a member whose first join waits longer than its setting', async () => {
-    const bench = new Bench({ 'group.new.member.join.timeout.ms': 30_000 })
+    const bench = new GroupsBench({ 'group.new.member.join.timeout.ms': 30_000 })
     const patient = { rebalanceTimeoutMs: 600_000 }
     const [first] = await bench.stable(1, [patient])
     if (first === undefined) throw new Error('nobody has joined')
@@ -66,15 +66,15 @@ describe('joining', () => {
   })
 
   it('asks for a second step with the id it hands out, and forgets ids that never come', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const first = await bench.join({ requireKnownMemberId: true })
     expect(codeOf(first)).toBe('MEMBER_ID_REQUIRED')
     expect(first.memberId).toMatch(/^client-[0-9a-f-]{36}$/)
     const second = bench.join({ requireKnownMemberId: true, memberId: first.memberId })
     await bench.time.run(DELAY_MS + 2)
     expect((await second).memberId).toBe(first.memberId)
-    const lost = await new Bench().join({ requireKnownMemberId: true })
-    const other = new Bench()
+    const lost = await new GroupsBench().join({ requireKnownMemberId: true })
+    const other = new GroupsBench()
     await other.join({ requireKnownMemberId: true })
     await other.time.run(10_001)
     expect(other.groups.size).toBe(0)
@@ -82,7 +82,7 @@ describe('joining', () => {
   })
 
   it('waits for a pending id before it completes a rebalance', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const [member] = await bench.stable(1)
     const pending = await bench.join({ requireKnownMemberId: true })
     const rejoin = bench.join({ memberId: member?.memberId ?? '' })
@@ -94,7 +94,7 @@ describe('joining', () => {
   })
 
   it('refuses with a stated error', async () => {
-    const bench = new Bench({ 'groups.max': 1, 'group.member.metadata.max.bytes': 1024 })
+    const bench = new GroupsBench({ 'groups.max': 1, 'group.member.metadata.max.bytes': 1024 })
     expect(codeOf(await bench.join({ groupId: '' }))).toBe('INVALID_GROUP_ID')
     expect(codeOf(await bench.join({ sessionTimeoutMs: 5999 }))).toBe('INVALID_SESSION_TIMEOUT')
     expect(codeOf(await bench.join({ sessionTimeoutMs: 1_800_001 }))).toBe(
@@ -115,7 +115,7 @@ describe('joining', () => {
   })
 
   it('takes no more than group.max.size members', async () => {
-    const bench = new Bench({ 'group.max.size': 2 })
+    const bench = new GroupsBench({ 'group.max.size': 2 })
     const joins = [bench.join(), bench.join()]
     expect(codeOf(await bench.join())).toBe('GROUP_MAX_SIZE_REACHED')
     await bench.time.run(2 * DELAY_MS + 5)
@@ -124,7 +124,7 @@ describe('joining', () => {
   })
 
   it('votes for the protocol that all know and most prefer', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const protocols = (...names: string[]) => ({
       protocols: names.map(name => ({ name, metadata: subscription(['t']) })),
     })
@@ -137,7 +137,7 @@ describe('joining', () => {
   })
 
   it('drops members that do not join again within the longest rebalance timeout', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const long = { sessionTimeoutMs: 60_000 }
     const [one, two] = await bench.stable(2, [
       { ...long, rebalanceTimeoutMs: 5000 },
@@ -152,7 +152,7 @@ describe('joining', () => {
   })
 
   it('tells a follower without news the generation it may have missed; a leader rebalances', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const [leader, follower] = await bench.stable(2)
     const again = await bench.join({ memberId: follower?.memberId ?? '' })
     expect([again.generationId, again.error]).toEqual([1, undefined])
@@ -163,7 +163,7 @@ describe('joining', () => {
   })
 
   it('rebalances when a member brings news, also between join and sync', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const news = { protocols: [{ name: 'range', metadata: subscription(['t', 'u']) }] }
     const joins = [bench.join(), bench.join()]
     await bench.time.run(2 * DELAY_MS + 5)
@@ -180,7 +180,7 @@ describe('static members', () => {
   const fixed = { groupInstanceId: 'i' }
 
   it('come back under a new id without a rebalance, and the old id is fenced', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const [old] = await bench.stable(2, [fixed])
     if (old === undefined) throw new Error('nobody')
     const back = await bench.join(fixed)
@@ -198,7 +198,7 @@ describe('static members', () => {
   })
 
   it('are led by their former id if they cannot skip the assignment', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const [old] = await bench.stable(1, [fixed])
     const back = await bench.join({ ...fixed, supportsSkippingAssignment: false })
     expect([back.leader, back.skipAssignment]).toEqual([old?.memberId, false])
@@ -206,12 +206,12 @@ describe('static members', () => {
   })
 
   it('rebalance when they come back with another subscription, or between join and sync', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     await bench.stable(2, [fixed])
     const protocols = [{ name: 'range', metadata: subscription(['u']) }]
     void bench.join({ ...fixed, protocols })
     expect(await bench.state()).toBe('PreparingRebalance')
-    const second = new Bench()
+    const second = new GroupsBench()
     const joins = [second.join(), second.join(fixed)]
     await second.time.run(2 * DELAY_MS + 5)
     await Promise.all(joins)
@@ -220,14 +220,14 @@ describe('static members', () => {
   })
 
   it('fence the join of the one that they replace', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const waiting = bench.join(fixed)
     void bench.join(fixed)
     expect(codeOf(await waiting)).toBe('FENCED_INSTANCE_ID')
   })
 
   it('stay through a rebalance they miss, until their session ends', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     await bench.stable(2, [{}, { ...fixed, sessionTimeoutMs: 60_000 }])
     const joined = bench.join({ sessionTimeoutMs: 60_000 })
     await bench.time.run(20_100)
@@ -235,7 +235,7 @@ describe('static members', () => {
   })
 
   it('are refused, unchanged, when the disk takes nothing', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const [old] = await bench.stable(1, [fixed])
     if (old === undefined) throw new Error('nobody')
     bench.sink.refuse = true
@@ -246,7 +246,7 @@ describe('static members', () => {
 
 describe('sync', () => {
   it('gives followers their part when the leader has brought it and it is durable', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     bench.sink.latency = 5
     const joins = [bench.join(), bench.join()]
     await bench.time.run(2 * DELAY_MS + 5)
@@ -264,7 +264,7 @@ describe('sync', () => {
   })
 
   it('refuses by state, generation, member and protocol', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const joins = [bench.join(), bench.join()]
     await bench.time.run(2 * DELAY_MS + 5)
     const [leader, follower] = await Promise.all(joins)
@@ -284,19 +284,19 @@ describe('sync', () => {
   })
 
   it('sends all back to join when the disk takes nothing or the group is too large', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const [leader] = await bench.joinedOnly(1)
     bench.sink.refuse = true
     expect(codeOf(await bench.sync(leader))).toBe('COORDINATOR_NOT_AVAILABLE')
     expect(await bench.state()).toBe('PreparingRebalance')
-    const small = new Bench({ 'group.metadata.max.bytes': 4096 })
+    const small = new GroupsBench({ 'group.metadata.max.bytes': 4096 })
     const [other] = await small.joinedOnly(1)
     const assignments = [{ memberId: other.memberId, assignment: Buffer.alloc(4096) }]
     expect(codeOf(await small.sync(other, { assignments }))).toBe('UNKNOWN_SERVER_ERROR')
   })
 
   it('drops members that join but never sync', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const long = { sessionTimeoutMs: 60_000, rebalanceTimeoutMs: 5000 }
     const [leader, lost] = await bench.joinedOnly(2, [long, long])
     await bench.sync(leader)
@@ -308,7 +308,7 @@ describe('sync', () => {
 
 describe('heartbeat and sessions', () => {
   it('keep a member; without them it is taken out and the others rebalance', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const [one, two] = await bench.stable(2)
     if (one === undefined || two === undefined) throw new Error('nobody')
     await bench.time.run(9000)
@@ -319,16 +319,16 @@ describe('heartbeat and sessions', () => {
   })
 
   it('tell unknown members, old generations and unknown groups', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const [one] = await bench.joinedOnly(1)
     expect(codeOf(await bench.heartbeat(one))).toBeUndefined()
     expect(codeOf(await bench.heartbeat(one, { generationId: 0 }))).toBe('ILLEGAL_GENERATION')
     expect(codeOf(await bench.heartbeat({ ...one, memberId: 'x' }))).toBe('UNKNOWN_MEMBER_ID')
-    expect(codeOf(await new Bench().heartbeat(one))).toBe('UNKNOWN_MEMBER_ID')
+    expect(codeOf(await new GroupsBench().heartbeat(one))).toBe('UNKNOWN_MEMBER_ID')
   })
 
   it('are kept by commits too', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const [one] = await bench.stable(1)
     for (let i = 0; i < 3; i++) {
       await bench.time.run(9000)
@@ -339,7 +339,7 @@ describe('heartbeat and sessions', () => {
 
 describe('leaving', () => {
   it('takes out several members, by id or instance id, and says who was not there', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const [one, two] = await bench.stable(3, [{}, { groupInstanceId: 'i' }])
     const left = await bench.groups.leave({
       groupId: 'g',
@@ -361,7 +361,7 @@ describe('leaving', () => {
   })
 
   it('leaves an empty group with a new generation, whose offsets stay', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const [one] = await bench.stable(1)
     await bench.commit(one)
     const members = [{ memberId: one?.memberId ?? '', groupInstanceId: null }]

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { Bench, codeOf, DELAY_MS } from './bench.ts'
+import { codeOf, DELAY_MS, GroupsBench } from './bench.ts'
 import { settle, snapshotOf, subscription } from './virtual.ts'
 
 const T0 = { topic: 't', partition: 0 }
@@ -7,7 +7,7 @@ const MINUTE = 60_000
 
 describe('committing', () => {
   it('keeps offset, epoch and metadata, also over a restart, and answers when durable', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     bench.sink.latency = 5
     let answered = false
     void bench.commit().then(() => {
@@ -31,14 +31,14 @@ describe('committing', () => {
   })
 
   it('without membership is for empty groups only', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     expect(codeOf((await bench.commit())[0])).toBeUndefined()
     await bench.stable(1)
     expect(codeOf((await bench.commit())[0])).toBe('UNKNOWN_MEMBER_ID')
   })
 
   it('needs member and generation, and waits for the assignment', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const [one] = await bench.joinedOnly(1)
     expect(codeOf((await bench.commit(one))[0])).toBe('REBALANCE_IN_PROGRESS')
     await bench.sync(one)
@@ -54,7 +54,7 @@ describe('committing', () => {
   })
 
   it('judges each partition by itself', async () => {
-    const bench = new Bench({ 'offset.metadata.max.bytes': 4, 'group.offsets.max': 2 })
+    const bench = new GroupsBench({ 'offset.metadata.max.bytes': 4, 'group.offsets.max': 2 })
     const entry = { leaderEpoch: -1, metadata: 'é' as string | null }
     const outcomes = await bench.commit({
       offsets: [
@@ -79,7 +79,7 @@ describe('committing', () => {
   })
 
   it('is taken for the empty group id, which is a group to all but members, as in Kafka', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     expect(codeOf((await bench.commit({ groupId: '' }))[0])).toBeUndefined()
     expect(await bench.groups.fetchOffsets('', [T0])).toMatchObject([{ offset: 5 }])
     expect(await bench.groups.describe([''])).toMatchObject([{ state: 'Empty' }])
@@ -93,7 +93,7 @@ describe('committing', () => {
   })
 
   it('is refused, retriably, when the disk takes nothing, and changes nothing', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     bench.sink.refuse = true
     expect(codeOf((await bench.commit())[0])).toBe('COORDINATOR_NOT_AVAILABLE')
     bench.sink.refuse = false
@@ -108,7 +108,7 @@ describe('committing', () => {
 
 describe('deleting', () => {
   it('takes away offsets of topics that nobody reads, and keeps those that a member does', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const [one] = await bench.stable(1)
     const offsets = ['t', 'u'].map(topic => ({
       topic,
@@ -129,7 +129,7 @@ describe('deleting', () => {
     await expect(bench.groups.deleteOffsets('none', all)).rejects.toMatchObject({
       code: 'GROUP_ID_NOT_FOUND',
     })
-    const other = new Bench()
+    const other = new GroupsBench()
     await other.stable(1, [{ protocolType: 'connect' }])
     await expect(other.groups.deleteOffsets('g', all)).rejects.toMatchObject({
       code: 'NON_EMPTY_GROUP',
@@ -137,7 +137,7 @@ describe('deleting', () => {
   })
 
   it('takes unreadable metadata of a consumer for a subscription to everything', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const protocols = [{ name: 'range', metadata: Buffer.from('opaque') }]
     await bench.stable(1, [{ protocols }])
     const [outcome] = await bench.groups.deleteOffsets('g', [T0])
@@ -145,7 +145,7 @@ describe('deleting', () => {
   })
 
   it('removes an empty group with all it has, for good', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const [one] = await bench.stable(1)
     await bench.commit(one)
     expect((await bench.groups.delete(['g', 'none'])).map(codeOf)).toEqual([
@@ -163,7 +163,7 @@ describe('deleting', () => {
   })
 
   it('forgets the offsets of a deleted topic', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     await bench.commit()
     await bench.groups.onTopicDeleted('u')
     expect(await bench.groups.fetchOffsets('g')).toHaveLength(1)
@@ -173,12 +173,12 @@ describe('deleting', () => {
   })
 
   it('keeps a group whose last offset went until the next look for expired ones, over restarts', async () => {
-    const ways: ((bench: Bench) => Promise<unknown>)[] = [
+    const ways: ((bench: GroupsBench) => Promise<unknown>)[] = [
       bench => bench.groups.onTopicDeleted('t'),
       bench => bench.groups.deleteOffsets('g', [T0, T0]),
     ]
     for (const empty of ways) {
-      const bench = new Bench({ 'offsets.retention.check.interval.ms': MINUTE })
+      const bench = new GroupsBench({ 'offsets.retention.check.interval.ms': MINUTE })
       await bench.commit()
       await empty(bench)
       expect(await bench.groups.list()).toEqual([
@@ -193,7 +193,7 @@ describe('deleting', () => {
   })
 
   it('finds offsets of a topic whose deletion was cut off by a crash, at the next start', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     await bench.commit()
     bench.topics.delete('t')
     bench.restart()
@@ -202,7 +202,7 @@ describe('deleting', () => {
   })
 
   it('takes as many commit groups as a large group needs, and others have room in between', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const groupId = await largeGroup(bench)
     bench.sink.largest = 0
     bench.sink.latency = 5
@@ -219,7 +219,7 @@ describe('deleting', () => {
   })
 
   it('ends between two slices when the coordinator is closed', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const groupId = await largeGroup(bench)
     bench.sink.latency = 5
     const deleting = bench.groups.delete([groupId])
@@ -239,7 +239,7 @@ describe('expiry', () => {
   const short = { 'offsets.retention.minutes': 10, 'offsets.retention.check.interval.ms': MINUTE }
 
   it('removes an empty group so long after it became empty, not while it has members', async () => {
-    const bench = new Bench(short)
+    const bench = new GroupsBench(short)
     const [one] = await bench.stable(1, [{ sessionTimeoutMs: 30 * MINUTE }])
     await bench.commit(one)
     await bench.time.run(25 * MINUTE)
@@ -255,7 +255,7 @@ describe('expiry', () => {
   })
 
   it('removes offsets of topics that a live group no longer reads, and of no others', async () => {
-    const bench = new Bench(short)
+    const bench = new GroupsBench(short)
     const [one] = await bench.stable(1, [{ sessionTimeoutMs: 30 * MINUTE }])
     const offsets = ['t', 'u'].map(topic => ({
       topic,
@@ -272,7 +272,7 @@ describe('expiry', () => {
   })
 
   it('goes on behind a group that is too large for one commit group', async () => {
-    const bench = new Bench(short)
+    const bench = new GroupsBench(short)
     const groupId = `a-${'x'.repeat(700)}`
     for (const partition of [0, 1, 2, 3]) {
       await bench.commit({
@@ -286,7 +286,7 @@ describe('expiry', () => {
   })
 
   it('removes standalone offsets so long after their commit', async () => {
-    const bench = new Bench(short)
+    const bench = new GroupsBench(short)
     await bench.commit()
     await bench.time.run(8 * MINUTE)
     const offsets = [{ topic: 'u', partition: 0, offset: 1, leaderEpoch: -1, metadata: '' }]
@@ -298,7 +298,7 @@ describe('expiry', () => {
 
 describe('describing and listing', () => {
   it('shows members of stable groups, and unknown groups as Dead', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const [one] = await bench.stable(1)
     await bench.commit({ groupId: 'simple' })
     const [group, unknown] = await bench.groups.describe(['g', 'none'])
@@ -324,7 +324,7 @@ describe('describing and listing', () => {
 
 describe('restart and close', () => {
   it('lets members of a stable group go on, each with a whole session', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const joined = await bench.stable(2)
     await bench.time.run(9000)
     bench.restart()
@@ -337,12 +337,12 @@ describe('restart and close', () => {
   })
 
   it('rebuilds the same state from its snapshot', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const [one] = await bench.stable(2)
     await bench.commit(one)
     const snapshot = snapshotOf(bench.groups.machines)
     const before = await bench.groups.describe(['g'])
-    const other = new Bench()
+    const other = new GroupsBench()
     other.sink.entered.push(...snapshot)
     other.restart()
     expect(await other.groups.describe(['g'])).toEqual(before)
@@ -350,7 +350,7 @@ describe('restart and close', () => {
   })
 
   it('answers all that wait when closed, and leaves no timer', async () => {
-    const bench = new Bench()
+    const bench = new GroupsBench()
     const joining = bench.join({ groupId: 'h' })
     const [, follower] = await bench.joinedOnly(2)
     const waiting = bench.sync(follower)
@@ -372,7 +372,7 @@ function raise(): never {
 }
 
 /** A group whose offsets take several slices. */
-async function largeGroup(bench: Bench): Promise<string> {
+async function largeGroup(bench: GroupsBench): Promise<string> {
   const groupId = `large-${'x'.repeat(400)}`
   for (const topic of ['t', 'u']) {
     const offsets = [0, 1, 2, 3, 4, 5, 6, 7].map(partition => ({

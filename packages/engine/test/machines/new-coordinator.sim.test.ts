@@ -6,17 +6,17 @@ import { openEngine, openWith } from '../../src/open-engine.ts'
 import { SimDisk, seededChoose, VirtualOutside } from '../../src/simulation.ts'
 import { verifyFolder, verifyWith } from '../../src/verify-folder.ts'
 import { SMALL } from '../simulation/support/boot.ts'
-import { Counters } from './toy/counters.ts'
+import { ToyCounters } from './toy/counters.ts'
 
 const LATENCY_MS = 1
 
-type Life = { readonly engine: Engine; readonly counters: Counters }
+type Life = { readonly engine: Engine; readonly counters: ToyCounters }
 
 async function boot(disk: SimDisk, outside: VirtualOutside): Promise<Life> {
-  let counters: Counters | undefined
+  let counters: ToyCounters | undefined
   const opening = openWith({ folder: '', disk, outside, settings: SMALL }, [
     context => {
-      counters = new Counters(context)
+      counters = new ToyCounters(context)
       return counters
     },
   ])
@@ -51,7 +51,7 @@ test('its state survives checkpoints, kills and power cuts, whenever they come',
           : { kind: 'power', choose, timers: next.timers },
       )
       outside = next
-      const { findings } = verifyWith(disk, new Counters({ commits: NOWHERE, outside }).machines)
+      const { findings } = verifyWith(disk, new ToyCounters({ commits: NOWHERE, outside }).machines)
       expect(findings.filter(({ severity }) => severity === 'damage')).toEqual([])
     }
   }

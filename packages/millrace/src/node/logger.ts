@@ -5,20 +5,11 @@
  * that has nothing to say starts faster and is smaller. Lines that come meanwhile are kept, up to
  * KEPT_LINES_MAX, and written then. Standard output is never touched: it belongs to the answers.
  */
+import type { LogFields, Logger } from '@millrace/broker'
 import type { Logger as PinoLogger } from 'pino'
-
-/** The fields of one line. */
-export type LogFields = Readonly<Record<string, unknown>>
 
 /** The severities that a node logs. */
 export type LogLevel = 'info' | 'warn' | 'error'
-
-/** A logger as the listener and the node use it. */
-export interface Logger {
-  info(fields: LogFields, message: string): void
-  warn(fields: LogFields, message: string): void
-  error(fields: LogFields, message: string): void
-}
 
 type Line = {
   readonly level: LogLevel

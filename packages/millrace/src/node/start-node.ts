@@ -19,6 +19,7 @@ import {
   BROKER_SETTINGS,
   type BrokerSettings,
   type Listener,
+  type Logger,
   startListener,
 } from '@millrace/broker'
 import {
@@ -35,7 +36,6 @@ import { topicDefaultsOf } from '../config/topic-defaults.ts'
 import { CommandError, ConfigError, EXIT } from '../errors.ts'
 import { ApplicationsApi } from './applications-api.ts'
 import type { HttpServer, Readiness } from './http-server.ts'
-import type { Logger } from './logger.ts'
 import { MetricsPage } from './metrics-page.ts'
 import { openFailure } from './open-failure.ts'
 import { hostsOf } from './own-host.ts'

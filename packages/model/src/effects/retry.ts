@@ -25,7 +25,7 @@ export type AttemptResult<T> =
   | { readonly kind: 'over'; readonly error: unknown }
 
 /** See the head of the file. */
-export class Retry {
+export class EffectRetry {
   readonly #settings: SettingValues<typeof POLICY_SETTINGS>
   readonly #policy: Policy
   readonly #random: Outside['random']

@@ -10,7 +10,7 @@ import { validated } from '../define/validate.ts'
 import { ModelError } from '../errors.ts'
 import type { PolicyState } from '../policy/policy.ts'
 import { withTimeout } from '../policy/time-out.ts'
-import { type AttemptResult, Retry, type RetrySettings } from './retry.ts'
+import { type AttemptResult, EffectRetry, type RetrySettings } from './retry.ts'
 import { EFFECT_SETTINGS, type EffectSettings } from './settings.ts'
 
 /** A call of an effect. */
@@ -64,13 +64,13 @@ export function createEffectRunner(
   context: EffectRunnerContext,
   options: EffectRunnerOptions = {},
 ): EffectRunner {
-  return new Runner(effects, context, options)
+  return new AttemptingRunner(effects, context, options)
 }
 
-class Runner implements EffectRunner {
+class AttemptingRunner implements EffectRunner {
   readonly names: readonly string[]
   readonly parallel: number
-  readonly #effects: ReadonlyMap<string, { readonly effect: Effect; readonly retry: Retry }>
+  readonly #effects: ReadonlyMap<string, { readonly effect: Effect; readonly retry: EffectRetry }>
   readonly #timeoutMs: number
   readonly #endMs: number
   readonly #outside: Outside
@@ -87,14 +87,14 @@ class Runner implements EffectRunner {
     this.#endMs = resolved['effect.end.ms']
     this.#outside = outside
     this.#store = store
-    const known = new Map<string, { effect: Effect; retry: Retry }>()
+    const known = new Map<string, { effect: Effect; retry: EffectRetry }>()
     for (const effect of Object.values(effects)) {
       if (known.has(effect.name))
         throw new ModelError('BAD_DEFINITION', `two effects are called ${effect.name}`)
       const bounds = { ...RETRY_DEFAULTS, ...retry, ...retryOf?.[effect.name] }
       known.set(effect.name, {
         effect,
-        retry: new Retry(`effect ${effect.name}`, bounds, outside),
+        retry: new EffectRetry(`effect ${effect.name}`, bounds, outside),
       })
     }
     this.#effects = known

@@ -5,7 +5,7 @@
 import type { Kysely } from 'kysely'
 import { ModelError } from '../errors.ts'
 import type { BoundQueries, SqlDatabase, SqlSession } from '../sql/port.ts'
-import { Outbox } from './outbox.ts'
+import { ChangeOutbox } from './outbox.ts'
 import { Parking } from './parking.ts'
 import { createLedgerTables, type LedgerTables } from './tables.ts'
 
@@ -38,13 +38,13 @@ export class Ledger {
   readonly #queries: BoundQueries<LedgerTables>
   readonly #dialect: SqlDatabase['dialect']
   readonly parking: Parking
-  readonly outbox: Outbox
+  readonly outbox: ChangeOutbox
 
   constructor(sql: SqlDatabase) {
     this.#queries = sql.queries<LedgerTables>()
     this.#dialect = sql.dialect
     this.parking = new Parking(this.#queries.db)
-    this.outbox = new Outbox(this.#queries.db)
+    this.outbox = new ChangeOutbox(this.#queries.db)
   }
 
   /** Queries over the bookkeeping, in the attached session. */

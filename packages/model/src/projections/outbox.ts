@@ -21,7 +21,7 @@ type BuildId = { readonly projection: string; readonly build: number }
 const INSERT_ROWS = 100
 
 /** The rows of the outbox. */
-export class Outbox {
+export class ChangeOutbox {
   readonly #db: Kysely<LedgerTables>
 
   constructor(db: Kysely<LedgerTables>) {

@@ -46,7 +46,7 @@ import {
 } from './positions.ts'
 import { type Publisher, publisherOf } from './publisher.ts'
 import { Rate } from './rate.ts'
-import { Runner } from './runner.ts'
+import { ProjectionRunner } from './runner.ts'
 import { PROJECTION_SETTINGS } from './settings.ts'
 import { sideBySide } from './side-by-side.ts'
 import { Supervisor } from './supervisor.ts'
@@ -87,8 +87,8 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
   readonly #takeovers = new Map<number, PromiseWithResolvers<void>>()
   readonly #rate: Rate
   #seen: Build | undefined
-  #live: Runner | undefined
-  #next: Runner | undefined
+  #live: ProjectionRunner | undefined
+  #next: ProjectionRunner | undefined
   #hasCaughtUp = false
   #isSwitching = false
   /** The last switch that was tried: whether it was made. */
@@ -285,7 +285,7 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
     await this.#switchIfReady()
   }
 
-  async #paged(runner: Runner, part: Part, outcome: PageOutcome, signal: AbortSignal) {
+  async #paged(runner: ProjectionRunner, part: Part, outcome: PageOutcome, signal: AbortSignal) {
     const { outside, onEvent } = this.#context
     this.#supervisor.progressed()
     this.#handled += outcome.handled
@@ -313,7 +313,7 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
     return await attempt
   }
 
-  async #switch(next: Runner, seen: Build, parkedMax: number): Promise<boolean> {
+  async #switch(next: ProjectionRunner, seen: Build, parkedMax: number): Promise<boolean> {
     this.#isSwitching = true
     let isDone = false
     try {
@@ -343,7 +343,7 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
     return this.#live !== undefined && covers(this.#live.positions, want, this.#categories)
   }
 
-  #checkpointOf(runner: Runner): Checkpoint | null {
+  #checkpointOf(runner: ProjectionRunner): Checkpoint | null {
     const [first] = runner.parts
     if (runner.parts.length === 1) return first?.checkpoint ?? null
     return encodeCheckpoint({
@@ -358,12 +358,12 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
   }
 
   /** The one that runs, or one that does not run, for a redrive. */
-  #runnerOf(build: Build): Runner {
+  #runnerOf(build: Build): ProjectionRunner {
     const running = [this.#live, this.#next].find(runner => runner?.build.build === build.build)
     return running ?? this.#createRunner(build)
   }
 
-  #createRunner(build: Build): Runner {
+  #createRunner(build: Build): ProjectionRunner {
     const { outside } = this.#context
     const values = this.#values
     const backoff = {
@@ -371,7 +371,7 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
       maxMs: values['projection.retry.longest.ms'],
     }
     const isFirst = build.build === 1
-    const runner: Runner = new Runner(this.#definition, this.#sql, {
+    const runner: ProjectionRunner = new ProjectionRunner(this.#definition, this.#sql, {
       sql: this.#sql,
       build,
       context: this.#context,

@@ -11,7 +11,7 @@ import { sideBySide } from './side-by-side.ts'
 /** What all parts of a build share; each gets handlers and bookkeeping of its own. */
 export type RunnerTools = Omit<PartTools, 'part' | 'ledger' | 'handlers' | 'watch'> & HandlerBounds
 
-export class Runner {
+export class ProjectionRunner {
   readonly build: Build
   readonly parts: readonly Part[]
 

@@ -14,7 +14,7 @@ import type { Outcome, RuntimeContext } from '../context.ts'
 import { notJson } from '../define/json.ts'
 import type { Saga } from '../define/saga.ts'
 import type { AttemptResult, EffectRunner } from '../effects/index.ts'
-import { Retry, type RetrySettings } from '../effects/retry.ts'
+import { EffectRetry, type RetrySettings } from '../effects/retry.ts'
 import { reasonOf } from '../errors.ts'
 import {
   type Agenda,
@@ -64,9 +64,9 @@ function recordProblem(reason: unknown): string | null {
 }
 
 /** See the head of the file. */
-export class Outbox {
+export class SagaOutbox {
   readonly #options: OutboxOptions
-  readonly #retry: Retry
+  readonly #retry: EffectRetry
   #fold: AgendaFold | null = null
   #dispatcher: Dispatcher | null = null
   #failuresInRow = 0
@@ -74,7 +74,7 @@ export class Outbox {
   constructor(options: OutboxOptions) {
     this.#options = options
     const { definition, context, retry } = options
-    this.#retry = new Retry(
+    this.#retry = new EffectRetry(
       `commands of saga ${definition.name}`,
       { ...RETRY_DEFAULTS, ...retry },
       context.outside,

@@ -46,7 +46,7 @@ import { AgendaFold } from './agenda-fold.ts'
 import { typesOf } from './decide.ts'
 import type { SagaInstance } from './events.ts'
 import { Inbox } from './inbox.ts'
-import { Outbox } from './outbox.ts'
+import { SagaOutbox } from './outbox.ts'
 import { SAGA_SETTINGS, type SagaSettings } from './settings.ts'
 import { SagaStreams } from './streams.ts'
 
@@ -202,7 +202,7 @@ class RunningSaga implements SagaProcessor {
       add: (event, error) => this.#parkSource(event, error),
     })
     const firesUntil = (bucket: number, now: number): number => this.#firesUntil(bucket, now)
-    const outbox = new Outbox({
+    const outbox = new SagaOutbox({
       definition,
       context,
       settings,

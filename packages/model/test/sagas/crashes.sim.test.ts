@@ -12,7 +12,7 @@ import { ABSENT_INSTANCE, type NewSagaEvent, type SagaInstance } from '../../src
 import { createSagaProcessor } from '../../src/sagas/index.ts'
 import { type BucketPosition, soleOwnership } from '../../src/subscriptions/index.ts'
 import { loan } from './support/bank.ts'
-import { Died, MemoryLog, memoryStore } from './support/memory-store.ts'
+import { Died, EventLog, memoryStore } from './support/memory-store.ts'
 import { random } from './support/random.ts'
 import { DAY, eventually, movedClock, START } from './support/scene.ts'
 
@@ -68,7 +68,7 @@ const busOf = (left: Left, fails: () => boolean): CommandBus => ({
 })
 
 /** Events of some loans; several loans share a key, and their times are not in order. */
-function fill(log: MemoryLog, next: () => number): void {
+function fill(log: EventLog, next: () => number): void {
   const times = new Map<string, number>()
   for (let n = 0; n < 40; n += 1) {
     const id = `k${Math.floor(next() * 5)}${next() < 0.5 ? '' : '-b'}`
@@ -87,9 +87,9 @@ type Plan = {
   readonly fails: () => boolean
 }
 
-async function play(plan: Plan): Promise<{ log: MemoryLog; left: Left; deaths: number }> {
+async function play(plan: Plan): Promise<{ log: EventLog; left: Left; deaths: number }> {
   const outside = movedClock(START + 3650 * DAY)
-  const log = new MemoryLog(['loan', 'chaser'], BUCKETS, () => outside.clock.now())
+  const log = new EventLog(['loan', 'chaser'], BUCKETS, () => outside.clock.now())
   fill(log, random(SEED))
   const left: Left = { commands: new Map(), effects: new Map() }
   const kept = new Map<number, BucketPosition>()
@@ -113,7 +113,7 @@ async function play(plan: Plan): Promise<{ log: MemoryLog; left: Left; deaths: n
 }
 
 type Life = {
-  readonly log: MemoryLog
+  readonly log: EventLog
   readonly left: Left
   readonly kept: Map<number, BucketPosition>
   readonly outside: ReturnType<typeof movedClock>
@@ -165,7 +165,7 @@ async function live(plan: Plan, life: Life): Promise<void> {
 }
 
 /** Nothing in the streams waits any more. */
-function isSettled(log: MemoryLog): boolean {
+function isSettled(log: EventLog): boolean {
   const of = (types: readonly string[]) =>
     [...log.streams.values()].flat().filter(({ type }) => types.includes(type)).length
   return of(['CommandSent', 'EffectSent']) === of(['Delivered', 'Rejected'])
@@ -183,7 +183,7 @@ const line = ({ type, data }: { readonly type: string; readonly data: unknown })
   `${type} ${JSON.stringify(data)}`
 
 /** What a run comes to, apart from outcomes: they come when they come. */
-function digest(log: MemoryLog, left: Left): Digest {
+function digest(log: EventLog, left: Left): Digest {
   const streams: Digest['streams'] = {}
   for (const [name, events] of log.streams)
     if (name.startsWith('/chaser/') && events.length > 0)
@@ -194,7 +194,7 @@ function digest(log: MemoryLog, left: Left): Digest {
 
 /** The naive run. */
 function expectedOf(clock: Saga['clock']): Digest {
-  const log = new MemoryLog(['loan', 'chaser'], BUCKETS, () => START)
+  const log = new EventLog(['loan', 'chaser'], BUCKETS, () => START)
   fill(log, random(SEED))
   const left: Left = { commands: new Map(), effects: new Map() }
   const definition = chaserOf(

@@ -11,7 +11,7 @@ import {
   subscription,
 } from '../../src/subscriptions/index.ts'
 import { loan } from '../sagas/support/bank.ts'
-import { Died, MemoryLog, memoryStore } from '../sagas/support/memory-store.ts'
+import { Died, EventLog, memoryStore } from '../sagas/support/memory-store.ts'
 import { random } from '../sagas/support/random.ts'
 import { eventually, movedClock, START } from '../sagas/support/scene.ts'
 
@@ -33,11 +33,11 @@ class Seen {
   }
 }
 
-async function play(seed: number): Promise<{ seen: Seen; log: MemoryLog; deaths: number }> {
+async function play(seed: number): Promise<{ seen: Seen; log: EventLog; deaths: number }> {
   const next = random(seed)
   const outside = movedClock(START)
   const parked = parkedCategory('test')
-  const log = new MemoryLog(['loan', parked.name], BUCKETS, () => outside.clock.now())
+  const log = new EventLog(['loan', parked.name], BUCKETS, () => outside.clock.now())
   for (let n = 0; n < EVENTS; n += 1) {
     const id = `s${Math.floor(next() * STREAMS)}`
     log.append({ category: 'loan', id }, [{ type: 'OfferMade', data: { offerId: `${n}` } }])

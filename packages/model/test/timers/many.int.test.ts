@@ -5,7 +5,7 @@ import { after, end, saga } from '../../src/index.ts'
 import { createSagaProcessor } from '../../src/sagas/index.ts'
 import { soleOwnership } from '../../src/subscriptions/index.ts'
 import { loan } from '../sagas/support/bank.ts'
-import { MemoryLog, memoryStore } from '../sagas/support/memory-store.ts'
+import { EventLog, memoryStore } from '../sagas/support/memory-store.ts'
 import { DAY, eventually, movedClock, running, START } from '../sagas/support/scene.ts'
 
 const TIMERS = 50_000
@@ -49,7 +49,7 @@ test('50,000 pending timers take a handful of the platform’s, and each fires o
       },
     },
   }
-  const log = new MemoryLog(['loan', 'reminder'], BUCKETS, () => moved.clock.now())
+  const log = new EventLog(['loan', 'reminder'], BUCKETS, () => moved.clock.now())
   for (let n = 0; n < TIMERS; n += 1) {
     const id = `loan-${n}`
     const took = { kind: 'event', category: 'loan', stream: id, version: 1 }

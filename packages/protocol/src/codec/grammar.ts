@@ -65,14 +65,14 @@ export function inRange(range: VersionRange | undefined, version: number): boole
 
 /** Parses the grammar of a message into its fields. */
 export function parseGrammar(text: string): readonly Field[] {
-  const source = new Source(text)
+  const source = new GrammarText(text)
   const fields = parseFields(source)
   source.expectEnd()
   return fields
 }
 
 /** The text and a position in it. */
-class Source {
+class GrammarText {
   readonly #text: string
   #at = 0
 
@@ -100,7 +100,7 @@ class Source {
   }
 }
 
-function parseFields(source: Source): readonly Field[] {
+function parseFields(source: GrammarText): readonly Field[] {
   const fields: Field[] = []
   for (;;) {
     const name = source.match(/\s*([a-z][A-Za-z0-9]*):/y)?.[1]
@@ -109,7 +109,7 @@ function parseFields(source: Source): readonly Field[] {
   }
 }
 
-function parseType(source: Source): FieldType {
+function parseType(source: GrammarText): FieldType {
   if (source.match(/\[\]/y) !== undefined) return { kind: 'array', element: parseType(source) }
   if (source.match(/\{/y) !== undefined) {
     const fields = parseFields(source)
@@ -121,7 +121,7 @@ function parseType(source: Source): FieldType {
   return kind === undefined ? source.fail('a type') : { kind }
 }
 
-function parseModifiers(source: Source, name: string, type: FieldType): Field {
+function parseModifiers(source: GrammarText, name: string, type: FieldType): Field {
   let versions: VersionRange | undefined
   let nullable: VersionRange | undefined
   let tag: number | undefined
@@ -151,7 +151,7 @@ function parseModifiers(source: Source, name: string, type: FieldType): Field {
   }
 }
 
-function parseVersions(source: Source): VersionRange | undefined {
+function parseVersions(source: GrammarText): VersionRange | undefined {
   const found = source.match(/(\d+)(?:(\+)|-(\d+))?/y)
   if (found === undefined) return undefined
   const from = Number(found[1])

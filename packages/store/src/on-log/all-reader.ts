@@ -75,7 +75,7 @@ type Loaded = {
  * What has been read of one bucket and not been given yet: batches, of which one event is decoded at a
  * time, with its key, the highest stamp so far.
  */
-class Source {
+class BucketSource {
   readonly bucket: Bucket
   /** The next offset to be read. */
   next: number
@@ -177,7 +177,7 @@ export async function* readAllEvents(
   parts: AllReaderParts,
   read: AllRead,
 ): AsyncGenerator<EventPage, void> {
-  const sources = read.buckets.map(bucket => new Source(bucket, read))
+  const sources = read.buckets.map(bucket => new BucketSource(bucket, read))
   let page = new Page()
   let told = false
   for (;;) {
@@ -209,7 +209,7 @@ export async function* readAllEvents(
 }
 
 /** Where each bucket ends now. A read that does not follow ends where it was at its start. */
-function lookAt(read: AllRead, sources: readonly Source[]): void {
+function lookAt(read: AllRead, sources: readonly BucketSource[]): void {
   for (const source of sources) {
     const { bucket } = source
     if (bucket.failure !== null) throw bucket.failure
@@ -219,7 +219,7 @@ function lookAt(read: AllRead, sources: readonly Source[]): void {
 
 async function passOver(
   skip: NonNullable<AllRead['skip']>,
-  sources: readonly Source[],
+  sources: readonly BucketSource[],
 ): Promise<void> {
   for (const source of sources) {
     if (!source.isHungry) continue
@@ -234,13 +234,13 @@ async function passOver(
 function merge(
   parts: AllReaderParts,
   read: AllRead,
-  sources: readonly Source[],
+  sources: readonly BucketSource[],
   page: Page,
 ): 'hungry' | 'full' | 'blocked' | 'all' {
   const isAlone = sources.length === 1
   for (;;) {
     if (page.events.length >= read.pageSize || page.bytes >= parts.pageBytes) return 'full'
-    let lowest: Source | undefined
+    let lowest: BucketSource | undefined
     let key = Number.POSITIVE_INFINITY
     for (const source of sources) {
       const { first } = source
@@ -260,7 +260,7 @@ function merge(
   }
 }
 
-function isCaughtUp(read: AllRead, sources: readonly Source[]): boolean {
+function isCaughtUp(read: AllRead, sources: readonly BucketSource[]): boolean {
   return sources.every(
     ({ bucket, position, end }) => position >= (read.follow ? bucket.decided : end),
   )
@@ -270,14 +270,14 @@ function isCaughtUp(read: AllRead, sources: readonly Source[]): boolean {
 async function fill(
   parts: AllReaderParts,
   read: AllRead,
-  sources: readonly Source[],
+  sources: readonly BucketSource[],
 ): Promise<boolean> {
   const short = sources.filter(source => source.isShort)
   const share = Math.max(Math.ceil(parts.pageBytes / sources.length), BUCKET_BYTES_MIN)
   const results = await fetchAll(parts, short, share, read.signal)
   let isFilled = false
   for (const [i, result] of results.entries()) {
-    const source = short[i] as Source
+    const source = short[i] as BucketSource
     if (result.error !== undefined && !result.error.retriable) {
       throw failureOfLog(placeOf(source.bucket), result.error)
     }
@@ -292,7 +292,7 @@ async function fill(
 /** Nothing where the call failed and may be made again. */
 async function fetchAll(
   parts: AllReaderParts,
-  sources: readonly Source[],
+  sources: readonly BucketSource[],
   share: number,
   signal: AbortSignal | undefined,
 ): Promise<readonly FetchResult[]> {
@@ -318,7 +318,7 @@ async function fetchAll(
 }
 
 /** Takes an answer of the log. */
-async function load(source: Source, result: FetchResult): Promise<void> {
+async function load(source: BucketSource, result: FetchResult): Promise<void> {
   const { bucket, next: from, end: until } = source
   const batches = [...decodeBatches(result.records)]
   const to = Math.min(until, (batches.at(-1)?.lastOffset ?? from) + 1)
@@ -394,7 +394,11 @@ function passes(event: RawEvent, { tenant, filter }: AllRead): boolean {
   return filter.before === undefined || event.time < filter.before
 }
 
-function checkpointOf(parts: AllReaderParts, read: AllRead, sources: readonly Source[]): string {
+function checkpointOf(
+  parts: AllReaderParts,
+  read: AllRead,
+  sources: readonly BucketSource[],
+): string {
   const categories = new Map<string, Map<number, number>>()
   for (const { bucket, position } of sources) {
     const { name } = bucket.category

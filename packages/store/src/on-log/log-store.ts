@@ -69,7 +69,7 @@ export type StoreParts = {
 }
 
 /** See the head of the file. */
-export class LogStore implements EventStore {
+export class LogEventStore implements EventStore {
   readonly id: string
   readonly categories: readonly string[]
   readonly #parts: StoreParts

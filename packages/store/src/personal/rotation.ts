@@ -53,7 +53,7 @@ export async function rotateAll(parts: RotationParts, options: RotationOptions):
   const master = await parts.masters.currentId()
   await parts.masters.need(master)
   const rotation = { master, looked: 0, rewrapped: 0, failed: 0, failure: undefined, done: false }
-  const run = new Run(parts, options, rotation)
+  const run = new RotationRun(parts, options, rotation)
   await run.dropUnusedSecrets()
   for await (const page of parts.index.all()) {
     for (let i = 0; i < page.length; i += ROUND) {
@@ -66,7 +66,7 @@ export async function rotateAll(parts: RotationParts, options: RotationOptions):
 
 type Rewrapped = { readonly id: string; readonly offset: number; readonly key: WrappedKey }
 
-class Run {
+class RotationRun {
   readonly #parts: RotationParts
   readonly #options: RotationOptions
   /** Ids of master keys that the provider does not give. */

@@ -12,7 +12,7 @@ export type Following = ReadonlyMap<number, { readonly events: number; readonly 
 type Kept = { readonly after: Checkpoint | undefined; readonly following: Following }
 
 /** See the head of the file. */
-export class Reader {
+export class HistoryReader {
   readonly #prng: Prng
   /** What survives a restart. */
   #kept: Kept = { after: undefined, following: new Map() }

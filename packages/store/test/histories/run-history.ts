@@ -11,8 +11,8 @@ import { conditionProblems } from './conditions.ts'
 import { KeptIndex } from './kept-index.ts'
 import { FAIR, Link, Machine, type Weather } from './machine.ts'
 import { CATEGORY, nameOf, streamOf } from './names.ts'
-import { type Following, Reader } from './reader.ts'
-import { Histories, type Instance, Writer } from './writers.ts'
+import { type Following, HistoryReader } from './reader.ts'
+import { Histories, HistoryWriter, type Instance } from './writers.ts'
 
 /** What is drawn for a seed. */
 export type HistoryPlan = {
@@ -36,7 +36,7 @@ export type HistoryReport = {
 }
 
 /** Thrown with what is wrong. */
-export class Violation extends Error {
+export class HistoryViolation extends Error {
   override readonly name = 'Violation'
 }
 
@@ -79,16 +79,16 @@ export async function runHistory(
   seed: number,
   options: HistoryOptions = {},
 ): Promise<HistoryReport> {
-  return new Run(seed, options).run()
+  return new HistoryRun(seed, options).run()
 }
 
-class Run {
+class HistoryRun {
   readonly #prng: Prng
   readonly #plan: HistoryPlan
   readonly #machine: Machine
   readonly #histories = new Histories()
-  readonly #writers: readonly Writer[]
-  readonly #readers: readonly Reader[]
+  readonly #writers: readonly HistoryWriter[]
+  readonly #readers: readonly HistoryReader[]
   readonly #streams: readonly string[]
   readonly #indexes: readonly KeptIndex[]
   readonly #harm: HistoryOptions['harm']
@@ -106,13 +106,16 @@ class Run {
     this.#streams = Array.from({ length: this.#plan.streams }, (_, i) => `s${i}`)
     this.#writers = Array.from({ length: this.#plan.writers }, (_, i) => {
       const { calls } = this.#plan
-      return new Writer(`w${i}`, this.#prng.fork(), this.#histories, this.#streams, calls)
+      return new HistoryWriter(`w${i}`, this.#prng.fork(), this.#histories, this.#streams, calls)
     })
     this.#indexes = Array.from(
       { length: this.#plan.instances },
       () => new KeptIndex(this.#prng.fork(), options.keeps),
     )
-    this.#readers = Array.from({ length: this.#plan.readers }, () => new Reader(this.#prng.fork()))
+    this.#readers = Array.from(
+      { length: this.#plan.readers },
+      () => new HistoryReader(this.#prng.fork()),
+    )
   }
 
   async run(): Promise<HistoryReport> {
@@ -194,7 +197,7 @@ class Run {
 
   async #judge(): Promise<HistoryReport> {
     const { outside, engine } = this.#machine
-    if (engine === undefined) throw new Violation('the machine is down')
+    if (engine === undefined) throw new HistoryViolation('the machine is down')
     await outside.advance(CALM_DOWN_MS)
     for (const { link } of this.#instances) link.weather = FAIR
     const log = new Link('the judge', this.#machine, engine, this.#prng.fork(), FAIR)
@@ -229,12 +232,12 @@ class Run {
       buckets.set(stream, (await store.state(streamOf(stream))).bucket)
     }
     const problems = conditionProblems(this.#histories.conditional, events, buckets)
-    if (problems.length > 0) throw new Violation(problems.join('\n'))
+    if (problems.length > 0) throw new HistoryViolation(problems.join('\n'))
   }
 
   /** Whoever followed, however slowly and often interrupted, has been given the same. */
   async #judgeReaders(instances: readonly Instance[]): Promise<void> {
-    const fresh = new Reader(this.#prng.fork())
+    const fresh = new HistoryReader(this.#prng.fork())
     const wanted = await fresh.finish(instances[0] as Instance)
     for (const reader of this.#readers) {
       const got = await reader.finish(this.#prng.pick(instances))
@@ -249,7 +252,8 @@ class Run {
       // An instance may lag behind what others have written; a new one has read it all.
       const reads = this.#plan.instances === 1 ? 'all' : 'own'
       const problems = linearizabilityProblems({ operations, content }, { reads })
-      if (problems.length > 0) throw new Violation(`stream ${stream}: ${problems.join('\n')}`)
+      if (problems.length > 0)
+        throw new HistoryViolation(`stream ${stream}: ${problems.join('\n')}`)
       events += content.length
       for (const operation of operations) {
         if (operation.kind === 'read') continue
@@ -268,7 +272,7 @@ function sameFollowing(got: Following, wanted: Following): void {
     const a = got.get(bucket)
     const b = wanted.get(bucket)
     if (a?.digest === b?.digest && a?.events === b?.events) continue
-    throw new Violation(
+    throw new HistoryViolation(
       `bucket ${bucket}: a reader was given ${a?.events} events, digest ${a?.digest}; ` +
         `from the beginning they are ${b?.events}, digest ${b?.digest}`,
     )

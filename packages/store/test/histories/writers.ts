@@ -63,7 +63,7 @@ export class Histories {
 }
 
 /** One writer; it goes on over deaths and crashes until it has done its calls. */
-export class Writer {
+export class HistoryWriter {
   left: number
   readonly #name: string
   readonly #prng: Prng

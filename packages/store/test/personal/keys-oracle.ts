@@ -24,7 +24,7 @@ export type Viewer = {
   readonly gone: Set<string>
 }
 
-export class Violation extends Error {
+export class KeysViolation extends Error {
   override readonly name = 'Violation'
 }
 
@@ -74,7 +74,7 @@ export class KeysOracle {
     this.#asked.get(subject)?.delete(asked)
     const hash = id.slice(0, id.indexOf('.'))
     if ((this.#hashes.get(subject) ?? hash) !== hash)
-      throw new Violation(`${subject} has two names`)
+      throw new KeysViolation(`${subject} has two names`)
     this.#hashes.set(subject, hash)
     const known = this.#keys.get(id)
     if (known === undefined) {
@@ -82,8 +82,8 @@ export class KeysOracle {
       this.#keys.set(id, use)
       return
     }
-    if (known.subject !== subject) throw new Violation(`key ${id} serves two subjects`)
-    if (known.bytes !== bytes.toString('hex')) throw new Violation(`key ${id} has other bytes`)
+    if (known.subject !== subject) throw new KeysViolation(`key ${id} serves two subjects`)
+    if (known.bytes !== bytes.toString('hex')) throw new KeysViolation(`key ${id} has other bytes`)
   }
 
   /** A key was asked for to open with, since `from`. */
@@ -93,18 +93,18 @@ export class KeysOracle {
     if (bytes === null) {
       const to = this.tick()
       if (!forgettings.some(forgetting => forgetting.from < to && forgetting.to > key.from)) {
-        throw new Violation(`key ${id} of ${key.subject} is gone, and nobody forgot it`)
+        throw new KeysViolation(`key ${id} of ${key.subject} is gone, and nobody forgot it`)
       }
       viewer.gone.add(id)
       this.erased += 1
       return
     }
     this.opened += 1
-    if (bytes.toString('hex') !== key.bytes) throw new Violation(`key ${id} has other bytes`)
-    if (viewer.gone.has(id)) throw new Violation(`key ${id} of ${key.subject} is back`)
+    if (bytes.toString('hex') !== key.bytes) throw new KeysViolation(`key ${id} has other bytes`)
+    if (viewer.gone.has(id)) throw new KeysViolation(`key ${id} of ${key.subject} is back`)
     const told = ({ by, to }: Forgetting): boolean => to < (by === viewer ? from : viewer.openedAt)
     if (forgettings.some(forgetting => forgetting.from > key.to && told(forgetting))) {
-      throw new Violation(`key ${id} of ${key.subject} opens though it was forgotten`)
+      throw new KeysViolation(`key ${id} of ${key.subject} opens though it was forgotten`)
     }
   }
 }

@@ -14,7 +14,7 @@ import {
 import type { FetchRequest, Log } from '@millrace/log'
 import { memoryKeys } from '../../src/personal/providers.ts'
 import { SubjectKeys } from '../../src/personal/subject-keys.ts'
-import { KeysOracle, type Viewer, Violation } from './keys-oracle.ts'
+import { KeysOracle, KeysViolation, type Viewer } from './keys-oracle.ts'
 import { LossyKeyValue } from './lossy-key-value.ts'
 import { KEYS_TOPIC, MASTER_A, MASTER_B } from './support.ts'
 
@@ -43,16 +43,16 @@ export async function runKeysSeed(seed: number): Promise<KeysReport> {
   const note = (cause: unknown): void => void unhandled.push(cause)
   process.on('unhandledRejection', note)
   try {
-    const report = await new Run(seed).run()
+    const report = await new KeysRun(seed).run()
     await new Promise(resolve => setImmediate(resolve))
-    if (unhandled.length > 0) throw new Violation(`a rejection is not handled: ${unhandled[0]}`)
+    if (unhandled.length > 0) throw new KeysViolation(`a rejection is not handled: ${unhandled[0]}`)
     return report
   } finally {
     process.off('unhandledRejection', note)
   }
 }
 
-class Run {
+class KeysRun {
   readonly #prng: Prng
   readonly #oracle = new KeysOracle()
   readonly #nodes: Node[] = []
@@ -236,7 +236,7 @@ class Run {
       const fresh = await this.#drive(
         this.#open(await (this.#nodes[0] as Node).kv.afterCrash(share)),
       )
-      if (fresh === undefined) throw new Violation('it does not open in calm weather')
+      if (fresh === undefined) throw new KeysViolation('it does not open in calm weather')
       // Minutes have passed: all that was said has reached everybody.
       for (const { keys, viewer } of [...this.#nodes, fresh]) {
         viewer.openedAt = this.#oracle.tick()
@@ -252,7 +252,7 @@ class Run {
       const answer = await this.#outside.drive(work, { until: () => this.#disk.crashed })
       return this.#disk.crashed ? undefined : answer
     } catch (cause) {
-      if (this.#disk.crashed && !(cause instanceof Violation)) return undefined
+      if (this.#disk.crashed && !(cause instanceof KeysViolation)) return undefined
       throw cause
     }
   }

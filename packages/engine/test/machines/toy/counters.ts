@@ -38,7 +38,7 @@ class CountersMachine implements Machine {
   }
 }
 
-export class Counters implements Coordinator {
+export class ToyCounters implements Coordinator {
   readonly machine = new CountersMachine()
   readonly machines: readonly Machine[] = [this.machine]
   readonly #commits: CoordinatorContext['commits']

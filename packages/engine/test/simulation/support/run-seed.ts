@@ -39,7 +39,7 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
   const note = (cause: unknown): void => void unhandled.push(cause)
   process.on('unhandledRejection', note)
   try {
-    const report = await new Run(seed, options).run()
+    const report = await new SeedRun(seed, options).run()
     await new Promise(resolve => setImmediate(resolve))
     if (unhandled.length > 0) throw new Violation(`a rejection is not handled: ${unhandled[0]}`)
     return report
@@ -48,7 +48,7 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
   }
 }
 
-class Run {
+class SeedRun {
   readonly #prng: Prng
   readonly #plan: Plan
   readonly #oracle = new Oracle()

@@ -25,7 +25,7 @@ export class Died extends Error {
 }
 
 /** What outlives a node: the log. */
-export class MemoryLog {
+export class EventLog {
   readonly buckets: number
   /** By category, by bucket. */
   readonly partitions = new Map<string, RecordedEvent[][]>()
@@ -131,7 +131,7 @@ export class MemoryLog {
 }
 
 /** One node's store over the log. `die(step)` may throw at any of its steps. */
-export function memoryStore(log: MemoryLog, die: (step: string) => void = () => {}): EventStore {
+export function memoryStore(log: EventLog, die: (step: string) => void = () => {}): EventStore {
   async function* readAll(
     categories: readonly string[],
     options: ReadAllOptions = {},
