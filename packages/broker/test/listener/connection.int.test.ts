@@ -297,7 +297,7 @@ test('many waiting reads of one connection raise no warning', async () => {
   await until(() => harness.listener.metrics()['requests_Fetch_total'] === 50)
   peer.socket.destroy()
   await until(() => harness.listener.connections === 0)
-  await new Promise(resolve => setTimeout(resolve, 10))
+  await new Promise(resolve => setImmediate(resolve)) // warnings are told in the next turn
   process.off('warning', note)
   expect(warnings).toEqual([])
 })

@@ -1,5 +1,5 @@
 import { LogError } from '@millrace/log'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { type ConsumeOptions, consume } from '../../src/commands/consume.ts'
 import { produce } from '../../src/commands/produce.ts'
 import { commandRun } from '../support/command-run.ts'
@@ -58,9 +58,9 @@ describe('consume', () => {
     const log = await filled()
     const run = commandRun(log)
     const done = consume(run, 't', { format: 'value' })
-    await new Promise(resolve => setTimeout(resolve, 30))
+    await log.waiting() // it has begun to follow
     await produce(commandRun(log, { stdin: 'new\n' }), 't', { quiet: true })
-    while (run.stdout.text === '') await new Promise(resolve => setTimeout(resolve, 5))
+    await vi.waitUntil(() => run.stdout.text !== '')
     run.interrupt()
     expect(await done).toBe(0)
     expect(run.stdout.text).toBe('new\n')

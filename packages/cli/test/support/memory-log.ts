@@ -46,6 +46,12 @@ export class ScriptedLog implements Log {
   /** Throws these at the next fetches, in order. */
   readonly fetchErrors: LogError[] = []
   closed = false
+  readonly #waits: (() => void)[] = []
+
+  /** Resolves at the next fetch that finds nothing. */
+  waiting(): Promise<void> {
+    return new Promise(resolve => this.#waits.push(resolve))
+  }
 
   async createTopics(topics: readonly NewTopic[]): Promise<readonly TopicOutcome[]> {
     return topics.map(({ name, partitions = -1, configs = {} }) => {
@@ -154,6 +160,7 @@ export class ScriptedLog implements Log {
       }
     })
     if (results.every(result => result.records.length === 0)) {
+      for (const wait of this.#waits.splice(0)) wait()
       await new Promise(resolve => setTimeout(resolve, Math.min(5, request.maxWaitMs)))
     }
     return results

@@ -195,14 +195,21 @@ describe('a compacted topic', () => {
 
   test('that is closed in the middle of a cleaning is as it was', async () => {
     const folder = temporaryFolder()
+    const begun = Promise.withResolvers<void>()
+    let isFilled = false
+    const onRead = (path: string): void => {
+      if (isFilled && path.endsWith('.log')) begun.resolve()
+    }
     const engine = await open({
       folder,
+      disk: new WrappedDisk(nodeDisk(folder), { onRead }),
       settings: { 'log.cleaner.io.max.bytes.per.second': 65_536 },
     })
     await createTopic(engine, 't', { ...COMPACT, 'segment.bytes': '1048576' })
     const last = await fill(engine, 't', 100, 10)
+    isFilled = true
     const cleaning = codeOf(engine.compactNow('t'))
-    await new Promise(resolve => setTimeout(resolve, 500))
+    await begun.promise
     await engine.close()
     expect(['KAFKA_STORAGE_ERROR', 'LOG_CLOSED']).toContain(await cleaning)
     expect(verifyFolder(nodeDisk(folder)).findings).toEqual([])

@@ -32,7 +32,7 @@ async function records(log: Log): Promise<AuditRecord[]> {
 }
 
 /** A log whose appends to the audit fail while `down.now` is set. */
-function failing(log: Log, down: { now: boolean }): Log {
+function failing(log: Log, down: { now: boolean; refused?: number }): Log {
   return new Proxy(log, {
     get(target, name) {
       const value: unknown = Reflect.get(target, name)
@@ -40,6 +40,7 @@ function failing(log: Log, down: { now: boolean }): Log {
       return (...args: unknown[]) => {
         const entries = args[0] as readonly { topic?: string }[]
         if (down.now && name === 'append' && entries.some(entry => entry.topic === TOPIC)) {
+          down.refused = (down.refused ?? 0) + 1
           return Promise.reject(new LogError('KAFKA_STORAGE_ERROR'))
         }
         return value.apply(target, args)
@@ -198,14 +199,16 @@ describe('when the audit cannot be written', () => {
   })
 
   test('reads go on until too many records wait, then they wait, and no record is lost', async () => {
-    const down = { now: false }
+    const down = { now: false, refused: 0 }
     const store = await open({ log: failing(log, down), settings })
     await store.append(loan, [submitted])
     down.now = true
     let answered = 0
     const reads = Array.from({ length: 10 }, () => store.state(loan).then(() => void answered++))
-    await new Promise(resolve => setTimeout(resolve, 300))
-    expect(answered).toBe(3)
+    await vi.waitFor(() => expect(answered).toBe(3))
+    const { refused } = down
+    await vi.waitFor(() => expect(down.refused).toBeGreaterThan(refused + 1))
+    expect(answered, 'the others wait while the records are tried again').toBe(3)
     down.now = false
     await Promise.all(reads)
     await store.close()

@@ -176,27 +176,38 @@ test('a store that cannot open leaves nothing behind that goes on', async () => 
   const kv = new LossyKeyValue()
   const closed = vi.spyOn(kv, 'close')
   const written = vi.spyOn(kv, 'batch')
-  const opening = openStoreOver({ log: broken(log, 'user'), ...options }, () => Promise.resolve(kv))
+  const calls = { made: 0, open: 0 }
+  const half = broken(log, 'user', calls)
+  const opening = openStoreOver({ log: half, ...options }, () => Promise.resolve(kv))
   expect(await codeOf(() => opening)).not.toBe('none')
   expect(closed).toHaveBeenCalledOnce()
   written.mockClear()
+  await vi.waitFor(() => expect(calls.open).toBe(0))
+  const { made } = calls
   await store.append({ category: 'user', id: 'u-2' }, [{ type: 'Met', data: { name: 'Bob' } }])
-  await new Promise(resolve => setTimeout(resolve, 100))
+  expect(await store.read({ category: 'user', id: 'u-2' })).toBeDefined()
+  expect(calls.made, 'nobody asks the log any more').toBe(made)
   expect(written).not.toHaveBeenCalled()
 })
 
-/** A log that cannot read one topic. */
-function broken(whole: Log, topic: string): Log {
+/** A log that cannot read one topic, and counts its calls, and those under way. */
+function broken(whole: Log, topic: string, calls: { made: number; open: number }): Log {
   return new Proxy<Log>(whole, {
     get: (target, name) => {
       const value: unknown = Reflect.get(target, name)
       if (typeof value !== 'function') return value
       return (...args: unknown[]) => {
+        calls.made += 1
         const asked = JSON.stringify(args[0] ?? null)
         if (name === 'fetch' && asked.includes(`"topic":"${topic}"`)) {
           return Promise.reject(new LogError('UNSUPPORTED_FOR_MESSAGE_FORMAT'))
         }
-        return value.apply(target, args)
+        const result: unknown = value.apply(target, args)
+        if (!(result instanceof Promise)) return result
+        calls.open += 1
+        return result.finally(() => {
+          calls.open -= 1
+        })
       }
     },
   })
