@@ -174,10 +174,7 @@ export type ResolvedConsumerOptions = SettingValues<typeof CONSUMER_SETTINGS> & 
 
 /** Checks options and fills in the defaults. Throws RangeError on a bad one. */
 export function resolveConsumerOptions(options: ConsumerOptions): ResolvedConsumerOptions {
-  const given = Object.fromEntries(
-    Object.entries(options).filter(([key]) => Object.hasOwn(CONSUMER_SETTINGS, key)),
-  )
-  const settings = resolveSettings(CONSUMER_SETTINGS, given)
+  const settings = resolveSettings(CONSUMER_SETTINGS, options)
   const assignors = options.assignors ?? ['cooperative-sticky']
   if (assignors.length === 0) throw new RangeError('assignors must name at least one')
   for (const name of assignors)

@@ -145,10 +145,7 @@ export type ResolvedProducerOptions = SettingValues<typeof PRODUCER_SETTINGS> & 
 
 /** Checks options and fills in the defaults. Throws RangeError on a bad one. */
 export function resolveProducerOptions(options: ProducerOptions): ResolvedProducerOptions {
-  const given = Object.fromEntries(
-    Object.entries(options).filter(([key]) => Object.hasOwn(PRODUCER_SETTINGS, key)),
-  )
-  const settings = resolveSettings(PRODUCER_SETTINGS, given)
+  const settings = resolveSettings(PRODUCER_SETTINGS, options)
   const acks = options.acks ?? 'all'
   const idempotent = options.idempotent ?? acks === 'all'
   if (idempotent && acks !== 'all')
