@@ -1,10 +1,12 @@
 // Where the time of a projection into SQLite goes: reading alone, then handlers of several kinds
-// over the same events. One process, figures of one run; `main.ts` compares with others.
+// over the same events. One process, figures of one run; `main.ts` compares with others. `turn` is how long others
+// of the process wait for the event loop meanwhile, beyond the millisecond that the measuring timer takes.
 //
 //   node --conditions=millrace:source bench/store/projection-probe.ts [events] [folder] [kinds]
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { systemOutside } from '@millrace/base'
 import { aggregate, type Projection, projection, type } from '@millrace/model'
 import type { EventStore } from '@millrace/store'
@@ -94,13 +96,21 @@ const kinds: Record<string, Projection<Tables>> = {
 function measure(what: string): () => void {
   const startedAt = performance.now()
   const before = process.cpuUsage()
+  const turns = monitorEventLoopDelay({ resolution: 1 })
+  turns.enable()
   return () => {
+    turns.disable()
     const seconds = (performance.now() - startedAt) / 1000
     const { user, system } = process.cpuUsage(before)
     const cpu = ((user + system) / events).toFixed(1)
     const rss = Math.round(process.memoryUsage.rss() / 2 ** 20)
     const perSecond = Math.round(events / seconds)
-    console.log(`${what.padEnd(8)} ${perSecond} events/s, ${cpu} us CPU an event, ${rss} MiB`)
+    const [p50, p99, longest] = [turns.percentile(50), turns.percentile(99), turns.max].map(ns =>
+      Math.max(0, ns / 1e6 - 1).toFixed(1),
+    )
+    console.log(
+      `${what.padEnd(8)} ${perSecond} events/s, ${cpu} us CPU an event, ${rss} MiB, turn ${p50} ms, p99 ${p99}, longest ${longest}`,
+    )
   }
 }
 

@@ -24,4 +24,4 @@ export {
   settingProblem,
 } from './settings.ts'
 export { Signal } from './signal.ts'
-export { turnsOf } from './turns.ts'
+export { Turns } from './turns.ts'

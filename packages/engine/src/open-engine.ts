@@ -3,7 +3,7 @@
  *
  * Nothing is answered before the checkpoint of the new generation is durable (see `recovery.ts`).
  */
-import { type Outside, resolveSettings, systemOutside } from '@millrace/base'
+import { type Outside, resolveSettings, systemOutside, Turns } from '@millrace/base'
 import { LogError } from '@millrace/log'
 import { AwakeClock } from './awake-clock.ts'
 import { Catalogue } from './coordinators/catalogue/catalogue.ts'
@@ -54,7 +54,7 @@ import {
 import type { GivenUp } from './storage/salvage.ts'
 import { StoreCommits } from './storage/store-commits.ts'
 import { TimerWheel } from './timer-wheel.ts'
-import { pauseOf, Turns } from './turns.ts'
+import { pauseOf, TURN_BUDGET_MS } from './turns.ts'
 
 /** Largest commit group, and so the largest record batch. Bytes. */
 const STAGING_BYTES_MAX = 16 << 20
@@ -200,7 +200,7 @@ class EngineOpening {
       checkpointer: () => this.#checkpointer,
       afterGroup: () => this.#clockwork?.afterGroup(),
     })
-    this.#turns = new Turns(outside)
+    this.#turns = new Turns(outside, TURN_BUDGET_MS)
     this.#topics = new TopicTable({
       turns: this.#turns,
       store: this.#store,

@@ -9,6 +9,7 @@ import {
   type SettingValues,
   sleep,
   systemOutside,
+  Turns,
 } from '@millrace/base'
 import { AuditLog } from './audit/audit-log.ts'
 import { audited } from './audit/audited-store.ts'
@@ -219,6 +220,7 @@ class StoreOpening {
         advanced: this.#advanced,
         closing: this.#closing.signal,
         pageBytes: values['read.page.bytes'],
+        turns: new Turns(this.#outside, values['read.turn.ms']),
         pause: () => sleep(this.#outside.timers, READ_AGAIN_MS, this.#closing.signal),
       },
       appender: this.#appender,

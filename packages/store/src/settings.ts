@@ -156,10 +156,17 @@ export const STORE_SETTINGS = {
   },
   'read.page.bytes': {
     type: 'integer',
-    default: 4_194_304,
+    default: 1_048_576,
     min: 65_536,
     max: 104_857_600,
     doc: 'Bytes that such a read asks of the log at once, for all its buckets.',
+  },
+  'read.turn.ms': {
+    type: 'integer',
+    default: 2,
+    min: 0,
+    max: 60_000,
+    doc: 'How long all such reads together may decode events before others of the process have their turn.',
   },
   'snapshot.cache': {
     type: 'integer',

@@ -10,7 +10,7 @@
  * those behind it wait. There are no timers here: the listener calls `sweep` now and then.
  */
 import type { Socket } from 'node:net'
-import type { Turns } from '@millrace/engine'
+import type { Turns } from '@millrace/base'
 import { LogError } from '@millrace/log'
 import {
   type AnyApi,

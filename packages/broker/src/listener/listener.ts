@@ -7,7 +7,8 @@
  */
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import type { Outside, Timer } from '@millrace/base'
-import { AwakeClock, type Engine, Turns } from '@millrace/engine'
+import { Turns } from '@millrace/base'
+import { AwakeClock, type Engine } from '@millrace/engine'
 import { APIS, REQUEST_LIMITS } from '@millrace/protocol'
 import type { Endpoint } from '../handlers/handler.ts'
 import { HANDLERS } from '../handlers/handlers.ts'

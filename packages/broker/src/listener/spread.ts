@@ -2,7 +2,7 @@
  * The work of one request, spread over as many turns of the event loop as it takes: its handling in
  * parts, and the encoding of a large answer.
  */
-import type { Turns } from '@millrace/engine'
+import type { Turns } from '@millrace/base'
 import { type AnyApi, encodeResponseInSteps, type Frame } from '@millrace/protocol'
 import { failureOf } from '../handlers/error-mapping.ts'
 import type { AnyHandler, Call, HandlerNode } from '../handlers/handler.ts'

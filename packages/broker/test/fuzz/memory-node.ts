@@ -1,6 +1,6 @@
 /** A listener without sockets: connections that a test hands over, and all that they share. */
-import { systemOutside } from '@millrace/base'
-import { type Engine, Turns } from '@millrace/engine'
+import { systemOutside, Turns } from '@millrace/base'
+import type { Engine } from '@millrace/engine'
 import { APIS, REQUEST_LIMITS } from '@millrace/protocol'
 import { HANDLERS } from '../../src/handlers/handlers.ts'
 import { BytesInFlight } from '../../src/listener/bytes-in-flight.ts'

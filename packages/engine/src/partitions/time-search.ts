@@ -5,6 +5,8 @@
  * of a turn. For the largest time only the batch that has it is opened, which the segments know. What
  * it takes long to open is opened once for all who ask the same, and one batch at a time.
  */
+
+import type { Turns } from '@millrace/base'
 import {
   baseOffsetOf,
   lastOffsetOf,
@@ -18,7 +20,6 @@ import {
   type Timestamp,
 } from '@millrace/log'
 import type { Segment } from '../segments/segment.ts'
-import type { Turns } from '../turns.ts'
 
 /** Answers of opened batches that are kept. */
 const ANSWERS_MAX = 256

@@ -6,7 +6,7 @@
  * holds no file and no bytes meanwhile. Those that have enough at the same moment look in slices, too.
  */
 
-import type { Timer, Timers } from '@millrace/base'
+import type { Timer, Timers, Turns } from '@millrace/base'
 import {
   type FetchPosition,
   type FetchRequest,
@@ -21,7 +21,6 @@ import type { PartitionLog, PartitionWaiter } from '../partitions/partition-log.
 import { DamageError } from '../segments/damage.ts'
 import type { Segment } from '../segments/segment.ts'
 import type { EngineSettings } from '../settings.ts'
-import type { Turns } from '../turns.ts'
 import type { TopicTable } from './topic-table.ts'
 
 const EMPTY_SLICE: RecordSlice = { byteLength: 0, read: () => undefined, release: () => undefined }

@@ -3,7 +3,7 @@
  * answers when they are durable.
  */
 
-import type { Random } from '@millrace/base'
+import type { Random, Turns } from '@millrace/base'
 import {
   asLogError,
   type ConfigChange,
@@ -23,7 +23,6 @@ import {
   describeTopicConfig,
 } from '../partitions/topic-config.ts'
 import type { EngineSettings } from '../settings.ts'
-import type { Turns } from '../turns.ts'
 import type { TopicTable } from './topic-table.ts'
 
 /** The catalogue's runtime. */

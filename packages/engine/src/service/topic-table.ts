@@ -6,6 +6,8 @@
  * are shown (names, partitions, configuration, log starts, deletions) changes when the commit group
  * that decided it is complete: nobody learns what a crash could take back.
  */
+
+import type { Turns } from '@millrace/base'
 import type { Offset, PartitionDescription } from '@millrace/log'
 import type { CatalogueEvents, CatalogueTopic } from '../coordinators/catalogue/catalogue.ts'
 import { DiskError } from '../disk/disk.ts'
@@ -16,7 +18,6 @@ import { ProducerCount } from '../partitions/producer-ledger.ts'
 import { type TopicConfig, topicConfigOf } from '../partitions/topic-config.ts'
 import { unlinkAll } from '../segments/segment.ts'
 import type { LogStore } from '../storage/log-store.ts'
-import type { Turns } from '../turns.ts'
 
 /** A topic as the engine works with it. */
 export type TopicEntry = {

@@ -1,6 +1,6 @@
 // One partition: rolling, epochs, times, and what it does when something fails.
 
-import { systemOutside } from '@millrace/base'
+import { systemOutside, Turns } from '@millrace/base'
 import { rawBatch } from '@millrace/conformance/log'
 import {
   baseOffsetOf,
@@ -17,11 +17,10 @@ import { TimeSearch } from '../../src/partitions/time-search.ts'
 import { type TopicConfig, topicConfigOf } from '../../src/partitions/topic-config.ts'
 import { FileCache } from '../../src/segments/file-cache.ts'
 import { SmallSegments } from '../../src/segments/small-segments.ts'
-import { Turns } from '../../src/turns.ts'
 import { batchOf, temporaryFolder, WrappedDisk } from '../storage/support.ts'
 
 const NOW = 1_700_000_000_000
-const search = new TimeSearch(new Turns(systemOutside({ keepAlive: false })))
+const search = new TimeSearch(new Turns(systemOutside({ keepAlive: false }), 10))
 
 function partitionOf(overrides: Readonly<Record<string, string>> = {}, smallBytes = 0) {
   const fault: { code: DiskErrorCode | undefined } = { code: undefined }

@@ -1,11 +1,12 @@
 // Fetches that have what they waited for: each is answered, and let go, whatever the others do.
+
+import type { Turns } from '@millrace/base'
 import type { FetchRequest } from '@millrace/log'
 import { expect, test } from 'vitest'
 import type { PartitionLog, PartitionWaiter } from '../../src/partitions/partition-log.ts'
 import { Fetches } from '../../src/service/fetches.ts'
 import type { TopicTable } from '../../src/service/topic-table.ts'
 import type { EngineSettings } from '../../src/settings.ts'
-import type { Turns } from '../../src/turns.ts'
 
 const request: FetchRequest = {
   positions: [{ topic: 't', partition: 0, offset: 0, maxBytes: 100 }],

@@ -17,7 +17,7 @@ import {
   resolveSettings,
   type SettingValues,
   sleep,
-  turnsOf,
+  Turns,
 } from '@millrace/base'
 import {
   type Checkpoint,
@@ -79,6 +79,7 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
   readonly #sql: SqlDatabase
   readonly #values: Values
   readonly #pageSize: number | undefined
+  readonly #turns: Turns
   readonly #categories: ReadonlySet<string>
   readonly #builds: Builds
   readonly #supervisor: Supervisor
@@ -114,6 +115,7 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
     this.#sql = sql
     this.#values = resolveSettings(PROJECTION_SETTINGS, options.settings)
     this.#pageSize = options.settings?.['projection.page.events']
+    this.#turns = context.turns ?? new Turns(context.outside, this.#values['projection.turn.ms'])
     this.#categories = new Set(definition.from.map(({ name }) => name))
     this.#builds = new Builds(this.#definition, sql, () => context.outside.clock.now())
     this.#waiters = new Waiters(this.#values['projection.waiters.max'])
@@ -384,7 +386,7 @@ export class SqlProjectionProcessor<DB> implements ProjectionProcessor<DB> {
       parkedMax: values['projection.parked.max'],
       pageSize: this.#pageSize,
       idleMs: values['projection.idle.ms'],
-      turn: turnsOf(outside, values['projection.turn.ms']),
+      turn: () => (this.#turns.spent() ? this.#turns.next() : undefined),
       now: () => outside.clock.now(),
       publishes: event =>
         isFirst || build.build === this.#seen?.build || !isPassed(this.#published, event),

@@ -79,10 +79,10 @@ export const PROJECTION_SETTINGS = {
   },
   'projection.turn.ms': {
     type: 'integer',
-    default: 5,
+    default: 2,
     min: 0,
     max: 60_000,
-    doc: 'How long handlers that wait for nothing may run before commands and others have their turn.',
+    doc: 'How long the handlers of all projections together may run, where they wait for nothing, before commands and others have their turn.',
   },
   'projection.waiters.max': {
     type: 'integer',

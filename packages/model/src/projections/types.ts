@@ -1,5 +1,5 @@
 /** What a projection is to those who run it and to those who watch it. */
-import type { SettingValues } from '@millrace/base'
+import type { SettingValues, Turns } from '@millrace/base'
 import type { Timestamp } from '@millrace/log'
 import type { EventStore, StreamRef, StreamVersion } from '@millrace/store'
 import type { Kysely } from 'kysely'
@@ -15,6 +15,8 @@ export type ProjectionContext = Pick<RuntimeContext, 'outside' | 'onEvent'> & {
   readonly store: EventSource
   /** Needed by projections that publish. */
   readonly log?: RuntimeContext['log']
+  /** Shared by all projections of a process, so that together they hold no turn. Absent: its own. */
+  readonly turns?: Turns
 }
 
 /** What a projection's processor may be told. */

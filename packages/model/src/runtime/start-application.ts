@@ -10,14 +10,18 @@
  * when a later step fails, in the reverse order, as it is by `close()`.
  */
 import { join } from 'node:path'
-import { makeFolders, type Outside, systemOutside } from '@millrace/base'
+import { makeFolders, type Outside, resolveSettings, systemOutside, Turns } from '@millrace/base'
 import { DEFAULT_TENANT, type EventStore, openStore } from '@millrace/store'
 import { CommandRunner } from '../commands/command-runner.ts'
 import { foldOf } from '../commands/compiled.ts'
 import type { Processor, RuntimeContext } from '../context.ts'
 import { createEffectRunner, type EffectRunner } from '../effects/index.ts'
 import { ModelError } from '../errors.ts'
-import { createProjectionProcessor, type ProjectionProcessor } from '../projections/index.ts'
+import {
+  createProjectionProcessor,
+  PROJECTION_SETTINGS,
+  type ProjectionProcessor,
+} from '../projections/index.ts'
 import { createSagaProcessor, type SagaProcessor } from '../sagas/index.ts'
 import type { SqlDatabase } from '../sql/port.ts'
 import { openSqlite } from '../sql/sqlite.ts'
@@ -166,10 +170,12 @@ class Starting {
     if (definitions.length === 0) return new Map()
     const sql = await this.#sql()
     const settings = this.#options.settings?.projections ?? {}
+    const turnMs = resolveSettings(PROJECTION_SETTINGS, settings)['projection.turn.ms']
+    const turns = new Turns(this.#outside, turnMs)
     return new Map(
       definitions.map(([key, definition]) => [
         key,
-        createProjectionProcessor(definition, context, sql, { settings }),
+        createProjectionProcessor(definition, { ...context, turns }, sql, { settings }),
       ]),
     )
   }

@@ -5,9 +5,12 @@
  *
  * Buckets are merged by the stamps of appends (`hybrid-clock.ts`), as long as a bucket has more: what
  * caused an event comes before it, in a catch-up as live. What is concurrent comes as it happens.
+ *
+ * A catch-up waits for nothing that takes a turn of the event loop, so it makes way by itself, every
+ * `read.turn.ms` of all reads of the store.
  */
 
-import type { ChangeSignal } from '@millrace/base'
+import type { ChangeSignal, Turns } from '@millrace/base'
 import {
   decodeBatches,
   type FetchResult,
@@ -37,6 +40,8 @@ export type AllReaderParts = {
   readonly advanced: ChangeSignal
   readonly closing: AbortSignal
   readonly pageBytes: number
+  /** Shared by all reads. */
+  readonly turns: Turns
   /** Between reads that brought nothing. */
   readonly pause: () => Promise<void>
 }
@@ -171,6 +176,8 @@ class Page {
 }
 
 const BUCKET_BYTES_MIN = 64 * 1024
+/** How many events are decoded between looks at the clock. */
+const LOOK_EVENTS = 16
 
 /** See the head of the file. */
 export async function* readAllEvents(
@@ -194,6 +201,10 @@ export async function* readAllEvents(
     }
     const merged = merge(parts, read, sources, page)
     if (merged === 'hungry') continue
+    if (merged === 'turn') {
+      await parts.turns.next()
+      continue
+    }
     const caughtUp = isCaughtUp(read, sources)
     if (page.events.length > 0 || (caughtUp && !told)) {
       const checkpoint = checkpointOf(parts, read, sources)
@@ -229,17 +240,21 @@ async function passOver(
 
 /**
  * Gives the events of all sources in the order of their keys, as far as it is known: until a source
- * has none left here but in the log, or the next one is not confirmed, or the page is full.
+ * has none left here but in the log, or the next one is not confirmed, or the page is full, or others
+ * are to have their turn.
  */
 function merge(
   parts: AllReaderParts,
   read: AllRead,
   sources: readonly BucketSource[],
   page: Page,
-): 'hungry' | 'full' | 'blocked' | 'all' {
+): 'hungry' | 'full' | 'blocked' | 'all' | 'turn' {
   const isAlone = sources.length === 1
+  let given = 0
   for (;;) {
     if (page.events.length >= read.pageSize || page.bytes >= parts.pageBytes) return 'full'
+    given += 1
+    if (given % LOOK_EVENTS === 0 && parts.turns.spent()) return 'turn'
     let lowest: BucketSource | undefined
     let key = Number.POSITIVE_INFINITY
     for (const source of sources) {

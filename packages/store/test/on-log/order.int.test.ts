@@ -72,3 +72,23 @@ it('a store opens, and catches up, while others write without a pause', async ()
   await Promise.all(writing)
   await reader.close()
 })
+
+it('a page of many events makes way for others while it is decoded', async () => {
+  await using log = await openEngine({ folder: join(folder, 'turns') })
+  const settings = { 'read.turn.ms': 0 }
+  const categories = { thing: { buckets: 1 } }
+  await using store = await openStore({ log, folder: null, categories, settings })
+  const events = Array.from({ length: 100 }, (_, n) => ({ type: 'Made', data: { n } }))
+  const streams = Array.from({ length: 10 }, (_, n) => ({ category: 'thing', id: `s${n}` }))
+  await Promise.all(streams.map(stream => store.append(stream, events)))
+  let turns = 0
+  let isRead = false
+  const others = (async () => {
+    for (; !isRead; turns += 1) await turn()
+  })()
+  const page = await store.readAll(['thing'])[Symbol.asyncIterator]().next()
+  isRead = true
+  await others
+  expect(page.value?.events.length).toBe(1000)
+  expect(turns).toBeGreaterThan(1000 / 32)
+})

@@ -2,7 +2,7 @@
 // clocks differ, from the beginning and from any checkpoint. MILLRACE_TEST_SEEDS=N for more logs,
 // MILLRACE_TEST_SEED=S for one.
 
-import { ChangeSignal } from '@millrace/base'
+import { ChangeSignal, systemOutside, Turns } from '@millrace/base'
 import { Prng } from '@millrace/engine/simulation'
 import {
   type FetchRequest,
@@ -119,6 +119,7 @@ async function read(log: Log, buckets: Bucket[], from: readonly number[], pageSi
   const parts = {
     ...{ log, opener, advanced: new ChangeSignal(), closing: new AbortController().signal },
     ...{ pageBytes: 1 << 20, pause: () => Promise.resolve() },
+    turns: new Turns(systemOutside(), 2),
   }
   const what: AllRead = {
     ...{ buckets, from: new Map(buckets.map((bucket, i) => [bucket, from[i] ?? 0])) },

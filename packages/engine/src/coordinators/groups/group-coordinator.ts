@@ -8,7 +8,7 @@
  */
 
 import type { Outside, Timer } from '@millrace/base'
-import { resolveSettings } from '@millrace/base'
+import { resolveSettings, Turns } from '@millrace/base'
 import {
   type CommitRequest,
   type FetchedOffset,
@@ -35,7 +35,7 @@ import type { Coordinator } from '../../machines/coordinator.ts'
 import type { Machine, MachineRecord } from '../../machines/machine.ts'
 import type { Commits } from '../../machines/runtime.ts'
 import type { TimerWheel } from '../../timer-wheel.ts'
-import { Turns } from '../../turns.ts'
+import { TURN_BUDGET_MS } from '../../turns.ts'
 import { refusedJoin, refusedSync } from '../classic-groups/answers.ts'
 import { ClassicGroup } from '../classic-groups/classic-group.ts'
 import type { ClassicGroupsMachine } from '../classic-groups/classic-groups-machine.ts'
@@ -124,7 +124,7 @@ export class GroupCoordinator implements Groups, Coordinator {
     this.#rebalancer = new Rebalancer(this.#context)
     this.#joins = new Joins(this.#context, this.#rebalancer, outside.random)
     this.#memberships = new Memberships(this.#context, this.#rebalancer)
-    this.#turns = new Turns(outside)
+    this.#turns = new Turns(outside, TURN_BUDGET_MS)
     this.#removals = new Removals(this.#ledger, this.#offsets, this.#turns, () =>
       this.#phaseProblem(),
     )

@@ -6,9 +6,10 @@
  * others have room in between. All removals share a budget of each turn of the event loop. A group's own record goes with its last offsets, so a crash on the way
  * leaves a group with fewer offsets and never offsets of a group that is gone.
  */
+
+import type { Turns } from '@millrace/base'
 import type { LogError } from '@millrace/log'
 import type { MachineCommit } from '../../machines/runtime.ts'
-import type { Turns } from '../../turns.ts'
 import type { ClassicGroup } from '../classic-groups/classic-group.ts'
 import { type GroupLedger, hadNoRoom } from '../classic-groups/ledger.ts'
 import { groupRecord } from '../classic-groups/records.ts'
