@@ -230,6 +230,7 @@ class EngineOpening {
       isAnother: (topic, topicId) => this.#topics.isAnother(topic, topicId),
       partitionExists: (topic, partition) => this.#topics.partition(topic, partition) !== undefined,
       ageOf: timestamp => this.#ages.ageOf(timestamp),
+      onWarning: message => this.#event('warn', message),
     })
     const context = { commits: this.#runtime, outside }
     const more = options.more.map(create => create(context))

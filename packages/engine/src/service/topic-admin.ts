@@ -45,10 +45,10 @@ export class TopicAdmin {
     turns: Turns
     /**
      * A topic's deletion is in the open group: whatever is kept about it elsewhere goes with it.
-     * Resolves when that is durable; what is left where it rejects is found again at the next start.
+     * Resolves when that is durable. Where it rejects it has told so, and goes on by itself.
      */
     onDeleted: (topic: string) => Promise<void>
-    /** Whether something is still kept about an earlier topic of this name, and when it is not. */
+    /** Whether something is still kept about an earlier topic of this name; resolves when it is not. */
     purged: (topic: string) => Promise<void> | undefined
   }) {
     this.#onDeleted = parts.onDeleted
@@ -85,7 +85,8 @@ export class TopicAdmin {
         const records = this.#catalogue.decideDelete(name)
         // Where this throws, everything stays.
         const durable = this.#commits.commit([{ machine: this.#catalogue, records }])
-        // A topic of this name never meets what was kept about this one: it is not created before.
+        // A topic of this name never meets what was kept about this one: it is not created before. The
+        // topic is gone whatever becomes of that, so its deletion has not failed.
         const purged = this.#onDeleted(name).catch(() => undefined)
         await durable
         await this.#topics.removeFiles(topicId)
@@ -159,8 +160,7 @@ export class TopicAdmin {
     const asked = topic.partitions ?? -1
     const partitions = asked === -1 ? this.#settings['num.partitions'] : asked
     const configs = canonicalTopicConfig(topic.configs ?? {})
-    const purged = this.#purged(topic.name)
-    if (purged !== undefined) await purged.catch(() => undefined)
+    await this.#purged(topic.name)
     const topicId = this.#newTopicId()
     const { name } = topic
     const records = this.#catalogue.decideCreate({ name, topicId, partitions, configs })

@@ -25,6 +25,7 @@ export class GroupsBench {
   groups: GroupCoordinator
   readonly #settings: Settings
   readonly topics = new Set(['t', 'u'])
+  readonly warnings: string[] = []
 
   constructor(settings: Settings = {}) {
     this.#settings = settings
@@ -44,6 +45,7 @@ export class GroupsBench {
       wheel,
       settings: this.#settings,
       partitionExists: (topic, partition) => this.topics.has(topic) && partition < 8,
+      onWarning: message => void this.warnings.push(message),
     })
     return [groups, wheel]
   }

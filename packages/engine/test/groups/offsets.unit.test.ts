@@ -201,6 +201,34 @@ describe('deleting', () => {
     expect(await bench.groups.fetchOffsets('g')).toEqual([])
   })
 
+  it('tells that offsets of a deleted topic could not be removed, and no topic of that name meets them', async () => {
+    const bench = new GroupsBench({ 'offsets.retention.check.interval.ms': MINUTE })
+    await bench.commit()
+    bench.topics.delete('t')
+    bench.sink.refuse = true
+    await expect(bench.groups.onTopicDeleted('t')).rejects.toThrow('no room')
+    await expect(bench.groups.purged('t')).rejects.toThrow('no room')
+    expect(bench.warnings).toHaveLength(1)
+    expect(bench.warnings[0]).toContain('topic t could not be removed: no room')
+    bench.sink.refuse = false
+    await bench.groups.purged('t')
+    expect(await bench.groups.fetchOffsets('g')).toEqual([])
+    expect(bench.groups.purged('t')).toBeUndefined()
+  })
+
+  it('removes offsets of a deleted topic at the next look where their removal had failed', async () => {
+    const bench = new GroupsBench({ 'offsets.retention.check.interval.ms': MINUTE })
+    await bench.commit()
+    bench.topics.delete('t')
+    bench.sink.refuse = true
+    await expect(bench.groups.onTopicDeleted('t')).rejects.toThrow('no room')
+    await bench.time.run(MINUTE + 10)
+    expect(bench.warnings).toHaveLength(1)
+    bench.sink.refuse = false
+    await bench.time.run(MINUTE + 10)
+    expect(await bench.groups.fetchOffsets('g')).toEqual([])
+  })
+
   it('takes as many commit groups as a large group needs, and others have room in between', async () => {
     const bench = new GroupsBench()
     const groupId = await largeGroup(bench)

@@ -56,6 +56,7 @@ import {
 } from '../offsets/decisions.ts'
 import type { OffsetsMachine } from '../offsets/offsets-machine.ts'
 import { Removals } from './removals.ts'
+import { TopicPurges } from './topic-purges.ts'
 
 const GROUP_ID_MAX_BYTES = 32_767
 
@@ -74,6 +75,8 @@ export type GroupCoordinatorOptions = {
   readonly isAnother?: OffsetRules['isAnother']
   /** How old something with this wall time is, in ms. Default: by the wall clock as it is. */
   readonly ageOf?: (timestamp: Timestamp) => number
+  /** Told what an operator should know, in one sentence. */
+  readonly onWarning?: (message: string) => void
 }
 
 /** Consumer groups and committed offsets of one node. */
@@ -93,8 +96,7 @@ export class GroupCoordinator implements Groups, Coordinator {
   readonly #turns: Turns
   /** Groups whose deletion takes several commit groups: nobody joins or commits meanwhile. */
   readonly #closing = new Set<string>()
-  /** Deleted topics of which offsets are still being removed. */
-  readonly #purges = new Map<string, Promise<void>>()
+  readonly #purges: TopicPurges
   #phase: 'loading' | 'ready' | 'closed' = 'loading'
   #expiry: Timer | null = null
 
@@ -128,6 +130,16 @@ export class GroupCoordinator implements Groups, Coordinator {
     this.#removals = new Removals(this.#ledger, this.#offsets, this.#turns, () =>
       this.#phaseProblem(),
     )
+    this.#purges = new TopicPurges(
+      topic => this.#removeOffsetsOf(topic),
+      (topic, cause) => {
+        // The next start finds them.
+        if (this.#phase === 'closed') return
+        options.onWarning?.(
+          `offsets of the deleted topic ${topic} could not be removed: ${reasonOf(cause)}; it is tried again, and no topic of that name is created before`,
+        )
+      },
+    )
   }
 
   /**
@@ -155,7 +167,7 @@ export class GroupCoordinator implements Groups, Coordinator {
     this.#scheduleExpiry()
     // A crash may have come between a topic's deletion and that of its last offsets.
     for (const topic of [...this.#offsets.topics()]) {
-      if (!this.#rules.partitionExists(topic, 0)) this.#purge(topic).catch(() => undefined)
+      if (!this.#rules.partitionExists(topic, 0)) this.#purges.begin(topic).catch(() => undefined)
     }
   }
 
@@ -325,16 +337,15 @@ export class GroupCoordinator implements Groups, Coordinator {
    * more. Resolves when that is durable.
    */
   async onTopicDeleted(topic: string): Promise<void> {
-    await this.#purge(topic)
-    await this.#ledger.settled()
+    await this.#purges.begin(topic)
   }
 
   /**
    * Resolves when no offsets of an earlier topic of this name are left: until then another one must not
-   * be created. Undefined where there are none.
+   * be created, nor where it rejects with COORDINATOR_NOT_AVAILABLE. Undefined where there are none.
    */
   purged(topic: string): Promise<void> | undefined {
-    return this.#purges.get(topic)
+    return this.#purges.unfinished(topic)
   }
 
   /** Bytes of memory that are counted. */
@@ -474,14 +485,9 @@ export class GroupCoordinator implements Groups, Coordinator {
     }
   }
 
-  #purge(topic: string): Promise<void> {
-    const running = this.#purges.get(topic)
-    if (running !== undefined) return running
-    const purge = this.#removals
-      .ofTopic(topic, groupId => this.#groups.get(groupId))
-      .finally(() => this.#purges.delete(topic))
-    this.#purges.set(topic, purge)
-    return purge
+  async #removeOffsetsOf(topic: string): Promise<void> {
+    await this.#removals.ofTopic(topic, groupId => this.#groups.get(groupId))
+    await this.#ledger.settled()
   }
 
   #bury(group: ClassicGroup): void {
@@ -514,6 +520,7 @@ export class GroupCoordinator implements Groups, Coordinator {
 
   /** Removes expired offsets, and empty groups that hold none; one group after the other. */
   async #expire(): Promise<void> {
+    await this.#purges.again()
     for (const group of [...this.#groups.values()]) {
       const { groupId } = group
       const lives = (): boolean =>
@@ -529,6 +536,12 @@ export class GroupCoordinator implements Groups, Coordinator {
       if (this.#turns.spent()) await this.#turns.next()
     }
   }
+}
+
+/** The message of what an error rests on, which says more than that the coordinator is not available. */
+function reasonOf(error: unknown): string {
+  const below = error instanceof Error ? (error.cause ?? error) : error
+  return below instanceof Error ? below.message : String(below)
 }
 
 function asError(code: LogErrorCode | null): LogError | null {
