@@ -57,6 +57,8 @@ export type PendingBatch = {
   readonly deadline: number
   readonly deliveries: readonly { readonly index: number; readonly delivery: Delivery }[]
   attempts: number
+  /** Why the last attempt failed; it is tried again. */
+  lastFailure: LogError | undefined
   inFlight: boolean
   /** Whether an attempt ended without saying if the batch is stored. */
   outcomeUnknown: boolean
@@ -152,6 +154,7 @@ export class Lane {
       deadline: open.openedAt + deliveryTimeoutMs,
       deliveries: open.deliveries,
       attempts: 0,
+      lastFailure: undefined,
       inFlight: false,
       outcomeUnknown: false,
     }

@@ -218,6 +218,7 @@ export class Sender {
       this.#giveUp(batch, error, answer instanceof LogError ? undefined : answer.recordErrors)
       return
     }
+    batch.lastFailure = error
     if (!isQuiet(error.code)) this.#events.stale(lane.topic)
     lane.failures += 1
     const { outside, backoff } = this.#options
@@ -267,14 +268,7 @@ export class Sender {
         lane.close(this.#identity, this.#options.deliveryTimeoutMs)
       for (let head = lane.queue[0]; head !== undefined; head = lane.queue[0]) {
         if (now < head.deadline || head.inFlight || lane.resetting) break
-        const tried = head.attempts === 0 ? 'never sent' : `tried ${head.attempts} times`
-        this.#giveUp(
-          head,
-          new LogError(
-            'REQUEST_TIMED_OUT',
-            `not delivered in ${this.#options.deliveryTimeoutMs} ms, ${tried}`,
-          ),
-        )
+        this.#giveUp(head, lateError(head, this.#options.deliveryTimeoutMs))
       }
     }
   }
@@ -378,3 +372,16 @@ const isQuiet = (code: LogErrorCode): boolean =>
   code === 'THROTTLING_QUOTA_EXCEEDED' ||
   code === 'KAFKA_STORAGE_ERROR' ||
   code === 'CORRUPT_MESSAGE'
+
+/**
+ * Why a batch was not delivered in its time. What was refused each time is known not to be stored, and
+ * why: that is told, not the time.
+ */
+function lateError(batch: PendingBatch, deliveryTimeoutMs: number): LogError {
+  const { attempts, lastFailure, outcomeUnknown } = batch
+  const tried = attempts === 0 ? 'never sent' : `tried ${attempts} times`
+  const late = `not delivered in ${deliveryTimeoutMs} ms, ${tried}`
+  if (lastFailure === undefined) return new LogError('REQUEST_TIMED_OUT', late)
+  const why = `${late}, the last time: ${lastFailure.message}`
+  return new LogError(outcomeUnknown ? 'REQUEST_TIMED_OUT' : lastFailure.code, why, lastFailure)
+}

@@ -151,6 +151,20 @@ describe('retries', () => {
     expect(values(log)).toEqual(['2'])
   })
 
+  test.each([
+    ['NOT_LEADER_OR_FOLLOWER', 'NOT_LEADER_OR_FOLLOWER'],
+    ['KAFKA_STORAGE_ERROR', 'REQUEST_TIMED_OUT'], // what has failed there may be stored all the same
+  ] as const)('that never helped are told with their reason: %s', async (refusal, told) => {
+    const { outside, log, producer } = await setUp({ deliveryTimeoutMs: 2_000 })
+    log.codeOf = () => refusal
+    const sent = producer.send('t', { value: '1' })
+    await expect(outside.until(sent, 4_000)).rejects.toMatchObject({
+      code: told,
+      message: expect.stringMatching(/not delivered in 2000 ms, tried \d+ times, the last time: /),
+      cause: { code: refusal },
+    })
+  })
+
   test('do not help a batch that is refused for good; those behind it are stored', async () => {
     const { outside, log, producer } = await setUp({ batchBytesMax: 80, requestBytesMax: 80 })
     let call = 0
