@@ -190,9 +190,11 @@ export class PageHandler {
     checkpoint: string,
     work: (pass: Pass) => Promise<readonly ParkedRow[]>,
   ): Promise<PageOutcome> {
-    const { sql, ledger, handlers, build, part } = this.#tools
+    const { sql, ledger, handlers, build, part, turn } = this.#tools
     try {
       return await sql.transaction(async session => {
+        // Hundreds of projections with a page of one event each hold a turn together, one after the other.
+        await turn()
         ledger.attach(session)
         handlers.attach(session)
         await ledger.advance(build, part, start.revision, checkpoint)

@@ -195,6 +195,8 @@ export async function* readAllEvents(
     const isHungry = sources.some(source => source.isHungry)
     // A log that fails for a moment is not asked again at once.
     if (isHungry) {
+      // One append wakes all who follow.
+      if (parts.turns.spent()) await parts.turns.next()
       if (!(await fill(parts, read, sources))) await parts.pause()
       told = false
       continue
