@@ -1,6 +1,7 @@
 /**
  * IncrementalAlterConfigs and AlterConfigs: changes of topics' configuration. That of the node is
- * set where it is started, and refused here.
+ * set where it is started: nothing of it can be set here, so there is nothing to take back either, and
+ * tools that do so (after every reassignment, for one) are told that it is done.
  */
 import type { Engine } from '@millrace/engine'
 import { type ConfigChange, LogError } from '@millrace/log'
@@ -17,10 +18,11 @@ import {
   type IncrementalAlterConfigsResponse,
   incrementalAlterConfigs,
 } from '@millrace/protocol'
-import { badResource } from './config-resources.ts'
+import { badResource, requireOwnBroker } from './config-resources.ts'
 import { expected, failureOf } from './error-mapping.ts'
 import type { Failure, Handler } from './handler.ts'
 import { repeated } from './nested.ts'
+import { isTopicName } from './topics.ts'
 
 type Resource = { readonly resourceType: number; readonly resourceName: string }
 type Incremental = Decoded<IncrementalAlterConfigsRequest>['resources'][number]
@@ -75,8 +77,10 @@ async function alterEach<R extends Resource>(
       if (twice.has(keyOf(resource))) {
         throw new LogError('INVALID_REQUEST', `${resourceName} occurs twice`)
       }
-      requireTopic(resource)
-      await engine.alterConfig(resourceName, await changesOf(resource), { validateOnly })
+      requireResource(engine, resource)
+      const changes = await changesOf(resource)
+      if (resourceType === CONFIG_RESOURCE_TYPE.broker) requireNothingSet(changes)
+      else await engine.alterConfig(resourceName, changes, { validateOnly })
       results.push({ errorCode: ERROR_CODES.NONE, errorMessage: null, resourceType, resourceName })
     } catch (error) {
       const { code: errorCode, message: errorMessage } = failureOf(expected(error))
@@ -89,9 +93,24 @@ async function alterEach<R extends Resource>(
 const keyOf = ({ resourceType, resourceName }: Resource): string =>
   `${resourceType}/${resourceName}`
 
-function requireTopic({ resourceType }: Resource): void {
-  if (resourceType === CONFIG_RESOURCE_TYPE.topic) return
-  if (resourceType !== CONFIG_RESOURCE_TYPE.broker) throw badResource(resourceType)
+function requireResource(engine: Engine, { resourceType, resourceName }: Resource): void {
+  switch (resourceType) {
+    case CONFIG_RESOURCE_TYPE.topic:
+      if (resourceName === '')
+        throw new LogError('INVALID_REQUEST', 'topics have no common default')
+      if (!isTopicName(resourceName)) throw new LogError('INVALID_TOPIC_EXCEPTION', resourceName)
+      return
+    case CONFIG_RESOURCE_TYPE.broker:
+      // The empty name stands for all brokers.
+      if (resourceName !== '') requireOwnBroker(engine, resourceName)
+      return
+    default:
+      throw badResource(resourceType)
+  }
+}
+
+function requireNothingSet(changes: readonly ConfigChange[]): void {
+  if (changes.every(({ operation }) => operation === 'delete')) return
   throw new LogError(
     'INVALID_REQUEST',
     'the configuration of the node is set where it is started, not by clients',
@@ -119,7 +138,7 @@ function incrementalChanges({ configs }: Incremental): readonly ConfigChange[] {
 /** Sets what is named; everything else that the topic has of its own goes back to its default. */
 async function wholeChanges(
   engine: Engine,
-  { resourceName, configs }: Whole,
+  { resourceType, resourceName, configs }: Whole,
 ): Promise<readonly ConfigChange[]> {
   const names = configs.map(({ name }) => name)
   requireEachOnce(names)
@@ -128,6 +147,7 @@ async function wholeChanges(
     if (value === null) throw new LogError('INVALID_REQUEST', `${name} has no value`)
     return { name, operation: 'set', value }
   })
+  if (resourceType !== CONFIG_RESOURCE_TYPE.topic) return changes
   for (const { name, source } of await engine.describeConfig(resourceName)) {
     if (source !== 'topic' || kept.has(name)) continue
     changes.push({ name, operation: 'delete', value: null })

@@ -30,6 +30,8 @@ type Partition = Topic['partitions'][number]
 const NEW_SESSION = 0
 /** Ends the session, if there is one. */
 const NO_SESSION = -1
+/** First version that names topics by their ids. */
+const IDS_VERSION_MIN = 13
 const NO_BYTES = Buffer.alloc(0)
 const NONE: readonly SlicedFetchResult[] = []
 
@@ -39,8 +41,8 @@ export const fetchHandler: Handler<FetchRequest, FetchResponse> = {
 
   handle: (given, call, { engine }) => {
     const request = withoutRepeats(given)
-    const { sessionId, sessionEpoch } = request
-    if (sessionId !== 0 && sessionEpoch !== NEW_SESSION && sessionEpoch !== NO_SESSION) {
+    const { sessionEpoch } = request
+    if (sessionEpoch !== NEW_SESSION && sessionEpoch !== NO_SESSION) {
       // No session was ever given: the client starts again without one.
       return {
         throttleTimeMs: 0,
@@ -51,7 +53,7 @@ export const fetchHandler: Handler<FetchRequest, FetchResponse> = {
     const positions: FetchPosition[] = []
     const diverged = new Map<Partition, FetchPartitionResponse>()
     for (const named of request.topics) {
-      const topic = topicName(engine, nameOf(named))
+      const topic = topicName(engine, nameOf(named), call.version >= IDS_VERSION_MIN)
       const meant = meantId(nameOf(named))
       for (const asked of named.partitions) {
         const parted =
@@ -165,10 +167,15 @@ function partitionAnswer(partition: number, result: SlicedFetchResult): FetchPar
     result.records.release()
     records = NO_BYTES
   }
+  if (result.error !== undefined) {
+    if (records !== NO_BYTES) release(records)
+    // As Kafka does: what it says about a partition beside an error is not to be used.
+    return empty(partition, partitionCodeOf(result.error))
+  }
   const { abortedTransactions } = result
   return {
     partitionIndex: partition,
-    errorCode: partitionCodeOf(result.error),
+    errorCode: ERROR_CODES.NONE,
     highWatermark: result.highWatermark,
     lastStableOffset: result.lastStableOffset,
     logStartOffset: result.logStartOffset,
@@ -189,7 +196,8 @@ function empty(partition: number, errorCode: number): FetchPartitionResponse {
 
 /**
  * Where the reader's log parts from this one (KIP-595): the epoch that it read last ended here
- * before the offset that it asks for. Undefined when all is well.
+ * before the offset that it asks for. Of an epoch that never was here nobody knows where it ended:
+ * OFFSET_OUT_OF_RANGE. Undefined when all is well.
  */
 function divergence(
   engine: Engine,
@@ -197,11 +205,10 @@ function divergence(
   { partition, fetchOffset, currentLeaderEpoch, lastFetchedEpoch }: Partition,
 ): FetchPartitionResponse | undefined {
   if (lastFetchedEpoch < 0) return undefined
-  const known = engine.topic(topic)?.partitions[partition]
-  if (known === undefined || known.leaderEpoch === lastFetchedEpoch) return undefined
+  if (engine.topic(topic)?.partitions[partition] === undefined) return undefined
   const end = engine.endOfEpoch(topic, partition, lastFetchedEpoch, currentLeaderEpoch)
   if (end.error !== undefined) return empty(partition, partitionCodeOf(end.error))
-  if (end.leaderEpoch < 0) return undefined
+  if (end.leaderEpoch < 0) return empty(partition, ERROR_CODES.OFFSET_OUT_OF_RANGE)
   if (end.leaderEpoch === lastFetchedEpoch && end.endOffset >= fetchOffset) return undefined
   const divergingEpoch = { epoch: end.leaderEpoch, endOffset: end.endOffset }
   return { ...empty(partition, ERROR_CODES.NONE), divergingEpoch }

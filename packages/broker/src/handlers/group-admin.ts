@@ -109,7 +109,7 @@ export const deleteGroupsHandler: Handler<DeleteGroupsRequest, DeleteGroupsRespo
   api: deleteGroups,
 
   handle: async ({ groupsNames }, _call, { engine }) => {
-    const outcomes = await engine.groups.delete(groupsNames)
+    const outcomes = await engine.groups.delete([...new Set(groupsNames)])
     const results = outcomes.map(({ groupId, error }) => ({ groupId, errorCode: codeOf(error) }))
     return { throttleTimeMs: 0, results }
   },

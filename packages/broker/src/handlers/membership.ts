@@ -4,6 +4,7 @@
  */
 import { LogError } from '@millrace/log'
 import {
+  type Decoded,
   type HeartbeatRequest,
   type HeartbeatResponse,
   heartbeat,
@@ -26,6 +27,8 @@ const JOIN_KNOWN_ID_VERSION_MIN = 4
 const JOIN_NULL_PROTOCOL_VERSION_MIN = 7
 /** First version whose leaders understand that they need not assign (KIP-814). */
 const JOIN_SKIP_VERSION_MIN = 9
+/** First version whose requests say which protocol they are about (KIP-559). */
+const SYNC_PROTOCOL_VERSION_MIN = 5
 /** First version that names several members (KIP-345). */
 const LEAVE_BATCH_VERSION_MIN = 3
 
@@ -91,12 +94,18 @@ function protocolName(name: string | null, version: number): string | null {
   return name ?? (version >= JOIN_NULL_PROTOCOL_VERSION_MIN ? null : '')
 }
 
+const namesProtocol = (request: Decoded<SyncGroupRequest>): boolean =>
+  request.protocolType !== null && request.protocolName !== null
+
 /** The handler of SyncGroup. */
 export const syncGroupHandler: Handler<SyncGroupRequest, SyncGroupResponse> = {
   api: syncGroup,
 
-  handle: async (request, { gone }, { engine }) => {
+  handle: async (request, { gone, version }, { engine }) => {
     const { groupId, generationId, memberId, groupInstanceId, assignments } = request
+    if (version >= SYNC_PROTOCOL_VERSION_MIN && !namesProtocol(request)) {
+      throw new LogError('INCONSISTENT_GROUP_PROTOCOL', 'protocol type or name is missing')
+    }
     const syncing = engine.groups.sync({
       groupId,
       generationId,

@@ -11,15 +11,18 @@ import { codeOf } from './error-mapping.ts'
 import type { Handler } from './handler.ts'
 import { meantId, topicName } from './topics.ts'
 
+/** First version that names topics by their ids. */
+const IDS_VERSION_MIN = 10
+
 /** The handler of OffsetCommit. */
 export const offsetCommitHandler: Handler<OffsetCommitRequest, OffsetCommitResponse> = {
   api: offsetCommit,
 
-  handle: async (request, _call, { engine }) => {
+  handle: async (request, { version }, { engine }) => {
     const { groupId, memberId, groupInstanceId, topics } = request
     const offsets: CommitRequest['offsets'][number][] = []
     // Once, before the commit: a topic that is deleted meanwhile was there when it was asked for.
-    const names = topics.map(topic => topicName(engine, topic))
+    const names = topics.map(topic => topicName(engine, topic, version >= IDS_VERSION_MIN))
     for (const [index, topic] of topics.entries()) {
       const name = names[index]
       const meant = meantId(topic)

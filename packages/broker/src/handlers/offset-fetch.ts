@@ -64,20 +64,20 @@ async function oneGroup(
   { groupId, topics, requireStable }: Asked,
   byId: boolean,
 ): Promise<GroupOffsets & { readonly groupId: string }> {
-  const known = topics?.filter(topic => topicName(engine, topic) !== undefined)
+  const known = topics?.filter(topic => topicName(engine, topic, byId) !== undefined)
   const partitions =
     known &&
     flatten(
       known,
       ({ partitionIndexes }) => partitionIndexes,
       (topic, partition): MeantPartition => ({
-        topic: topicName(engine, topic) ?? '',
+        topic: topicName(engine, topic, byId) ?? '',
         ...meantId(topic),
         partition,
       }),
     )
   // The ids of now: a topic that is deleted meanwhile was there when it was asked for.
-  const ids = new Map(known?.map(topic => [topicName(engine, topic) ?? '', topic.topicId]))
+  const ids = new Map(known?.map(topic => [topicName(engine, topic, byId) ?? '', topic.topicId]))
   const idOf = (name: string): string =>
     byId ? (ids.get(name) ?? engine.topic(name)?.topicId ?? ZERO_UUID) : ZERO_UUID
   try {

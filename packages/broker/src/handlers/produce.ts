@@ -12,6 +12,7 @@ import {
   attributesOf,
   BATCH_HEADER_BYTES,
   BATCH_MAGIC,
+  baseOffsetOf,
   batchBytesOf,
   compressionOf,
   LogError,
@@ -37,6 +38,12 @@ const BATCH_VERSION_MIN = 3
 /** First version whose clients know zstd. */
 const ZSTD_VERSION_MIN = 7
 const ZSTD = 4
+/** Where the version of a batch stands in it. */
+const MAGIC_AT = 16
+/** The shortest batch of any version: offset, length, and the head of the oldest messages. */
+const LEGACY_BYTES_MIN = 26
+/** First version that names topics by their ids. */
+const IDS_VERSION_MIN = 13
 
 type Request = Decoded<ProduceRequest>
 type Topic = Request['topicData'][number]
@@ -60,7 +67,7 @@ export const produceHandler: Handler<ProduceRequest, ProduceResponse> = {
     const entries: AppendEntry[] = []
     let index = 0
     for (const asked of request.topicData) {
-      const topic = topicName(engine, asked) ?? ''
+      const topic = topicName(engine, asked, call.version >= IDS_VERSION_MIN) ?? ''
       const meant = meantId(asked)
       for (const { index: partition, records } of asked.partitionData) {
         const refused = refusals?.[index] !== undefined
@@ -109,7 +116,7 @@ function judge(
   const seen = mayRepeat(request.topicData, topicKey, indexesOf) ? new Set<string>() : undefined
   let index = 0
   for (const topic of request.topicData) {
-    const known = topicName(engine, topic) !== undefined
+    const known = topicName(engine, topic, version >= IDS_VERSION_MIN) !== undefined
     for (const { index: partition, records } of topic.partitionData) {
       const error = known ? batchProblem(records, version) : unknownTopicId(topic.topicId)
       if (error !== undefined) refuse(index, error)
@@ -134,21 +141,30 @@ function batchProblem(records: Buffer | null, version: number): LogError | undef
   if (records === null || records.length === 0) {
     return new LogError('INVALID_RECORD', 'no record batch')
   }
-  if (records.length < BATCH_HEADER_BYTES) {
-    return new LogError('CORRUPT_MESSAGE', `${records.length} bytes are no record batch`)
-  }
+  // Too short for a batch: Kafka's reader finds none in them. That cannot be helped by sending again, as
+  // CORRUPT_MESSAGE would tell a client.
+  if (records.length <= MAGIC_AT) return cutOff(records)
   const magic = magicOf(records)
-  if (magic !== BATCH_MAGIC) return new LogError('INVALID_RECORD', `record batch version ${magic}`)
   const bytes = batchBytesOf(records)
-  if (bytes < BATCH_HEADER_BYTES || bytes > records.length) {
-    return new LogError('CORRUPT_MESSAGE', `a batch of ${bytes} bytes in ${records.length}`)
+  if (bytes < LEGACY_BYTES_MIN || magic < 0 || magic > BATCH_MAGIC) {
+    return new LogError('CORRUPT_MESSAGE', `${bytes} bytes of version ${magic} are no record batch`)
+  }
+  if (bytes > records.length) return cutOff(records)
+  if (magic !== BATCH_MAGIC) return new LogError('INVALID_RECORD', `record batch version ${magic}`)
+  if (bytes < BATCH_HEADER_BYTES) {
+    return new LogError('CORRUPT_MESSAGE', `${bytes} bytes are no record batch`)
   }
   if (bytes < records.length) return new LogError('INVALID_RECORD', 'more than one record batch')
+  const baseOffset = baseOffsetOf(records)
+  if (baseOffset !== 0) return new LogError('INVALID_RECORD', `the batch begins at ${baseOffset}`)
   if (version < ZSTD_VERSION_MIN && compressionOf(attributesOf(records)) === ZSTD) {
     return new LogError('UNSUPPORTED_COMPRESSION_TYPE', `zstd in Produce version ${version}`)
   }
   return undefined
 }
+
+const cutOff = ({ length }: Buffer): LogError =>
+  new LogError('INVALID_RECORD', `no whole record batch in ${length} bytes`)
 
 function answer(
   request: Request,

@@ -30,9 +30,15 @@ export const meantId = (topic: NamedTopic): { readonly topicId?: string } =>
 
 const NO_ID = {}
 
-/** The name of a topic; undefined where it is named by an id that no topic has. */
-export function topicName(engine: Engine, topic: NamedTopic): string | undefined {
-  return isById(topic) ? engine.topicById(topic.topicId)?.name : topic.name
+/**
+ * The name of a topic; undefined where it is named by an id that no topic has.
+ *
+ * @param idsOnly whether the version of the request has no names, so that an id of zeros is one that
+ *   no topic has
+ */
+export function topicName(engine: Engine, topic: NamedTopic, idsOnly: boolean): string | undefined {
+  if (isById(topic)) return engine.topicById(topic.topicId)?.name
+  return idsOnly ? undefined : topic.name
 }
 
 /** The error for an id that no topic has. */

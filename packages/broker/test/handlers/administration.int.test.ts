@@ -357,8 +357,8 @@ test('no keys ask for all keys; synonyms name the other places of a value', asyn
   }
   const all = await describe(2, 't', null)
   expect((await describe(2, 't', []))?.configs).toEqual(all?.configs)
-  expect((await describe(2, 't', ['retention.ms']))?.configs).toMatchObject([
-    { synonyms: [{ name: 'log.retention.ms', value: '604800000', source: 5 }] },
+  expect((await describe(2, 't', ['max.message.bytes']))?.configs).toMatchObject([
+    { synonyms: [{ name: 'message.max.bytes', value: '1048588', source: 5 }] },
   ])
   const broker = new Map((await describe(4, '1', []))?.configs.map(each => [each.name, each.value]))
   const address = `PLAINTEXT://${node.bootstrap}`

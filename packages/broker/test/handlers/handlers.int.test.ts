@@ -124,7 +124,7 @@ test('a batch that is cut, of an old version, or zstd for an old client is refus
   const cut = batchOf(10).subarray(0, 65)
   const old = batchOf(10)
   old[16] = 1
-  expect(await produceTo([[0, cut]])).toEqual([ERROR_CODES.CORRUPT_MESSAGE])
+  expect(await produceTo([[0, cut]])).toEqual([ERROR_CODES.INVALID_RECORD])
   expect(await produceTo([[0, Buffer.alloc(30)]])).toEqual([ERROR_CODES.CORRUPT_MESSAGE])
   expect(await produceTo([[0, old]])).toEqual([ERROR_CODES.INVALID_RECORD])
   expect(await produceTo([[0, batchOf(10, 1, ZSTD)]], 6)).toEqual([

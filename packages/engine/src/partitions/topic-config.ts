@@ -342,12 +342,12 @@ export function describeTopicConfig(
         ...(nodes === undefined
           ? []
           : [{ name: brokerName(name), value: nodes, source: 'node' } as const]),
-        { name: brokerName(name), value: key.default, source: 'default' },
+        ...defaultPlace(name, own === undefined && nodes === undefined ? fallback : key.default),
       ]
       const [first] = places
       return {
         name,
-        value: first?.source === 'default' ? fallback : (first?.value ?? fallback),
+        value: own ?? nodes ?? fallback,
         source: first?.source ?? 'default',
         type: key.type,
         readOnly: false,
@@ -388,6 +388,31 @@ const BROKER_NAMES: Readonly<Record<string, string>> = {
   'segment.ms': 'log.roll.ms',
   'unclean.leader.election.enable': 'unclean.leader.election.enable',
 }
+
+/** Keys that only topics have: a broker has no default of them under any name. */
+const TOPICS_ALONE: ReadonlySet<string> = new Set([
+  'follower.replication.throttled.replicas',
+  'leader.replication.throttled.replicas',
+  'remote.log.copy.disable',
+  'remote.log.delete.on.disable',
+  'remote.storage.enable',
+])
+
+/** Keys whose broker's default is not set in Kafka, which then goes by others (log.retention.hours). */
+const UNSET_BY_DEFAULT: ReadonlySet<string> = new Set([
+  'flush.ms',
+  'retention.ms',
+  'segment.jitter.ms',
+  'segment.ms',
+])
+
+/** Whether brokers have a default of the topic's key, under {@link brokerName}. */
+export const hasBrokerName = (name: string): boolean => !TOPICS_ALONE.has(name)
+
+const defaultPlace = (name: string, value: string): readonly ConfigSynonym[] =>
+  hasBrokerName(name) && !UNSET_BY_DEFAULT.has(name)
+    ? [{ name: brokerName(name), value, source: 'default' }]
+    : []
 
 /** The name under which a broker has the default of a topic's key. */
 export const brokerName = (name: string): string => BROKER_NAMES[name] ?? `log.${name}`

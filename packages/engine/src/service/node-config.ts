@@ -4,7 +4,7 @@
  * them (num.partitions, message.max.bytes) before they do anything else.
  */
 import type { ConfigEntry, ConfigSource, ConfigType } from '@millrace/log'
-import { brokerName, describeTopicConfig } from '../partitions/topic-config.ts'
+import { brokerName, describeTopicConfig, hasBrokerName } from '../partitions/topic-config.ts'
 import { ENGINE_SETTINGS, type EngineSettings } from '../settings.ts'
 
 /** What is so on every node of ours, under the names by which Kafka's tools ask. */
@@ -29,9 +29,9 @@ export function nodeConfigEntries(
       documentation: setting.doc,
     }
   })
-  const topics = describeTopicConfig({}, nodeConfig, settings).map(
-    (each): ConfigEntry => ({ ...each, name: brokerName(each.name), readOnly: true }),
-  )
+  const topics = describeTopicConfig({}, nodeConfig, settings)
+    .filter(({ name }) => hasBrokerName(name))
+    .map((each): ConfigEntry => ({ ...each, name: brokerName(each.name), readOnly: true }))
   return [
     ...own,
     ...topics,

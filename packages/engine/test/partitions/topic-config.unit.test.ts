@@ -360,14 +360,29 @@ describe('the configuration of a topic', () => {
   })
 
   test('synonyms name the places that could give a value, under their own names', () => {
-    const [entry] = describeTopicConfig({ 'segment.ms': '9' }, { 'segment.ms': '8' }).filter(
-      ({ name }) => name === 'segment.ms',
+    const synonyms = new Map(
+      describeTopicConfig(
+        { 'max.message.bytes': '9', 'segment.ms': '9' },
+        { 'max.message.bytes': '8', 'segment.ms': '8' },
+      ).map(entry => [entry.name, entry.synonyms]),
     )
-    expect(entry?.synonyms).toEqual([
+    expect(synonyms.get('max.message.bytes')).toEqual([
+      { name: 'max.message.bytes', value: '9', source: 'topic' },
+      { name: 'message.max.bytes', value: '8', source: 'node' },
+      { name: 'message.max.bytes', value: '1048588', source: 'default' },
+    ])
+    // As in Apache Kafka, whose default of log.roll.ms is not set.
+    expect(synonyms.get('segment.ms')).toEqual([
       { name: 'segment.ms', value: '9', source: 'topic' },
       { name: 'log.roll.ms', value: '8', source: 'node' },
-      { name: 'log.roll.ms', value: '604800000', source: 'default' },
     ])
+    expect(synonyms.get('remote.storage.enable')).toEqual([])
+  })
+
+  test('the default among the synonyms is the value that is in force', () => {
+    for (const { name, value, synonyms } of describeTopicConfig({}, {})) {
+      for (const place of synonyms ?? []) expect(place.value, name).toBe(value)
+    }
   })
 
   test('values beyond 2^53 mean for ever, never a rounded number', () => {
