@@ -84,6 +84,15 @@ export {
   type ReassignableTopicResponse,
 } from './messages/alter-partition-reassignments.ts'
 export {
+  type AlterReplicaLogDir,
+  type AlterReplicaLogDirPartitionResult,
+  type AlterReplicaLogDirsRequest,
+  type AlterReplicaLogDirsResponse,
+  type AlterReplicaLogDirTopic,
+  type AlterReplicaLogDirTopicResult,
+  alterReplicaLogDirs,
+} from './messages/alter-replica-log-dirs.ts'
+export {
   type ApiVersionsFinalizedFeature,
   type ApiVersionsRange,
   type ApiVersionsRequest,

@@ -1,6 +1,7 @@
 /** All handlers by API key: one for every API that is advertised. */
 import { createAclsHandler, deleteAclsHandler, describeAclsHandler } from './acls.ts'
 import { alterConfigsHandler, incrementalAlterConfigsHandler } from './alter-configs.ts'
+import { alterReplicaLogDirsHandler } from './alter-replica-log-dirs.ts'
 import { apiVersionsHandler } from './api-versions.ts'
 import { createTopicsHandler } from './create-topics.ts'
 import { describeClusterHandler } from './describe-cluster.ts'
@@ -161,6 +162,7 @@ export const HANDLERS: ReadonlyMap<number, AnyHandler> = new Map(
     ),
     any(inParts(describeConfigsHandler, resources('results'))),
     any(inParts(alterConfigsHandler, resources('responses'))),
+    any(alterReplicaLogDirsHandler),
     any(describeLogDirsHandler),
     any(inParts(createPartitionsHandler, topicsByName('topics', 'results', FEW))),
     any(inParts(deleteGroupsHandler, names('groupsNames', 'results', FEW))),

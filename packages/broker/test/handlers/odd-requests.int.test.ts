@@ -3,6 +3,7 @@
 import { connect } from 'node:net'
 import {
   alterConfigs,
+  alterReplicaLogDirs,
   deleteGroups,
   describeGroups,
   ERROR_CODES,
@@ -229,4 +230,37 @@ test('a topic that cannot be is told apart from one that is not there', async ()
   expect(await altered(2, '', configs)).toBe(INVALID_REQUEST)
   expect(await altered(2, 'not legal', configs)).toBe(INVALID_TOPIC_EXCEPTION)
   expect(await altered(2, 'absent', configs)).toBe(ERROR_CODES.UNKNOWN_TOPIC_OR_PARTITION)
+})
+
+test('a partition lies in the one folder already, and cannot be moved to another', async () => {
+  const moved = async (
+    dirs: readonly (readonly [path: string, partitions: readonly number[]])[],
+  ) => {
+    const { results } = await peer.call(alterReplicaLogDirs, 2, {
+      dirs: dirs.map(([path, partitions]) => ({ path, topics: [{ name: 't', partitions }] })),
+    })
+    return results.flatMap(({ partitions }) =>
+      partitions.map(({ partitionIndex, errorCode }) => [partitionIndex, errorCode]),
+    )
+  }
+  const { folder } = node.engine.storage()
+  const { LOG_DIR_NOT_FOUND, UNKNOWN_TOPIC_OR_PARTITION } = ERROR_CODES
+  expect(await moved([[folder, [0, 1, 9, -1]]])).toEqual([
+    [0, NONE],
+    [1, NONE],
+    [9, UNKNOWN_TOPIC_OR_PARTITION],
+    [-1, UNKNOWN_TOPIC_OR_PARTITION],
+  ])
+  expect(await moved([['/elsewhere', [0, 9]]])).toEqual([
+    [0, LOG_DIR_NOT_FOUND],
+    [9, LOG_DIR_NOT_FOUND],
+  ])
+  expect(
+    await moved([
+      [folder, [0]],
+      [`${folder}/`, [0]],
+    ]),
+    'the last counts',
+  ).toEqual([[0, LOG_DIR_NOT_FOUND]])
+  expect(await moved([])).toEqual([])
 })

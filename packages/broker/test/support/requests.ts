@@ -104,6 +104,7 @@ export const REQUESTS: Readonly<Record<string, object>> = {
     ],
     validateOnly: false,
   },
+  AlterReplicaLogDirs: { dirs: [{ path: '/data', topics: [{ name: 't', partitions: [0] }] }] },
   DescribeLogDirs: { topics: null },
   CreatePartitions: {
     topics: [{ name: 't', count: 2, assignments: null }],

@@ -8,6 +8,7 @@
 import type { AnyApi } from '../codec/api.ts'
 import { alterConfigs } from './alter-configs.ts'
 import { alterPartitionReassignments } from './alter-partition-reassignments.ts'
+import { alterReplicaLogDirs } from './alter-replica-log-dirs.ts'
 import { apiVersions } from './api-versions.ts'
 import { createAcls } from './create-acls.ts'
 import { createPartitions } from './create-partitions.ts'
@@ -71,6 +72,7 @@ export const APIS: ReadonlyMap<number, AnyApi> = new Map(
     deleteAcls,
     describeConfigs,
     alterConfigs,
+    alterReplicaLogDirs,
     describeLogDirs,
     createPartitions,
     deleteGroups,

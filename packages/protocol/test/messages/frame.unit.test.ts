@@ -166,7 +166,7 @@ describe('the tables', () => {
   test('what is advertised is what can be decoded and encoded, by ascending key', () => {
     const list = apiVersionsList()
     expect(list.map(({ apiKey }) => apiKey)).toEqual([...APIS.keys()].sort((a, b) => a - b))
-    expect(list.length).toBe(37)
+    expect(list.length).toBe(38)
     for (const { apiKey, minVersion, maxVersion } of list) {
       const api = APIS.get(apiKey)
       expect(() => api?.request.codec(minVersion)).not.toThrow()
