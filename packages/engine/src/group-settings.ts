@@ -83,6 +83,14 @@ export const GROUP_SETTINGS = {
     max: 32_767,
     doc: 'Bytes (UTF-8) of the metadata string of a committed offset.',
   },
+  // Kafka's default is 5 s; a disk that is busy may take that long.
+  'offsets.commit.timeout.ms': {
+    type: 'integer',
+    default: 10_000,
+    min: 100,
+    max: 600_000,
+    doc: 'Longest wait of an answer about a group, commits of offsets above all, for the disk; then it is COORDINATOR_NOT_AVAILABLE, which clients try again.',
+  },
   'offsets.retention.check.interval.ms': {
     type: 'integer',
     default: 600_000,

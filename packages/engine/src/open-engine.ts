@@ -313,6 +313,7 @@ class EngineOpening {
       random: outside.random,
       settings,
       turns: this.#turns,
+      timers: this.#wheel,
       onDeleted: topic => this.#groups.onTopicDeleted(topic),
       purged: topic => this.#groups.purged(topic),
     })
@@ -365,6 +366,7 @@ class EngineOpening {
       ages: this.#ages,
       cleaner,
       recovery: report,
+      say: (level, message) => this.#event(level, message),
       release: async () => {
         troubles.stop()
         this.#wheel.close()
@@ -416,6 +418,7 @@ class EngineOpening {
         onSealed: group => this.#sequence.sealed(group),
         onComplete: group => this.#sequence.complete(group),
         onRoom: () => this.#appends.drain(),
+        onLack: () => this.#appends.drain(),
         onPressure: () => this.#clockwork?.pressure() ?? false,
         onFenced: reason => this.#fenced(reason),
       },

@@ -3,6 +3,13 @@ import type { SettingValues } from '@millrace/base'
 
 /** All settings of the engine. */
 export const ENGINE_SETTINGS = {
+  'admin.timeout.ms': {
+    type: 'integer',
+    default: 20_000,
+    min: 100,
+    max: 600_000,
+    doc: 'Longest wait of an answer about topics, records to delete, or producer ids; then it is REQUEST_TIMED_OUT, and what was decided may still happen.',
+  },
   'append.decompressed.max.bytes': {
     type: 'integer',
     default: 134_217_728,
@@ -65,6 +72,13 @@ export const ENGINE_SETTINGS = {
     min: 1,
     max: 31_536_000_000,
     doc: 'A start so much later than the end before it, by the wall clock, counts as a jump as well.',
+  },
+  'close.max.ms': {
+    type: 'integer',
+    default: 60_000,
+    min: 1000,
+    max: 3_600_000,
+    doc: 'Longest time that closing takes, whatever the disk does; it is said what was not done.',
   },
   'disk.reserve.bytes': {
     type: 'integer',

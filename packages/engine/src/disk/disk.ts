@@ -48,6 +48,10 @@ const SHORTAGES: ReadonlySet<unknown> = new Set<DiskErrorCode>(['ENOSPC', 'EMFIL
 export const isShortage = (cause: unknown): cause is DiskError =>
   cause instanceof DiskError && SHORTAGES.has(cause.code)
 
+/** The failure of a sync, whatever ran out meanwhile: what it should have covered may be lost. */
+export const failedSync = (cause: DiskError): DiskError =>
+  new DiskError('EIO', cause.path, `a sync failed: ${cause.message}`, cause)
+
 /** An open file. */
 export interface DiskFile {
   readonly path: string
@@ -85,7 +89,11 @@ export type JournalWrite = {
 export interface JournalWriter {
   /** The staging areas: memory that the writer's thread shares. All of one size. */
   readonly staging: readonly Buffer[]
-  /** Resolves when written, and synced if asked; rejects with DiskError. One call at a time. */
+  /**
+   * Resolves when written, and synced if asked. One call at a time. Rejects with DiskError: a shortage
+   * ({@link isShortage}) says that the write did not go through, or a part of it, and may be made again;
+   * whatever a failed sync says is EIO, because nobody knows what it has lost.
+   */
   write(write: JournalWrite): Promise<void>
   /**
    * Whether the writer is at work on the disk at this moment: it has begun the write and has no

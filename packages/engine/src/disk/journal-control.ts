@@ -18,6 +18,8 @@ export const CONTROL = {
   done: 6,
   /** Whether the command has been taken up. */
   begun: 7,
+  /** Whether the write is done, and the sync has begun. */
+  syncing: 12,
   /** Byte at which the position stands, as a float64. */
   positionAt: 32,
   /** Byte at which stands how long the last command took in ms, as a float64. */

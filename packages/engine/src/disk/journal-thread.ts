@@ -3,8 +3,8 @@
  * out, and says so there; it imports nothing else, because its memory counts.
  *
  * Control block (int32): 0 command, 1 file descriptor, 2 slot, 3 length, 4 sync, 5 result, 6 done,
- * 7 begun. At bytes 32 and 40 float64s: the position, and the ms
- * that it took. The result is 0, or the system's error number.
+ * 7 begun, 12 syncing. At bytes 32 and 40 float64s: the position, and the ms that it took. The result is
+ * 0, or the system's error number: of the sync where that had begun.
  */
 import { fdatasyncSync, writeSync } from 'node:fs'
 import { workerData } from 'node:worker_threads'
@@ -27,6 +27,7 @@ function carryOut(): void {
   }
   if (words[CONTROL.sync] === 0) return
   if (syncDelayMs > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, syncDelayMs)
+  words[CONTROL.syncing] = 1
   fdatasyncSync(descriptor)
 }
 
@@ -38,6 +39,7 @@ for (;;) {
   if (words[CONTROL.command] === CONTROL.stop) break
   Atomics.store(words, CONTROL.begun, 1)
   const begun = performance.now()
+  words[CONTROL.syncing] = 0
   let result = 0
   try {
     carryOut()

@@ -9,7 +9,7 @@
  */
 import { writeSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
-import { DiskError, type JournalWrite, type JournalWriter } from './disk.ts'
+import { DiskError, failedSync, type JournalWrite, type JournalWriter } from './disk.ts'
 import { HandOver, WAIT_MAX_MS } from './hand-over.ts'
 import {
   CONTROL,
@@ -69,7 +69,9 @@ export class NodeJournalWriter implements JournalWriter {
     if (!this.#handOver.waits || !isDoneWithin(this.#words, WAIT_MAX_MS)) await this.#called(thread)
     this.#handOver.note(this.#took[0] ?? 0)
     const errno = this.#words[CONTROL.result] ?? 0
-    if (errno !== 0) throw diskErrorOfNumber(write.file.path, errno, 'the journal thread')
+    if (errno === 0) return
+    const failure = diskErrorOfNumber(write.file.path, errno, 'the journal thread')
+    throw this.#words[CONTROL.syncing] === 1 ? failedSync(failure) : failure
   }
 
   isWriting(): boolean {

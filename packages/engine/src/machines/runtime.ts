@@ -40,8 +40,11 @@ export interface CommitPort {
   fitsNow(batches: number, bytes: number): boolean
   /** Enters a batch into the open group. */
   enter(partitionId: number, batch: Buffer, recordCount: number): void
-  /** Resolves when the group is complete; rejects with KAFKA_STORAGE_ERROR when it never will be. */
-  wait(group: number): Promise<void>
+  /**
+   * Resolves when the group is complete; rejects with KAFKA_STORAGE_ERROR when it never will be, and
+   * with REQUEST_TIMED_OUT after `timeoutMs`.
+   */
+  wait(group: number, timeoutMs?: number): Promise<void>
 }
 
 /** Why a commit was refused; nothing of it has been entered. */
@@ -70,9 +73,10 @@ export interface Commits {
   commit(parts: readonly MachineCommit[], batches?: readonly CommittedBatch[]): Promise<void>
   /**
    * Resolves when everything that any machine has committed so far is durable: every answer that was
-   * computed from their state waits for it, reads, refusals and repetitions included.
+   * computed from their state waits for it, reads, refusals and repetitions included. Rejects with
+   * REQUEST_TIMED_OUT after `timeoutMs`: it may still become so.
    */
-  settled(): Promise<void>
+  settled(timeoutMs?: number): Promise<void>
   /** Resolves when there is room behind the group that is open now. */
   room(): Promise<void>
   /**
@@ -126,9 +130,10 @@ export class MachineRuntime implements Commits {
     return this.#lastGroup
   }
 
-  settled(): Promise<void> {
+  settled(timeoutMs?: number): Promise<void> {
     const port = this.#port
-    return this.#lastGroup <= port.completedGroup ? Promise.resolve() : port.wait(this.#lastGroup)
+    if (this.#lastGroup <= port.completedGroup) return Promise.resolve()
+    return port.wait(this.#lastGroup, timeoutMs)
   }
 
   async room(): Promise<void> {

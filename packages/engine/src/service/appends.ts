@@ -148,6 +148,8 @@ export class Appends {
     if (bytes > journal.batchBytesMax) return this.#start(asked, verdicts)
     // A fenced journal never has room again: the answer says why.
     if (journal.fencedBy !== undefined) return this.#start(asked, verdicts)
+    // Nor does one for which the disk has no room, for now: it is refused at once, retriably.
+    if (this.#isShort) return this.#start(asked, verdicts)
     const mayGoOn = this.#waiting.length === 0 && !this.#store.relieving
     if (mayGoOn && journal.hasRoom(entries.length, bytes)) {
       return this.#start(asked, verdicts)
@@ -161,12 +163,18 @@ export class Appends {
     for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
       if (fencedBy === undefined && this.#store.relieving) return
       const { entries, bytes } = next.asked
-      if (fencedBy === undefined && !this.#store.journal.hasRoom(entries.length, bytes)) return
+      const waits = fencedBy === undefined && !this.#isShort
+      if (waits && !this.#store.journal.hasRoom(entries.length, bytes)) return
       this.#waiting.shift()
       this.#waitingBytes -= bytes
       if (fencedBy === undefined) next.start()
       else next.fail(new LogError('KAFKA_STORAGE_ERROR', fencedBy))
     }
+  }
+
+  /** Whether something has run out, and nobody is making room of it at this moment. */
+  get #isShort(): boolean {
+    return this.#store.lacks !== undefined && !this.#store.relieving
   }
 
   /** Resolves when nothing waits any more, neither for a verdict nor for room. */
@@ -255,6 +263,8 @@ export class Appends {
         : this.#enterOne(partition, entry, verdicts[results.length])
       results.push(result)
       if (result.error !== undefined) this.refused += 1
+      // It rests on the disk, whose answer nobody can wait for.
+      if (result.error?.code === 'KAFKA_STORAGE_ERROR') continue
       // Refusals and repetitions rest on what is there already: on batches before, on topics.
       const rests = result.error === undefined ? 0 : this.#machinesGroup()
       group = Math.max(group, partition?.lastGroup ?? 0, rests)

@@ -4,6 +4,7 @@
  * It only routes: appends to `appends.ts`, reads to `fetches.ts`, topics to `topic-admin.ts`, groups
  * to their coordinator; and keeps the clockwork (checkpoints, retention, free space) going.
  */
+import type { Timers } from '@millrace/base'
 import {
   type AppendEntry,
   type AppendOptions,
@@ -45,6 +46,7 @@ import { describeTopicConfig } from '../partitions/topic-config.ts'
 import type { EngineSettings } from '../settings.ts'
 import type { Cleaner } from '../storage/compaction/cleaner.ts'
 import type { ExpiryClock } from '../storage/expiry-clock.ts'
+import { inTime, NoAnswer } from '../storage/in-time.ts'
 import type { LogStore } from '../storage/log-store.ts'
 import type { RecoveryReport } from '../storage/recovery.ts'
 import { pauseOf } from '../turns.ts'
@@ -58,6 +60,9 @@ import type { TopicTable } from './topic-table.ts'
 
 /** Producers that are looked at without a pause behind them. */
 const PRODUCERS_A_TURN = 1_000
+
+/** How long closing waits, at most, for what it has given up to come back. Milliseconds. */
+const CLOSE_GRACE_MS = 3000
 
 /** What the engine is put together from. */
 export type EngineParts = {
@@ -78,6 +83,8 @@ export type EngineParts = {
   readonly ages: ExpiryClock
   readonly cleaner: Cleaner
   readonly recovery: RecoveryReport
+  /** Tells the operator. */
+  readonly say: (level: 'warn', message: string) => void
   readonly release: () => Promise<void>
 }
 
@@ -88,6 +95,8 @@ export class EmbeddedEngine implements Engine {
   #state: 'ready' | 'closing' | 'closed' = 'ready'
   readonly #alive: KeepAlive
   #closing: Promise<void> | undefined
+  /** What is waited for while it is being closed. */
+  #closingStep = ''
 
   constructor(parts: EngineParts) {
     this.#parts = parts
@@ -223,7 +232,8 @@ export class EmbeddedEngine implements Engine {
       // Each may be a long list: one a turn.
       if (producers.length > PRODUCERS_A_TURN) await pauseOf(store)()
       await new Promise<void>((resolve, reject) => {
-        store.journal.wait(log.lastGroup, error => (error === null ? resolve() : reject(error)))
+        const done = (error: LogError | null): void => (error === null ? resolve() : reject(error))
+        store.journal.wait(log.lastGroup, done, this.#parts.settings['admin.timeout.ms'])
       })
       return producers
     })
@@ -353,14 +363,37 @@ export class EmbeddedEngine implements Engine {
     return this.close()
   }
 
+  /**
+   * In time, whatever the disk does. Where it does not answer, or has no room, nothing is waited for any
+   * more; and where even then a call to it does not come back, the folder stays locked until it does, or
+   * the process ends: nobody else may write there before.
+   */
   async #close(): Promise<void> {
+    const { store, settings, say } = this.#parts
+    const { timers } = store.outside
+    const ms = settings['close.max.ms']
+    const graceMs = Math.min(CLOSE_GRACE_MS, ms / 2)
+    const ended = this.#end()
+    const late = await isLate(timers, ms - graceMs, ended)
+    if (!late) return
+    const missed = `close.max.ms=${ms}: ${this.#closingStep} did not end; what was acknowledged is durable, and the next start reads it`
+    store.journal.giveUp(missed)
+    const stuck = await isLate(timers, graceMs, ended)
+    say('warn', stuck ? `${missed}; the folder stays locked until the process ends` : missed)
+    this.#state = 'closed'
+  }
+
+  async #end(): Promise<void> {
     const { appends, fetches, topics, coordinators, clockwork, store, release } = this.#parts
     this.#state = 'closing'
     topics.close()
     fetches.close()
     for (const coordinator of coordinators) coordinator.close()
+    this.#closingStep = 'appends that wait for room'
     await appends.settled()
+    this.#closingStep = 'the last checkpoint'
     await clockwork.stop()
+    this.#closingStep = 'the last commit group'
     await store.journal.close()
     store.cache.closeAll()
     await release()
@@ -379,6 +412,17 @@ function troubled({ partitions }: LogStore): Readonly<Record<string, number>> {
   for (const { trouble } of partitions.values())
     if (trouble !== undefined) count[trouble.state] += 1
   return { partitions_quarantined: count.quarantined, partitions_fenced: count.fenced }
+}
+
+/** Whether `work` has not ended after `ms` in which this process was awake; rejects as it does. */
+async function isLate(timers: Timers, ms: number, work: Promise<void>): Promise<boolean> {
+  try {
+    await inTime(timers, ms, work)
+    return false
+  } catch (cause) {
+    if (cause instanceof NoAnswer) return true
+    throw cause
+  }
 }
 
 const unknownPartition = (topic: string, partition: number): LogError =>

@@ -23,6 +23,7 @@ import {
   describeTopicConfig,
 } from '../partitions/topic-config.ts'
 import type { EngineSettings } from '../settings.ts'
+import { type AnswerLimit, answerWithin } from './answer-limit.ts'
 import type { TopicTable } from './topic-table.ts'
 
 /** The catalogue's runtime. */
@@ -33,6 +34,7 @@ export class TopicAdmin {
   readonly #random: Random
   readonly #settings: EngineSettings
   readonly #turns: Turns
+  readonly #limit: AnswerLimit
   readonly #onDeleted: (topic: string) => Promise<void>
   readonly #purged: (topic: string) => Promise<void> | undefined
 
@@ -43,6 +45,8 @@ export class TopicAdmin {
     random: Random
     settings: EngineSettings
     turns: Turns
+    /** For the limit of answers, which is `admin.timeout.ms`. */
+    timers: AnswerLimit['timers']
     /**
      * A topic's deletion is in the open group: whatever is kept about it elsewhere goes with it.
      * Resolves when that is durable. Where it rejects it has told so, and goes on by itself.
@@ -59,6 +63,8 @@ export class TopicAdmin {
     this.#random = parts.random
     this.#settings = parts.settings
     this.#turns = parts.turns
+    const ms = parts.settings['admin.timeout.ms']
+    this.#limit = { timers: parts.timers, ms, setting: 'admin.timeout.ms' }
   }
 
   createTopics(
@@ -145,11 +151,13 @@ export class TopicAdmin {
     await this.#write(this.#catalogue.decideLogStarts(moves))
   }
 
-  async newProducerId(): Promise<number> {
-    const { records, producerId } = this.#catalogue.decideProducerId()
-    this.#catalogue.takeProducerId(producerId)
-    await this.#write(records)
-    return producerId
+  newProducerId(): Promise<number> {
+    return this.#answered(async () => {
+      const { records, producerId } = this.#catalogue.decideProducerId()
+      this.#catalogue.takeProducerId(producerId)
+      await this.#write(records)
+      return producerId
+    })
   }
 
   async #create(topic: NewTopic, validateOnly: boolean): Promise<TopicOutcome> {
@@ -229,8 +237,15 @@ export class TopicAdmin {
     return Promise.all(outcomes)
   }
 
-  /** A refusal rests on what is there already: it waits for that as every answer does. */
-  async #answered<T>(work: () => Promise<T>): Promise<T> {
+  /**
+   * A refusal rests on what is there already: it waits for that as every answer does, and no answer
+   * waits for longer than its limit. What has been decided goes on.
+   */
+  #answered<T>(work: () => Promise<T>): Promise<T> {
+    return answerWithin(this.#limit, this.#settled(work))
+  }
+
+  async #settled<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work()
     } catch (cause) {

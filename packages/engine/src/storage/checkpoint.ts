@@ -6,7 +6,7 @@ import type { MachineRecord } from '../machines/machine.ts'
 import type { PartitionRecord } from '../partitions/partition-log.ts'
 import type { ProducerRecord } from '../partitions/producer-ledger.ts'
 import type { PartitionProducer } from './checkpoint-codec.ts'
-import type { JournalPosition } from './journal.ts'
+import type { JournalPosition } from './journal-format.ts'
 
 /** What a checkpoint says of itself. */
 export type CheckpointHead = {

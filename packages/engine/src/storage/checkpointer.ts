@@ -10,6 +10,7 @@
  * halves then speak of the same moment. Appends go on all the while.
  */
 
+import { isShortage } from '../disk/disk.ts'
 import { type MachineRegistry, type MachineSnapshots, releaseAll } from '../machines/registry.ts'
 import type { PartitionLog } from '../partitions/partition-log.ts'
 import type { Segment } from '../segments/segment.ts'
@@ -17,7 +18,7 @@ import { PARTITIONS_A_TURN, pauseOf } from '../turns.ts'
 import type { CheckpointHead } from './checkpoint.ts'
 import { repeatCheckpoint } from './checkpoint-file.ts'
 import { CheckpointPass } from './checkpoint-pass.ts'
-import type { JournalPosition } from './journal.ts'
+import type { JournalPosition } from './journal-format.ts'
 import type { LogStore } from './log-store.ts'
 import { SegmentSyncs } from './segment-syncs.ts'
 
@@ -181,8 +182,10 @@ export class Checkpointer {
         throw new Error(`batches wait for their segments: ${this.#store.lacks?.message}`)
       }
       await this.#run(parked)
+      this.#store.checkpointLacks = undefined
       return true
     } catch (cause) {
+      this.#store.checkpointLacks = isShortage(cause) ? cause : undefined
       // The same file is written again next time: the other one holds the last good checkpoint.
       this.#number += 2
       this.#onError(`a checkpoint failed: ${String(cause)}`)

@@ -13,7 +13,7 @@
  */
 import type { PartitionLog } from '../partitions/partition-log.ts'
 import type { CommitGroup } from './commit-group.ts'
-import type { JournalPosition } from './journal.ts'
+import type { JournalPosition } from './journal-format.ts'
 
 /** A step of the sequence that comes and goes with the engine's phases. */
 export type CommitSteps = {

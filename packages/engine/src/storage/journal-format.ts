@@ -123,3 +123,15 @@ function writeUint64(buffer: Buffer, at: number, value: number): void {
 function readUint64(buffer: Buffer, at: number): number {
   return buffer.readUInt32BE(at) * TWO_32 + buffer.readUInt32BE(at + 4)
 }
+
+/** The journal's place in its own history, as a checkpoint keeps it. */
+export type JournalPosition = {
+  readonly salt: string
+  readonly path: string
+  readonly position: number
+  readonly seq: number
+  readonly checksum: number
+  /** The ring's files at that time, and the size that each must have, stamp included. */
+  readonly files: readonly string[]
+  readonly fileBytes: number
+}

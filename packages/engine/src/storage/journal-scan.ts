@@ -6,12 +6,12 @@
  * hole: a later group that vouches for what is missing. Only the last is damage (engine rules 2, 3).
  */
 import type { Disk, DiskFile } from '../disk/disk.ts'
-import type { JournalPosition } from './journal.ts'
 import {
   GROUP_HEADER_BYTES,
   type GroupHeader,
   groupBytes,
   JOURNAL_ALIGNMENT,
+  type JournalPosition,
   type JournalSalt,
   payloadIsWhole,
   readGroupHeader,

@@ -8,17 +8,26 @@
  * One group is open and at most one is being written; each has a staging area of its own, and the
  * third is there so that the next group can be sealed before the last one has reached its segments.
  * A failed, or a hung, write or sync fences the journal for good: nothing is acknowledged any more,
- * nothing is repeated, and the way out is a restart (engine rule 15; Rebello et al., ATC 2020).
+ * nothing is repeated, and the way out is a restart (engine rule 15; Rebello et al., ATC 2020). Where
+ * room has run out nothing has failed: the write, or the group that finds no place, waits for it.
  */
 
 import type { Outside, Timer } from '@millrace/base'
 import { LogError } from '@millrace/log'
 import { AwakeClock } from '../awake-clock.ts'
-import type { DiskFile, JournalWriter } from '../disk/disk.ts'
+import { type DiskError, type DiskFile, isShortage, type JournalWriter } from '../disk/disk.ts'
 import { CommitGroup, type GroupWaiter, type JournalTarget } from './commit-group.ts'
-import { inTime, NoAnswer } from './in-time.ts'
-import { ENTRY_HEADER_BYTES, groupBytes, type JournalSalt, sealGroup } from './journal-format.ts'
-import type { JournalPlace, JournalRing } from './journal-ring.ts'
+import { inTime } from './in-time.ts'
+import type { JournalEvents, JournalLimits } from './journal-events.ts'
+import {
+  ENTRY_HEADER_BYTES,
+  groupBytes,
+  type JournalPosition,
+  type JournalSalt,
+  sealGroup,
+} from './journal-format.ts'
+import { JournalOutput } from './journal-output.ts'
+import type { JournalRing } from './journal-ring.ts'
 import { STAMP_BYTES } from './ring-register.ts'
 
 /** Staging areas: one open, one being written, one being handed on. */
@@ -27,51 +36,16 @@ export const STAGING_SLOTS = 3
 const SWEEP_MS = 250
 /** ... and at least so often within the longest write: one gap of the clock must not fill it. */
 const SWEEPS_PER_STALL = 4
+/** How often a place is looked for again where the disk has no room for another file, in ms. */
+const PLACE_RETRY_MS = 1000
 
 /** Why nothing enters a journal that has been closed. */
 const CLOSED = 'the journal has been closed'
 
-/** What the journal tells its owner. */
-export type JournalEvents<T extends JournalTarget> = {
-  /** The group's bytes are fixed; state machines stand exactly behind it. Synchronous. */
-  readonly onSealed: (group: CommitGroup<T>) => void
-  /** The group is as durable as it asked for; runs before its waiters are answered. Synchronous. */
-  readonly onComplete: (group: CommitGroup<T>) => void
-  /** There was room again after `hasRoom` had answered false. */
-  readonly onRoom: () => void
-  /**
-   * The ring is getting full: a checkpoint would free it. Answers whether one is on its way that does
-   * not need a further group to be sealed.
-   */
-  readonly onPressure: () => boolean
-  readonly onFenced: (reason: string) => void
-}
-
-/** Bounds of the journal. */
-export type JournalLimits = {
-  /** A group takes no more client entries at this size. Bytes. */
-  readonly groupBytesMax: number
-  /** A write or sync at which the writer is for longer, while it is watched, counts as failed. Milliseconds. */
-  readonly stallMaxMs: number
-  /** Groups that need no sync of their own are synced after this time. Milliseconds. */
-  readonly syncIntervalMs: number
-}
-
-/** The journal's place in its own history, as a checkpoint keeps it. */
-export type JournalPosition = {
-  readonly salt: string
-  readonly path: string
-  readonly position: number
-  readonly seq: number
-  readonly checksum: number
-  /** The ring's files at that time, and the size that each must have, stamp included. */
-  readonly files: readonly string[]
-  readonly fileBytes: number
-}
-
 /** All partitions' appends, in order, on their way to the disk. */
 export class Journal<T extends JournalTarget> {
-  readonly #writer: JournalWriter
+  readonly #staging: readonly Buffer[]
+  readonly #output: JournalOutput
   readonly #ring: JournalRing
   readonly #outside: Outside
   readonly #events: JournalEvents<T>
@@ -82,8 +56,6 @@ export class Journal<T extends JournalTarget> {
   readonly #freeSlots: number[]
   #open: CommitGroup<T>
   #inFlight: CommitGroup<T> | undefined
-  /** Since when the writer is known to be at it, by {@link #awake}. */
-  #writingSince = 0
   #flushScheduled = false
   #completedSeq = 0
   #durableSeq = 0
@@ -94,12 +66,13 @@ export class Journal<T extends JournalTarget> {
   #fencedBy: string | undefined
   #sweep: Timer | undefined
   #syncTimer: Timer | undefined
-  #lastFile: JournalPlace['file'] | undefined
+  /** Why the open group finds no place, if that is for want of room on the disk. */
+  #placeLacks: DiskError | undefined
+  #placeTimer: Timer | undefined
   /** The last group that is written: none is known before {@link close}. */
   #endSeq = Number.POSITIVE_INFINITY
   #closing: Promise<void> | undefined
   #closed = false
-  #hung = false
 
   constructor(parts: {
     writer: JournalWriter
@@ -109,7 +82,7 @@ export class Journal<T extends JournalTarget> {
     limits: JournalLimits
     salt: JournalSalt
   }) {
-    this.#writer = parts.writer
+    this.#staging = parts.writer.staging
     this.#ring = parts.ring
     this.#outside = parts.outside
     this.#events = parts.events
@@ -117,7 +90,14 @@ export class Journal<T extends JournalTarget> {
     this.#salt = parts.salt
     this.#sweepMs = Math.min(SWEEP_MS, parts.limits.stallMaxMs / SWEEPS_PER_STALL)
     this.#awake = new AwakeClock(parts.outside.clock, 2 * this.#sweepMs)
-    this.#freeSlots = parts.writer.staging.map((_, slot) => slot)
+    this.#output = new JournalOutput({
+      writer: parts.writer,
+      timers: parts.outside.timers,
+      awake: this.#awake,
+      stallMaxMs: parts.limits.stallMaxMs,
+      onLack: () => this.#events.onLack(),
+    })
+    this.#freeSlots = this.#staging.map((_, slot) => slot)
     this.#open = this.#newGroup(1)
     this.#position = this.#here(0)
   }
@@ -147,6 +127,16 @@ export class Journal<T extends JournalTarget> {
     return this.#fencedBy ?? (this.#closing === undefined ? undefined : CLOSED)
   }
 
+  /** What has run out so that the journal cannot go on now; it is tried again every second. */
+  get lacks(): DiskError | undefined {
+    return this.#output.lacks ?? this.#placeLacks
+  }
+
+  /** Whether the open group has found no place in the ring, and waits for one. */
+  get isFull(): boolean {
+    return this.#placeTimer !== undefined
+  }
+
   /** When the group that was completed last went its way. */
   get lastGroup(): { readonly sealed: number; readonly written: number; readonly applied: number } {
     return this.#lastGroup
@@ -169,7 +159,7 @@ export class Journal<T extends JournalTarget> {
 
   /** Largest batch that fits into a group of its own. Bytes. */
   get batchBytesMax(): number {
-    return (this.#writer.staging[0]?.length ?? 0) - 4096
+    return (this.#staging[0]?.length ?? 0) - 4096
   }
 
   /** Whether the open group takes these client entries; if not, `onRoom` will be called. */
@@ -270,14 +260,7 @@ export class Journal<T extends JournalTarget> {
         // A journal that has failed keeps its evidence.
         if (this.#fencedBy !== undefined) throw fencedError(this.#fencedBy)
       },
-      sync: async file => {
-        try {
-          await inTime(this.#outside.timers, this.#limits.stallMaxMs, file.sync())
-        } catch (cause) {
-          this.#hung ||= cause instanceof NoAnswer
-          throw cause
-        }
-      },
+      sync: file => this.#output.inTime(file.sync()),
     })
     // The current file by the writer, so that a sync that fails is known to be the journal's.
     await this.sync()
@@ -285,14 +268,23 @@ export class Journal<T extends JournalTarget> {
 
   /** Stops accepting; everything that waits is answered with an error. */
   fence(reason: string): void {
-    if (this.#fencedBy !== undefined) return
+    if (this.#fencedBy === undefined) this.#end(reason, () => this.#events.onFenced(reason))
+  }
+
+  /** As {@link fence}, where nothing has failed: whoever closes it waits no longer. */
+  giveUp(reason: string): void {
+    if (this.#fencedBy === undefined) this.#end(reason, () => undefined)
+  }
+
+  #end(reason: string, tell: () => void): void {
     this.#fencedBy = reason
     this.#stopTimers()
+    this.#output.end()
     const error = fencedError(reason)
     const waiters = [...(this.#inFlight?.waiters ?? []), ...this.#open.waiters]
     if (this.#inFlight !== undefined) this.#inFlight.waiters = []
     this.#open.waiters = []
-    this.#events.onFenced(reason)
+    tell()
     for (const waiter of waiters) waiter.done(error)
     this.#events.onRoom()
   }
@@ -311,9 +303,9 @@ export class Journal<T extends JournalTarget> {
     }
     this.#closed = true
     this.#stopTimers()
-    await this.#writer.close()
+    await this.#output.close()
     // A write that hangs may still come back: its descriptor must not belong to another file then.
-    if (this.#hung) return
+    if (this.#output.hung) return
     // Whoever opens the folder next keeps a list of the files of its own.
     const { timers } = this.#outside
     await inTime(timers, this.#limits.stallMaxMs, this.#ring.settled()).catch(() => undefined)
@@ -322,7 +314,7 @@ export class Journal<T extends JournalTarget> {
 
   #newGroup(seq: number): CommitGroup<T> {
     const slot = this.#freeSlots.shift()
-    const staging = slot === undefined ? undefined : this.#writer.staging[slot]
+    const staging = slot === undefined ? undefined : this.#staging[slot]
     if (slot === undefined || staging === undefined) {
       throw new LogError('UNKNOWN_SERVER_ERROR', 'no staging area is free')
     }
@@ -348,6 +340,9 @@ export class Journal<T extends JournalTarget> {
       this.#waitForPlace()
       return
     }
+    this.#placeLacks = undefined
+    this.#placeTimer?.cancel()
+    this.#placeTimer = undefined
     // Before it is sealed, so that a checkpoint can begin with this very group: behind one that takes
     // the last file there may be no place for another.
     const tight = !this.#ring.hasSpare && this.#ring.usedBytes > this.#ring.maxBytes / 2
@@ -362,16 +357,14 @@ export class Journal<T extends JournalTarget> {
     })
     this.#inFlight = group
     const sealed = this.#outside.clock.monotonic()
-    this.#writingSince = this.#awake.monotonic()
     this.#events.onSealed(group)
     this.#open = this.#newGroup(group.seq + 1)
     this.#armSweep()
-    this.#write(group, place).then(
+    const { slot, bytes: length, needsSync: sync } = group
+    const syncLeft = this.#durableSeq < group.seq - 1
+    this.#output.write({ place, slot, length, sync, syncLeft }).then(
       () => this.#complete(group, sealed),
-      (cause: unknown) => {
-        this.#hung ||= cause instanceof NoAnswer
-        this.fence(`the journal failed: ${describe(cause)}`)
-      },
+      (cause: unknown) => this.fence(`the journal failed: ${describe(cause)}`),
     )
     if (this.#roomWanted) {
       this.#roomWanted = false
@@ -388,29 +381,22 @@ export class Journal<T extends JournalTarget> {
   #waitForPlace(): void {
     this.#armSweep() // deadlines run on meanwhile
     const underWay = this.#events.onPressure()
+    // Whatever makes room is not told to the journal: it looks again.
+    this.#placeTimer ??= this.#outside.timers.after(PLACE_RETRY_MS, () => {
+      this.#placeTimer = undefined
+      this.#schedule()
+    })
     this.#ring.grow({ beyondMax: !underWay }).then(
       () => {
         if (this.#ring.hasSpare) this.#schedule()
       },
-      // No room on the disk for another file: tried again when the next append comes.
-      () => undefined,
+      // No room on the disk for another file, and no checkpoint is about to free one.
+      (cause: unknown) => {
+        if (!isShortage(cause) || underWay || this.#fencedBy !== undefined) return
+        this.#placeLacks = cause
+        this.#events.onLack()
+      },
     )
-  }
-
-  async #write(group: CommitGroup<T>, place: JournalPlace): Promise<void> {
-    const left = this.#lastFile
-    if (left !== undefined && left !== place.file && this.#durableSeq < group.seq - 1) {
-      // Groups that asked for no sync lie in the file that is left behind.
-      await inTime(this.#outside.timers, this.#limits.stallMaxMs, left.sync())
-    }
-    this.#lastFile = place.file
-    await this.#writer.write({
-      file: place.file,
-      position: place.position,
-      slot: group.slot,
-      length: group.bytes,
-      sync: group.needsSync,
-    })
   }
 
   #complete(group: CommitGroup<T>, sealed: number): void {
@@ -464,15 +450,13 @@ export class Journal<T extends JournalTarget> {
 
   #checkDeadlines(): void {
     const now = this.#awake.monotonic()
-    const answered = !this.#writer.isWriting()
-    if (answered) this.#writingSince = now
-    if (this.#inFlight !== undefined && now - this.#writingSince > this.#limits.stallMaxMs) {
-      this.#hung = true
+    // What has been written is answered in a moment, late as it may be; not so what waits for room.
+    const answered = !this.#output.isWriting && this.#output.lacks === undefined
+    if (this.#inFlight !== undefined && this.#output.look()) {
       this.fence(`a write or sync of the journal has hung for ${this.#limits.stallMaxMs} ms`)
       return
     }
     for (const group of [this.#inFlight, this.#open]) {
-      // What has been written is answered in a moment, late as it may be.
       if (group === undefined || (group === this.#inFlight && answered)) continue
       const late = group.waiters.filter(waiter => waiter.deadline <= now)
       if (late.length === 0) continue
@@ -493,8 +477,10 @@ export class Journal<T extends JournalTarget> {
   #stopTimers(): void {
     this.#sweep?.cancel()
     this.#syncTimer?.cancel()
+    this.#placeTimer?.cancel()
     this.#sweep = undefined
     this.#syncTimer = undefined
+    this.#placeTimer = undefined
   }
 }
 

@@ -41,6 +41,8 @@ export class LogStore {
   freeFiles: () => Promise<void> = () => Promise.resolve()
   /** Appends that waited for {@link relieving} go on. */
   onRelieved: () => void = () => undefined
+  /** What the last checkpoint has failed for; a full journal waits for it. */
+  checkpointLacks: DiskError | undefined
   /** Journal bytes since the store was opened. */
   journalBytes = 0
   groups = 0
@@ -113,9 +115,14 @@ export class LogStore {
     if (this.#lacks !== undefined) void this.relieve()
   }
 
-  /** What has run out so that durable batches wait for their segments; nothing more is taken then. */
+  /**
+   * What has run out so that durable batches wait for their segments, or groups for the journal; no
+   * appends are taken then.
+   */
   get lacks(): DiskError | undefined {
-    return this.#lacks
+    if (this.#lacks !== undefined || this.#journal === undefined) return this.#lacks
+    const { lacks, isFull } = this.#journal
+    return lacks ?? (isFull ? this.checkpointLacks : undefined)
   }
 
   /** Whether what has run out is being made free: who waits for that is not refused. */

@@ -1,4 +1,5 @@
 /** The commit groups of a store, as the machines' runtime sees them. */
+import type { LogError } from '@millrace/log'
 import type { CommitPort } from '../machines/runtime.ts'
 import type { LogStore } from './log-store.ts'
 
@@ -44,9 +45,10 @@ export class StoreCommits implements CommitPort {
     this.#store.enter(partition, batch, recordCount, true)
   }
 
-  wait(group: number): Promise<void> {
+  wait(group: number, timeoutMs?: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#store.journal.wait(group, error => (error === null ? resolve() : reject(error)))
+      const done = (error: LogError | null): void => (error === null ? resolve() : reject(error))
+      this.#store.journal.wait(group, done, timeoutMs)
     })
   }
 }

@@ -9,15 +9,24 @@ import { Oracle } from './support/oracle.ts'
 import { append, commit, create, deleteBelow, rest, type Step } from './support/script.ts'
 import type { Life } from './support/world.ts'
 
-type Scene = { readonly life: Life; readonly disk: SimDisk; readonly oracle: Oracle }
+type Scene = {
+  readonly life: Life
+  readonly disk: SimDisk
+  readonly oracle: Oracle
+  readonly said: readonly string[]
+}
 
 const PLENTY = 2 ** 40
 
 async function scene(reserve = 0): Promise<Scene> {
   const outside = new VirtualOutside(1)
   const disk = freshDisk(outside)
-  const life = await mustBoot(disk, outside, { settings: { 'disk.reserve.bytes': reserve } })
-  return { life, disk, oracle: new Oracle() }
+  const said: string[] = []
+  const life = await mustBoot(disk, outside, {
+    settings: { 'disk.reserve.bytes': reserve },
+    onEvent: ({ message }) => said.push(message),
+  })
+  return { life, disk, oracle: new Oracle(), said }
 }
 
 const act = ({ life, oracle }: Scene, step: Step): Promise<boolean | undefined> =>
@@ -65,6 +74,7 @@ test('below disk.reserve.bytes appends are refused, reads and administration go 
 })
 
 const FULL: Readonly<Record<string, (call: DiskCall) => boolean>> = {
+  'the journal, on write': call => call.journal && call.kind === 'write',
   'segments, on write': call =>
     call.kind === 'write' && call.path.startsWith('partitions/') && call.path.endsWith('.log'),
   'segments, on create': call => call.kind === 'create' && call.path.startsWith('partitions/'),
@@ -104,6 +114,47 @@ test.each(Object.entries(FULL))(
     await crashAndAudit(it)
   },
 )
+
+test('while the journal has no room answers come in their time, and so does the end', async () => {
+  const it = await scene()
+  for (const step of [create('a'), append('a'), commit('a', 1)])
+    expect(await act(it, step)).toBe(true)
+  it.disk.faults = call =>
+    call.journal && call.kind === 'write' ? { error: 'ENOSPC', taken: 'part' } : undefined
+  const { engine, outside } = it.life
+  const askedAt = outside.clock.monotonic()
+  const tookMs = (): number => outside.clock.monotonic() - askedAt
+  const offsets = [{ topic: 'a', partition: 0, offset: 1, leaderEpoch: -1, metadata: null }]
+  const who = { groupId: 'g', generationId: -1, memberId: '', groupInstanceId: null }
+  const committed = engine.groups.commit({ ...who, offsets })
+  const topic = it.oracle.named('a')
+  if (topic !== undefined) topic.state = 'leaving'
+  const deleted = engine.deleteTopics(['a'])
+  const [commitOutcome] = (await outside.drive(committed)) ?? []
+  expect(commitOutcome?.error).toMatchObject({ code: 'COORDINATOR_NOT_AVAILABLE', retriable: true })
+  expect(tookMs()).toBeLessThan(11_000)
+  const [deleteOutcome] = (await outside.drive(deleted)) ?? []
+  expect(deleteOutcome?.error).toMatchObject({ code: 'REQUEST_TIMED_OUT', retriable: true })
+  expect(tookMs()).toBeLessThan(21_000)
+  expect(engine.health()).toMatchObject({ state: 'ready', diskFull: true })
+  expect(await act(it, append('a'))).toBe(false)
+  const closesAt = tookMs()
+  await outside.drive(engine.close())
+  expect(tookMs() - closesAt).toBeLessThan(61_000)
+  expect(it.said.join()).toContain('close.max.ms=60000: the last checkpoint did not end')
+  await crashAndAudit(it)
+})
+
+test('a disk that does not answer does not hold up the end, and keeps the folder locked', async () => {
+  const it = await scene()
+  for (const step of [create('a'), append('a')]) expect(await act(it, step)).toBe(true)
+  it.disk.faults = call => (call.kind === 'sync' && !call.journal ? { hang: true } : undefined)
+  const { engine, outside } = it.life
+  const closesAt = outside.clock.monotonic()
+  await outside.drive(engine.close())
+  expect(outside.clock.monotonic() - closesAt).toBeLessThan(61_000)
+  await crashAndAudit(it)
+})
 
 test('full to the last byte at every size: refused or stored, never half, and it resumes', async () => {
   for (let free = 0; free < 140_000; free += 997) {

@@ -95,6 +95,7 @@ async function scene() {
       onSealed: ({ seq }) => checkpointer.sealed(seq),
       onComplete: ({ seq }) => checkpointer.completed(seq, journal.position),
       onRoom: () => undefined,
+      onLack: () => undefined,
       onPressure: () => true,
       onFenced: () => undefined,
     },

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import type { PartitionLog } from '../../src/partitions/partition-log.ts'
 import type { CommitGroup } from '../../src/storage/commit-group.ts'
 import { CommitSequence } from '../../src/storage/commit-sequence.ts'
-import type { JournalPosition } from '../../src/storage/journal.ts'
+import type { JournalPosition } from '../../src/storage/journal-format.ts'
 
 const group = (seq: number): CommitGroup<PartitionLog> => ({ seq }) as CommitGroup<PartitionLog>
 const position: JournalPosition = {

@@ -1,6 +1,7 @@
 // The journal's promises, with a writer and a clock that move by hand.
 import type { LogError } from '@millrace/log'
 import { describe, expect, test } from 'vitest'
+import { DiskError } from '../../src/disk/disk.ts'
 import { nodeDisk } from '../../src/disk/node-disk.ts'
 import type { CommitGroup, JournalTarget } from '../../src/storage/commit-group.ts'
 import { Journal, STAGING_SLOTS } from '../../src/storage/journal.ts'
@@ -11,6 +12,7 @@ import { batchOf, HandTime, HandWriter, temporaryFolder } from './support.ts'
 
 const SALT = Buffer.from('a1a2a3a4a5a6a7a8', 'hex')
 const PARTITION = { id: 16 }
+const NO_ROOM = new DiskError('ENOSPC', 'journal', 'a hand did it')
 
 type Told = { readonly what: string; readonly seq: number }
 
@@ -40,6 +42,7 @@ async function journalOf(options: { groupBytesMax?: number; fileBytes?: number }
       onSealed: tell('sealed'),
       onComplete: tell('complete'),
       onRoom: () => void told.push({ what: 'room', seq: 0 }),
+      onLack: () => void told.push({ what: 'lack', seq: 0 }),
       onPressure: () => {
         told.push({ what: 'pressure', seq: 0 })
         return underWay.value
@@ -275,6 +278,47 @@ describe('the journal', () => {
     await journal.close()
     expect(writer.writes).toHaveLength(1)
     expect(writer.closed).toBe(true)
+  })
+
+  test('a write for which there is no room is made again, the same bytes to the same place', async () => {
+    const { writer, time, append, journal, answers, told } = await journalOf()
+    append('late', true, 300)
+    append('patient')
+    await time.turn()
+    writer.fail(NO_ROOM)
+    await time.turn()
+    expect(journal.lacks?.code).toBe('ENOSPC')
+    expect(told.at(-1)?.what).toBe('lack')
+    append('next')
+    await time.pass(700)
+    expect(answers).toEqual(['late: REQUEST_TIMED_OUT'])
+    expect(writer.writes).toHaveLength(1)
+    await time.pass(400)
+    const [first, second] = writer.writes
+    expect(second).toEqual(first)
+    expect(writer.bytes[1]).toEqual(writer.bytes[0])
+    writer.finish()
+    await time.turn()
+    expect(journal.lacks).toBeUndefined()
+    expect(journal.fencedBy).toBeUndefined()
+    expect(answers).toEqual(['late: REQUEST_TIMED_OUT', 'patient'])
+  })
+
+  test('who closes it while there is no room waits until it is given up, and everybody is answered', async () => {
+    const { writer, time, append, journal, answers, told } = await journalOf()
+    append('a')
+    await time.turn()
+    writer.fail(NO_ROOM)
+    await time.turn()
+    append('b')
+    const closed = journal.close()
+    await time.pass(900)
+    expect(answers).toEqual([])
+    journal.giveUp('closing took too long')
+    await closed
+    expect(answers).toEqual(['a: KAFKA_STORAGE_ERROR', 'b: KAFKA_STORAGE_ERROR'])
+    // Nothing has failed: no mark is left behind.
+    expect(told.map(({ what }) => what)).not.toContain('fenced')
   })
 
   test('fences on a write that hangs, and does not take its late success for one', async () => {

@@ -29,6 +29,7 @@ test('a batch that the closed journal does not take has taken no offsets', async
       onSealed: () => undefined,
       onComplete: () => undefined,
       onRoom: () => undefined,
+      onLack: () => undefined,
       onPressure: () => true,
       onFenced: () => undefined,
     },

@@ -234,10 +234,10 @@ export class HandWriter implements JournalWriter {
     pending?.resolve()
   }
 
-  fail(message: string): void {
+  fail(cause: string | Error): void {
     const pending = this.#pending
     this.#pending = undefined
-    pending?.reject(new Error(message))
+    pending?.reject(typeof cause === 'string' ? new Error(cause) : cause)
   }
 
   async close(): Promise<void> {

@@ -26,10 +26,13 @@ export function hadNoRoom(error: unknown): boolean {
 export class GroupLedger {
   readonly machine: ClassicGroupsMachine
   readonly #commits: Commits
+  readonly #answerMaxMs: number
 
-  constructor(machine: ClassicGroupsMachine, commits: Commits) {
+  /** @param answerMaxMs longest wait of an answer for the disk: see `offsets.commit.timeout.ms` */
+  constructor(machine: ClassicGroupsMachine, commits: Commits, answerMaxMs: number) {
     this.machine = machine
     this.#commits = commits
+    this.#answerMaxMs = answerMaxMs
   }
 
   /** {@link commit} of records of classic groups. */
@@ -68,10 +71,13 @@ export class GroupLedger {
     }
   }
 
-  /** Resolves when all that has entered is durable; rejects with COORDINATOR_NOT_AVAILABLE. */
+  /**
+   * Resolves when all that has entered is durable; rejects with COORDINATOR_NOT_AVAILABLE, also where it
+   * takes too long: it may still become so.
+   */
   async settled(): Promise<void> {
     try {
-      await this.#commits.settled()
+      await this.#commits.settled(this.#answerMaxMs)
     } catch (cause) {
       throw unavailable(cause)
     }

@@ -106,7 +106,11 @@ export class GroupCoordinator implements Groups, Coordinator {
     this.machines = [options.machines.offsets, options.machines.classicGroups]
     this.#offsets = options.machines.offsets
     this.#stored = options.machines.classicGroups
-    this.#ledger = new GroupLedger(this.#stored, options.commits)
+    this.#ledger = new GroupLedger(
+      this.#stored,
+      options.commits,
+      settings['offsets.commit.timeout.ms'],
+    )
     this.#context = {
       ledger: this.#ledger,
       clock: outside.clock,

@@ -58,6 +58,8 @@ export class Clients {
   readonly #prng: Prng
   readonly #producers: Producer[] = []
   #left: number
+  /** Names of topics that are being created. */
+  readonly #creating: string[] = []
   #jumpedAt = Number.NEGATIVE_INFINITY
   /** Whether storage errors are legal now. */
   faulty = false
@@ -118,7 +120,9 @@ export class Clients {
     for (const topic of oracle.topics.values()) {
       if (topic.name === plan.name && topic.state === 'leaving') topic.replaced = true
     }
+    this.#creating.push(plan.name)
     const result = await this.#ask(life, life.engine.createTopics([plan]))
+    this.#creating.splice(this.#creating.indexOf(plan.name), 1)
     const outcome = result?.[0]
     if (outcome === undefined) return
     if (outcome.error !== undefined) {
@@ -426,6 +430,8 @@ export class Clients {
 
   async #deleteTopic(life: Life, topic: KnownTopic): Promise<void> {
     topic.state = 'leaving'
+    // One that was asked for before, and decides behind the deletion, makes the new topic.
+    if (this.#creating.includes(topic.name)) topic.replaced = true
     const outcomes = await this.#ask(life, life.engine.deleteTopics([topic.name]))
     const outcome = outcomes?.[0]
     if (outcome === undefined) return
