@@ -353,6 +353,7 @@ class EngineOpening {
       id: checkpoint.logId,
       folder: this.#options.folder,
       settings,
+      groupSettings: this.#options.groupSettings,
       descriptorsLeft: this.#descriptorsLeft,
       store: this.#store,
       topics: this.#topics,

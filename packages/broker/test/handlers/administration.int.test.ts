@@ -366,6 +366,8 @@ test('no keys ask for all keys; synonyms name the other places of a value', asyn
   expect(broker.get('advertised.listeners')).toBe(address)
   expect(broker.get('log.dirs')).toBe(node.engine.storage().folder)
   expect(broker.get('log.flush.interval.messages')).toBe('1')
+  expect(broker.get('group.max.session.timeout.ms'), 'of groups').toBe('1800000')
+  expect(broker.has('log.remote.storage.enable'), 'of topics alone').toBe(false)
   for (const type of [8, 16, 32])
     expect(await describe(type, '1', null)).toMatchObject({ errorCode: 0 })
   expect((await describe(8, '9', null))?.errorCode).toBe(ERROR_CODES.INVALID_REQUEST)

@@ -38,6 +38,7 @@ import type {
   SlicedFetchResult,
   TopicView,
 } from '../engine.ts'
+import type { GroupSettings } from '../group-settings.ts'
 import { KeepAlive } from '../keep-alive.ts'
 import type { Coordinator } from '../machines/coordinator.ts'
 import type { PartitionLog } from '../partitions/partition-log.ts'
@@ -69,6 +70,7 @@ export type EngineParts = {
   readonly id: string
   readonly folder: string
   readonly settings: EngineSettings
+  readonly groupSettings: GroupSettings
   readonly descriptorsLeft: number
   readonly store: LogStore
   readonly topics: TopicTable
@@ -345,8 +347,8 @@ export class EmbeddedEngine implements Engine {
   }
 
   nodeConfig(): readonly ConfigEntry[] {
-    const { settings, topics, folder } = this.#parts
-    return nodeConfigEntries(settings, topics.nodeConfig, folder)
+    const { settings, groupSettings, topics, folder } = this.#parts
+    return nodeConfigEntries(settings, groupSettings, topics.nodeConfig, folder)
   }
 
   storage(): { readonly folder: string; readonly totalBytes: number; readonly freeBytes: number } {

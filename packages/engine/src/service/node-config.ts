@@ -4,6 +4,7 @@
  * them (num.partitions, message.max.bytes) before they do anything else.
  */
 import type { ConfigEntry, ConfigSource, ConfigType } from '@millrace/log'
+import { GROUP_SETTINGS, type GroupSettings } from '../group-settings.ts'
 import { brokerName, describeTopicConfig, hasBrokerName } from '../partitions/topic-config.ts'
 import { ENGINE_SETTINGS, type EngineSettings } from '../settings.ts'
 
@@ -19,16 +20,14 @@ const FIXED: readonly (readonly [name: string, value: string, type: ConfigType])
 /** All entries, read-only: the node is configured where it is started. */
 export function nodeConfigEntries(
   settings: EngineSettings,
+  groupSettings: GroupSettings,
   nodeConfig: Readonly<Record<string, string>>,
   folder: string,
 ): readonly ConfigEntry[] {
-  const own = Object.entries(ENGINE_SETTINGS).map(([name, setting]) => {
-    const value = settings[name as keyof EngineSettings]
-    return {
-      ...entry(name, String(value), 'long', value === setting.default ? 'default' : 'node'),
-      documentation: setting.doc,
-    }
-  })
+  const own = [
+    ...ownEntries(ENGINE_SETTINGS, settings),
+    ...ownEntries(GROUP_SETTINGS, groupSettings),
+  ]
   const topics = describeTopicConfig({}, nodeConfig, settings)
     .filter(({ name }) => hasBrokerName(name))
     .map((each): ConfigEntry => ({ ...each, name: brokerName(each.name), readOnly: true }))
@@ -41,6 +40,16 @@ export function nodeConfigEntries(
     entry('log.dirs', folder, 'string', 'node'),
   ]
 }
+
+const ownEntries = <Name extends string>(
+  settings: Readonly<Record<Name, { readonly default: unknown; readonly doc: string }>>,
+  values: Readonly<Record<Name, unknown>>,
+): readonly ConfigEntry[] =>
+  (Object.keys(settings) as Name[]).map(name => {
+    const { default: fallback, doc } = settings[name]
+    const source = values[name] === fallback ? 'default' : 'node'
+    return { ...entry(name, String(values[name]), 'long', source), documentation: doc }
+  })
 
 const entry = (
   name: string,
