@@ -9,7 +9,7 @@ import { AwakeClock } from './awake-clock.ts'
 import { Catalogue } from './coordinators/catalogue/catalogue.ts'
 import { GroupCoordinator } from './coordinators/groups/group-coordinator.ts'
 import { createMachines } from './coordinators/machines.ts'
-import { type Disk, DiskError, type DiskFile } from './disk/disk.ts'
+import { type Disk, DiskError } from './disk/disk.ts'
 import { FreezableDisk } from './disk/freezable-disk.ts'
 import { nodeDisk } from './disk/node-disk.ts'
 import type { Engine } from './engine.ts'
@@ -37,27 +37,16 @@ import { CommitSequence } from './storage/commit-sequence.ts'
 import { Cleaner } from './storage/compaction/cleaner.ts'
 import { planDescriptors } from './storage/descriptor-plan.ts'
 import { ExpiryClock } from './storage/expiry-clock.ts'
-import { beginGeneration, FENCED_MARKER, leaveOldJournal } from './storage/generation.ts'
-import { Journal, STAGING_SLOTS } from './storage/journal.ts'
-import { JournalRing } from './storage/journal-ring.ts'
-import { journalFiles } from './storage/journal-scan.ts'
+import { FENCED_MARKER } from './storage/generation.ts'
 import { LogStore } from './storage/log-store.ts'
+import { JournalOpening } from './storage/open-journal.ts'
 import { type RecoveryReport, recover } from './storage/recovery.ts'
 import { Retention } from './storage/retention.ts'
-import {
-  JOURNAL_FOLDER,
-  numberOf,
-  RingRegister,
-  readStamp,
-  STAMP_BYTES,
-} from './storage/ring-register.ts'
+import { JOURNAL_FOLDER } from './storage/ring-register.ts'
 import type { GivenUp } from './storage/salvage.ts'
 import { StoreCommits } from './storage/store-commits.ts'
 import { TimerWheel } from './timer-wheel.ts'
-import { pauseOf, TURN_BUDGET_MS } from './turns.ts'
-
-/** Largest commit group, and so the largest record batch. Bytes. */
-const STAGING_BYTES_MAX = 16 << 20
+import { TURN_BUDGET_MS } from './turns.ts'
 
 /** How often the clock of group members is looked at while there are any, in ms. */
 const AWAKE_LOOK_MS = 500
@@ -269,31 +258,16 @@ class EngineOpening {
     })
     this.#tell(report)
     if (report.damage !== undefined) return this.#serveReadOnly(report, checkpoint, report.damage)
-    const salt = this.#options.outside.random.bytes(8)
-    const register = new RingRegister(disk, {
-      logId: checkpoint.logId,
-      salt: salt.toString('hex'),
-      before: checkpoint.journal.salt,
-      fileBytes: this.#options.settings['journal.file.bytes'],
-    })
-    // Listed before files are opened: nothing may fail between that and the ring, which closes them.
-    const firstNumber = Math.max(-1, ...journalFiles(disk).map(numberOf)) + 1
-    const files = await this.#ringFiles(register)
-    const enter = (file: DiskFile): Promise<void> => register.enter([file])
-    const { journal, ring } = this.#journal(salt, files, { firstNumber, enter })
+    const opening = this.#journalOpening(checkpoint)
+    const opened = await opening.open()
     try {
-      await ring.start()
-      // The folder itself may be as new: a checkpoint says that the journal is there.
-      await disk.syncFolder('')
-      const begun = await beginGeneration(target, checkpoint, journal.beginning)
-      await register.begun()
       takeAway()
-      leaveOldJournal(this.#store, new Set(ring.files))
-      await disk.syncFolder('')
+      await opening.leaveOld(opened)
+      if (opened.lacks !== undefined) this.#tellShort(opened.lacks)
       this.#options.onGivenUp?.(report.givenUp)
-      return this.#serve(report, begun)
+      return this.#serve(report, opened.checkpoint)
     } catch (cause) {
-      ring.close()
+      opened.ring.close()
       throw cause
     }
   }
@@ -347,6 +321,7 @@ class EngineOpening {
     this.#catalogue.start()
     if (this.#store.journal.fencedBy === undefined) {
       clockwork.start()
+      if (this.#store.openingLacks !== undefined) void this.#store.relieve()
       for (const coordinator of this.#coordinators) coordinator.start()
     }
     const engine: EmbeddedEngine = new EmbeddedEngine({
@@ -389,32 +364,18 @@ class EngineOpening {
   /** The journal is damaged: every byte stays where it is, nothing is written, reads are served. */
   #serveReadOnly(report: RecoveryReport, checkpoint: CheckpointHead, damage: string): Engine {
     this.#isDamaged = true
-    const { journal } = this.#journal(Buffer.alloc(8), [])
-    journal.fence(damage)
+    this.#journalOpening(checkpoint).fenced(damage)
     return this.#serve(report, checkpoint)
   }
 
-  #journal(
-    salt: Buffer,
-    files: DiskFile[],
-    growth: Pick<ConstructorParameters<typeof JournalRing>[1], 'firstNumber' | 'enter'> = {},
-  ): { journal: Journal<PartitionLog>; ring: JournalRing } {
-    const { disk, outside, settings } = this.#options
-    const fileBytes = settings['journal.file.bytes']
-    const filesMax = Math.max(1, Math.floor(settings['journal.max.bytes'] / fileBytes))
-    const pause = pauseOf({ outside })
-    const ring = new JournalRing(disk, { fileBytes, filesMax, pause, ...growth }, files)
-    const stagingBytes = Math.min(fileBytes, STAGING_BYTES_MAX)
-    const journal = new Journal<PartitionLog>({
-      writer: disk.openJournalWriter(STAGING_SLOTS, stagingBytes),
-      ring,
+  #journalOpening(checkpoint: CheckpointHead): JournalOpening {
+    const { disk, outside, acceptLoss } = this.#options
+    return new JournalOpening({
+      disk,
       outside,
-      salt,
-      limits: {
-        groupBytesMax: Math.min(settings['journal.group.max.bytes'], stagingBytes),
-        stallMaxMs: settings['journal.stall.max.ms'],
-        syncIntervalMs: settings['flush.interval.ms'],
-      },
+      target: { store: this.#store, registry: this.#registry },
+      checkpoint,
+      isRepair: acceptLoss === true,
       events: {
         onSealed: group => this.#sequence.sealed(group),
         onComplete: group => this.#sequence.complete(group),
@@ -424,37 +385,6 @@ class EngineOpening {
         onFenced: reason => this.#fenced(reason),
       },
     })
-    this.#store.attach(journal)
-    return { journal, ring }
-  }
-
-  /**
-   * The files of earlier runs, to be written again, as members of the new generation: not those of
-   * another size or without a stamp, nor what a failed journal has left. A killed process may have
-   * left them in the page cache alone: they are synced, because it is said of them that each is there
-   * and whole.
-   */
-  async #ringFiles(register: RingRegister): Promise<DiskFile[]> {
-    const { disk, settings } = this.#options
-    if (disk.exists(FENCED_MARKER)) return []
-    const files: DiskFile[] = []
-    try {
-      for (const path of journalFiles(disk)) {
-        const file = disk.open(path, 'write')
-        files.push(file)
-        const fits = file.size() === settings['journal.file.bytes'] + STAMP_BYTES
-        if (fits && readStamp(file)?.number === numberOf(path)) continue
-        files.pop()
-        file.close()
-      }
-      if (files.length === 0) return files
-      await disk.syncFolder(JOURNAL_FOLDER)
-      await register.enter(files)
-      return files
-    } catch (cause) {
-      for (const file of files) file.close()
-      throw cause
-    }
   }
 
   #fenced(reason: string): void {
@@ -485,6 +415,13 @@ class EngineOpening {
         `${report.unclaimed} records of internal topics are of a kind that this version does not know: they have been left out`,
       )
     }
+  }
+
+  #tellShort(lacks: DiskError): void {
+    this.#event(
+      'warn',
+      `opened without room for a checkpoint (${lacks.message}): reads and deletions are served, appends are refused until there is room`,
+    )
   }
 
   #event(level: EngineEvent['level'], message: string): void {

@@ -43,7 +43,7 @@ const SHORTAGES: ReadonlySet<unknown> = new Set<DiskErrorCode>(['ENOSPC', 'EMFIL
 
 /**
  * Whether a call has failed because something ran out. That is no damage, and ends by itself: what
- * could not be done waits and is tried again. Not so for a sync, which is never repeated.
+ * could not be done waits and is tried again. No sync fails so: it is never repeated.
  */
 export const isShortage = (cause: unknown): cause is DiskError =>
   cause instanceof DiskError && SHORTAGES.has(cause.code)
@@ -64,7 +64,10 @@ export interface DiskFile {
   read(position: number, target: Uint8Array): number
   /** Writes all buffers one after another from `position` on, to the page cache. */
   write(position: number, buffers: readonly Uint8Array[]): void
-  /** Resolves when all bytes written before the call survive a power cut (fdatasync). */
+  /**
+   * Resolves when all bytes written before the call survive a power cut (fdatasync). Rejects with EIO,
+   * whatever ran out meanwhile: {@link failedSync}.
+   */
   sync(): Promise<void>
   truncate(size: number): void
   /** Never called with unsynced bytes that matter: closing hides a failed write-back. */
@@ -156,7 +159,8 @@ export interface Disk {
   removeFolder(path: string): void
   /**
    * Resolves when the names in this folder survive a power cut. Rejects with EMFILE where it could
-   * not begin for want of a descriptor: that is not a failed sync, and may be tried again.
+   * not begin for want of a descriptor: that is not a failed sync, and may be tried again; what the sync
+   * itself fails with is EIO.
    */
   syncFolder(path: string): Promise<void>
   space(): DiskSpace

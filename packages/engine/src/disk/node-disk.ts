@@ -32,6 +32,7 @@ import {
   DiskError,
   type DiskFile,
   type DiskSpace,
+  failedSync,
   type JournalWrite,
   type JournalWriter,
   type OpenMode,
@@ -174,7 +175,7 @@ class NodeDisk implements Disk {
             close(descriptor, () => {
               this.#spares?.refill()
               if (cause === null) resolve()
-              else fail(cause)
+              else reject(failedSync(diskError(path, cause)))
             })
           })
         })
@@ -267,7 +268,7 @@ class NodeFile implements DiskFile {
     await pause(this.#syncDelayMs)
     await new Promise<void>((resolve, reject) => {
       fdatasync(this.descriptor, cause =>
-        cause === null ? resolve() : reject(diskError(this.path, cause)),
+        cause === null ? resolve() : reject(failedSync(diskError(this.path, cause))),
       )
     })
   }

@@ -4,7 +4,7 @@
  * very turn in which it was asked. It looks at the staging area when it writes: who touches it too early
  * writes something else.
  */
-import { DiskError, failedSync, type JournalWrite, type JournalWriter } from './disk.ts'
+import { DiskError, type JournalWrite, type JournalWriter } from './disk.ts'
 import { SimFile } from './sim-file.ts'
 import { never, type SimMachine, SimulatedCrash } from './sim-machine.ts'
 
@@ -36,7 +36,7 @@ export class SimJournalWriter implements JournalWriter {
       if (!promptly) await this.#machine.pause(file.path)
       this.#writing = true
       file.writeBytes(position, staging.subarray(0, length), true)
-      if (sync) await file.syncBytes(true, promptly).catch(rethrown)
+      if (sync) await file.syncBytes(true, promptly)
     } catch (cause) {
       if (cause instanceof SimulatedCrash) await never()
       throw cause
@@ -54,8 +54,4 @@ export class SimJournalWriter implements JournalWriter {
     this.#closed = true
     return Promise.resolve()
   }
-}
-
-function rethrown(cause: unknown): never {
-  throw cause instanceof DiskError ? failedSync(cause) : cause
 }

@@ -5,7 +5,7 @@
  */
 import type { Timers } from '@millrace/base'
 import { Prng } from '@millrace/base/simulation'
-import { DiskError, type DiskErrorCode } from './disk.ts'
+import { DiskError, type DiskErrorCode, failedSync } from './disk.ts'
 import type { DiskCall, DiskCallKind, Fault, FaultPlan } from './sim-faults.ts'
 import type { SimInode } from './sim-inode.ts'
 
@@ -184,7 +184,10 @@ export class SimMachine {
             if (this.crashesAt(ticket.operation, 'during')) this.die()
             if (fault !== undefined && 'error' in fault) {
               effect.fail(fault)
-              throw injected(fault.error, path)
+              const failure = injected(fault.error, path)
+              // A folder has to be opened for it: where it cannot be, no sync has begun.
+              const hasBegun = kind !== 'syncFolder' || fault.error !== 'EMFILE'
+              throw hasBegun ? failedSync(failure) : failure
             }
             effect.succeed()
             this.end(ticket)

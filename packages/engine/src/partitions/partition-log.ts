@@ -260,12 +260,26 @@ export class PartitionLog implements SegmentPlace {
     this.#writtenEnd = offset
   }
 
-  /** Writes batches of recovery: like `apply`, but errors are thrown and offsets are given. */
-  restoreBatch(batch: Buffer, now: number): void {
-    this.#appendRun([batch], now)
+  /**
+   * Writes batches of recovery: like `apply`, but offsets are given, and errors are thrown: a shortage
+   * only where the batch may not wait for its segment.
+   */
+  restoreBatch(batch: Buffer, now: number, mayWait = false): void {
+    if (!this.#waiting.isEmpty || !this.#restoreNow(batch, now, mayWait)) this.#waiting.add([batch])
     this.#nextOffset = lastOffsetOf(batch) + 1
     this.#highWatermark = this.#nextOffset
-    this.#writtenEnd = this.#nextOffset
+  }
+
+  #restoreNow(batch: Buffer, now: number, mayWait: boolean): boolean {
+    try {
+      this.#appendRun([batch], now)
+    } catch (cause) {
+      if (!mayWait || !isShortage(cause)) throw cause
+      this.#waiting.lacks = cause
+      return false
+    }
+    this.#writtenEnd = lastOffsetOf(batch) + 1
+    return true
   }
 
   /** The batches from `offset` on; undefined at the end. Throws LogError and DamageError. */

@@ -147,7 +147,14 @@ export class Clockwork {
 
   #checkpointIfNeeded(): void {
     void this.#expireProducers()
-    if (this.#store.journal.completedSeq <= this.#checkpointer.coveredSeq) return
+    const { journal, lacks, openingLacks } = this.#store
+    // What deleted records have left behind makes room.
+    if (lacks !== undefined || this.#appends.diskFull !== undefined) this.retain()
+    if (this.#checkpointer.hasFailed) {
+      this.#checkpointer.request()
+      return
+    }
+    if (journal.completedSeq <= this.#checkpointer.coveredSeq && openingLacks === undefined) return
     if (this.#checkpointing) return
     this.#checkpointing = true
     this.#checkpointer

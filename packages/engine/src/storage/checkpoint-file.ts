@@ -40,6 +40,7 @@ import {
   SliceReader,
 } from './checkpoint-codec.ts'
 import { readJsonCheckpoint } from './checkpoint-json.ts'
+import { keepCheckpointRoom } from './checkpoint-room.ts'
 
 const MAGIC = 0x4d52_4331 // "MRC1"
 const VERSION = 2
@@ -188,11 +189,14 @@ export class CheckpointWriter {
     await this.#pause()
   }
 
-  /** Writes the end and syncs: the checkpoint is durable. What an older, longer one has left goes. */
+  /**
+   * Writes the end and syncs: the checkpoint is durable. What an older, longer one has left goes, and
+   * room is kept for the next one (`checkpoint-room.ts`).
+   */
   async finish(): Promise<void> {
     this.#slice.u32(this.#slices).u32(this.#sums)
     this.#write('end')
-    if (this.#file.size() > this.#position) this.#file.truncate(this.#position)
+    await keepCheckpointRoom(this.#file, this.#position, this.#pause)
     this.#finishing = true
     try {
       await this.#file.sync()
@@ -277,6 +281,20 @@ export async function repeatCheckpoint(
     from.close()
   }
   return next
+}
+
+/** Whatever the file of this number holds, it counts for nothing any more. Rejects with DiskError. */
+export async function forgetCheckpoint(disk: Disk, number: number): Promise<void> {
+  const path = pathOf(number)
+  if (!disk.exists(path)) return
+  const file = disk.open(path, 'write')
+  try {
+    // In place: the room that it has is for the next one.
+    if (file.size() > 0) file.write(0, [Buffer.alloc(Math.min(HEADER_BYTES, file.size()))])
+    await file.sync()
+  } finally {
+    file.close()
+  }
 }
 
 /** A checkpoint that is known to be whole. Throws DiskError. */

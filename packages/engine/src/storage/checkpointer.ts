@@ -90,6 +90,11 @@ export class Checkpointer {
     return this.#running !== undefined || this.#copied !== undefined
   }
 
+  /** Whether one has failed: {@link request} tries it again, and takes no room of the journal for it. */
+  get hasFailed(): boolean {
+    return this.#parked !== undefined && this.#running === undefined
+  }
+
   /** Resolves when a checkpoint of everything entered so far is durable, or has failed. */
   async now(): Promise<void> {
     const seq = this.#store.journal.openSeq
@@ -154,7 +159,7 @@ export class Checkpointer {
   async #writeAll(): Promise<void> {
     try {
       while (this.#parked !== undefined) {
-        if (this.#store.hasWaiting) await this.#store.relieve()
+        if (this.#store.waitsFor !== undefined) await this.#store.relieve()
         // Looked up behind that wait: a newer one may have taken its place and released its copies.
         const parked: Parked = this.#parked
         this.#parked = undefined
@@ -178,11 +183,11 @@ export class Checkpointer {
   async #write(parked: Parked): Promise<boolean> {
     try {
       // Those of the groups up to this one have to be in their segments.
-      if (this.#store.hasWaiting) {
-        throw new Error(`batches wait for their segments: ${this.#store.lacks?.message}`)
-      }
+      const { waitsFor } = this.#store
+      if (waitsFor !== undefined) throw waitsFor
       await this.#run(parked)
       this.#store.checkpointLacks = undefined
+      this.#store.openingLacks = undefined
       return true
     } catch (cause) {
       this.#store.checkpointLacks = isShortage(cause) ? cause : undefined

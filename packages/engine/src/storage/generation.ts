@@ -3,10 +3,11 @@
  * reader sees it, and the journal begins again under another salt (engine rules 2 and 3).
  */
 
+import { isShortage } from '../disk/disk.ts'
 import { releaseAll } from '../machines/registry.ts'
 import { pauseOf } from '../turns.ts'
 import type { CheckpointHead } from './checkpoint.ts'
-import { repeatCheckpoint } from './checkpoint-file.ts'
+import { forgetCheckpoint, repeatCheckpoint } from './checkpoint-file.ts'
 import { CheckpointPass } from './checkpoint-pass.ts'
 import type { JournalPosition } from './journal-format.ts'
 import { journalFiles } from './journal-scan.ts'
@@ -32,25 +33,38 @@ export async function beginGeneration(
   const { store } = target
   const next = { ...before, number: before.number + 1, clean: false, journal }
   const machines = target.registry.snapshot()
+  const syncs = new SegmentSyncs(store, { opening: true })
   try {
-    await new CheckpointPass({
-      store,
-      machines,
-      last: before,
-      next,
-      syncs: new SegmentSyncs(store, { opening: true }),
-    }).run()
+    const { waitsFor } = store
+    if (waitsFor !== undefined) throw waitsFor
+    await new CheckpointPass({ store, machines, last: before, next, syncs }).run()
+  } catch (cause) {
+    // Where it has run into a full disk, the engine goes on with the generation before.
+    syncs.forgetFolders()
+    throw cause
   } finally {
     releaseAll(machines)
   }
-  // Twice, into both files: if one is damaged later, the other must not lead back to a generation
-  // whose journal has been written over.
-  const twin = await repeatCheckpoint(store.disk, next, pauseOf(store))
+  const twin = await repeated(store, next)
   for (const id of rescued(store.disk)) {
     const partition = store.partitions.get(id)
     if (partition === undefined || partition.trouble === undefined) dropRescue(store.disk, id)
   }
   return twin
+}
+
+/**
+ * Twice, into both files: if one is damaged later, the other must not lead back to a generation whose
+ * journal has been written over. Where there is no room for it, the other one just does not count.
+ */
+async function repeated(store: LogStore, head: CheckpointHead): Promise<CheckpointHead> {
+  try {
+    return await repeatCheckpoint(store.disk, head, pauseOf(store))
+  } catch (cause) {
+    if (!isShortage(cause)) throw cause
+    await forgetCheckpoint(store.disk, head.number + 1)
+    return head
+  }
 }
 
 /**

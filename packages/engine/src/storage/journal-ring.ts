@@ -95,6 +95,29 @@ export class JournalRing {
     )
   }
 
+  /**
+   * Goes on behind what an earlier run has written, instead of {@link start}.
+   *
+   * @param files in order of use, each with the ends of the groups in it that no checkpoint covers
+   * @param position where the next group goes in the last of them
+   * @param coveredTo what the checkpoint covers in the first of them
+   */
+  resume(
+    files: readonly { readonly file: DiskFile; readonly ends: RingFile['ends'] }[],
+    position: number,
+    coveredTo: number,
+  ): void {
+    for (const { file, ends } of files) {
+      const used = this.#begun(file, true)
+      this.#stale.delete(file)
+      this.#free.splice(this.#free.indexOf(file), 1)
+      this.#used.push({ ...used, ends: [...ends], lastSeq: ends.at(-1)?.seq ?? 0 })
+    }
+    const [first] = this.#used
+    if (first !== undefined) first.coveredTo = coveredTo
+    this.#position = position
+  }
+
   /** Makes sure that there is one file to write to. */
   async start(): Promise<void> {
     if (this.#free.length === 0) this.#free.push(await this.#create({ gently: false }))

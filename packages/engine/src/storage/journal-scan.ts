@@ -120,6 +120,13 @@ export class JournalScan {
     }
   }
 
+  /** The places of headers of this generation behind group `seq`, whatever follows them. */
+  *headersBehind(seq: number): Generator<{ readonly path: string; readonly position: number }> {
+    for (const [, { path, position, header }] of this.#headers()) {
+      if (header.seq > seq) yield { path, position }
+    }
+  }
+
   close(): void {
     for (const file of this.#opened.splice(0)) file.close()
   }

@@ -81,6 +81,8 @@ export class Journal<T extends JournalTarget> {
     events: JournalEvents<T>
     limits: JournalLimits
     salt: JournalSalt
+    /** The group behind which it goes on, which is durable; absent where a generation begins. */
+    behind?: { readonly seq: number; readonly checksum: number }
   }) {
     this.#staging = parts.writer.staging
     this.#ring = parts.ring
@@ -98,8 +100,12 @@ export class Journal<T extends JournalTarget> {
       onLack: () => this.#events.onLack(),
     })
     this.#freeSlots = this.#staging.map((_, slot) => slot)
-    this.#open = this.#newGroup(1)
-    this.#position = this.#here(0)
+    const { seq, checksum } = parts.behind ?? { seq: 0, checksum: 0 }
+    this.#completedSeq = seq
+    this.#durableSeq = seq
+    this.#checksum = checksum
+    this.#open = this.#newGroup(seq + 1)
+    this.#position = this.#here(seq)
   }
 
   /** Sequence number of the group that takes entries now. */

@@ -41,6 +41,11 @@ export class LogStore {
   freeFiles: () => Promise<void> = () => Promise.resolve()
   /** Appends that waited for {@link relieving} go on. */
   onRelieved: () => void = () => undefined
+  /**
+   * Why the engine has opened without a checkpoint; until one is durable. What recovery has restored is
+   * durable in the journal, but appends might be numbered by what is in memory alone.
+   */
+  openingLacks: DiskError | undefined
   /** What the last checkpoint has failed for; a full journal waits for it. */
   checkpointLacks: DiskError | undefined
   /** Journal bytes since the store was opened. */
@@ -120,7 +125,8 @@ export class LogStore {
    * appends are taken then.
    */
   get lacks(): DiskError | undefined {
-    if (this.#lacks !== undefined || this.#journal === undefined) return this.#lacks
+    const short = this.#lacks ?? this.openingLacks
+    if (short !== undefined || this.#journal === undefined) return short
     const { lacks, isFull } = this.#journal
     return lacks ?? (isFull ? this.checkpointLacks : undefined)
   }
@@ -130,10 +136,10 @@ export class LogStore {
     return this.#relief !== undefined
   }
 
-  /** Whether batches wait for their segments, looked up now. */
-  get hasWaiting(): boolean {
-    for (const { lacks } of this.partitions.values()) if (lacks !== undefined) return true
-    return false
+  /** What batches wait for that have not reached their segments, looked up now. */
+  get waitsFor(): DiskError | undefined {
+    for (const { lacks } of this.partitions.values()) if (lacks !== undefined) return lacks
+    return undefined
   }
 
   /**

@@ -548,7 +548,8 @@ class Recovery {
       return
     }
     const now = this.#target.store.outside.clock.now()
-    partition.restoreBatch(batch, now)
+    // What a repair has found may be in no journal: it is written now or not at all.
+    partition.restoreBatch(batch, now, !this.#acceptLoss)
     this.#batches += 1
     this.#noteProducer(partition, batch)
   }

@@ -133,7 +133,8 @@ export class RingRegister {
   #earlier: readonly RegisteredRing[]
 
   /**
-   * @param of.before salt of the generation that counts until the first checkpoint of this one
+   * @param of.before salt of the generation that counts until the first checkpoint of this one; that of
+   *   this one where it is gone on with
    * @param of.fileBytes size of each file, without its stamp
    */
   constructor(
@@ -148,11 +149,14 @@ export class RingRegister {
     this.#disk = disk
     this.#logId = of.logId
     this.#salt = of.salt
-    this.#before = of.before
+    const goesOn = of.before === of.salt
+    this.#before = goesOn ? '' : of.before
     this.#fileBytes = of.fileBytes
     const known = readRegister(disk).whole.flatMap(({ rings }) => rings)
     const earlier = known.filter(ring => ring.salt === of.before)
-    this.#earlier = earlier.length === 0 ? [] : [union(earlier)]
+    const listed = earlier.length === 0 ? [] : [union(earlier)]
+    if (goesOn) this.#numbers.push(...listed.flatMap(ring => [...pathsOf(ring)].map(numberOf)))
+    this.#earlier = goesOn ? [] : listed
   }
 
   /** Makes files durable members of the ring: before it resolves no group may lie in one. */

@@ -66,6 +66,12 @@ export class SegmentSyncs {
     for (const partition of made) this.#newFolders.delete(partition)
   }
 
+  /** Nothing is known of names whose folders no sync has covered: they are synced again. */
+  forgetFolders(): void {
+    for (const partition of this.#newFolders) partition.namesDirty = true
+    this.#newFolders.clear()
+  }
+
   /** A disk that does not answer must not hold the journal for ever. */
   async limited(work: Promise<unknown>): Promise<void> {
     if (this.#opening) {

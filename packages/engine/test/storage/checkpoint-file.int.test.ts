@@ -5,18 +5,21 @@ import type { Disk } from '../../src/disk/disk.ts'
 import { nodeDisk } from '../../src/disk/node-disk.ts'
 import type { MachineRecord } from '../../src/machines/machine.ts'
 import type { PartitionRecord } from '../../src/partitions/partition-log.ts'
+import { SimDisk } from '../../src/simulation.ts'
 import type { Checkpoint } from '../../src/storage/checkpoint.ts'
 import {
   CHECKPOINT_FILES,
   CheckpointWriter,
   confirmCheckpoint,
   findCheckpoint,
+  forgetCheckpoint,
   readCheckpoint,
   repeatCheckpoint,
   SLICE_ROWS_MAX,
   storedCheckpoint,
   writeCheckpoint,
 } from '../../src/storage/checkpoint-file.ts'
+import { checkpointRoom } from '../../src/storage/checkpoint-room.ts'
 import { temporaryFolder } from './support.ts'
 
 const partition = (id: number): PartitionRecord => ({
@@ -101,7 +104,10 @@ function slicesIn(disk: Disk, path: string): number[] {
   const file = disk.open(path, 'read')
   const header = Buffer.alloc(32)
   const starts: number[] = []
-  for (let at = 0; file.read(at, header) === 32; at += 32 + header.readUInt32BE(20)) starts.push(at)
+  for (let at = 0; file.read(at, header) === 32; at += 32 + header.readUInt32BE(20)) {
+    if (header.readUInt32BE(0) === 0) break // the room behind the end
+    starts.push(at)
+  }
   file.close()
   return starts
 }
@@ -134,7 +140,38 @@ describe('checkpoint files', () => {
     await writeCheckpoint(disk, checkpoint(1, 100))
     const bytes = await writeCheckpoint(disk, checkpoint(3))
     expect(readCheckpoint(disk).checkpoint).toEqual(checkpoint(3))
-    expect(disk.sizeOf(pathOf(3))).toBe(bytes)
+    const rest = Buffer.alloc(checkpointRoom(bytes))
+    expect(disk.sizeOf(pathOf(3))).toBe(bytes + rest.length)
+    const file = disk.open(pathOf(3), 'read')
+    file.read(bytes, rest)
+    file.close()
+    expect(rest.every(byte => byte === 0)).toBe(true)
+  })
+
+  test('on a full disk they are written over themselves, also somewhat larger ones', async () => {
+    const disk = new SimDisk()
+    for (const number of [1, 2]) await writeCheckpoint(disk, checkpoint(number, 100))
+    disk.capacityBytes -= disk.space().free
+    let rows = 100
+    for (let number = 3; number < 9; number += 1, rows += 20) {
+      await writeCheckpoint(disk, checkpoint(number, rows))
+      expect(readCheckpoint(disk).checkpoint).toEqual(checkpoint(number, rows))
+    }
+    // Too large a one leaves the one before.
+    await expect(writeCheckpoint(disk, checkpoint(9, 5000))).rejects.toMatchObject({
+      code: 'ENOSPC',
+    })
+    expect(readCheckpoint(disk).checkpoint?.number).toBe(8)
+  })
+
+  test('one that is to be forgotten counts no more, and keeps its room', async () => {
+    const disk = nodeDisk(temporaryFolder())
+    await writeCheckpoint(disk, checkpoint(1))
+    await writeCheckpoint(disk, checkpoint(2))
+    const size = disk.sizeOf(pathOf(2))
+    await forgetCheckpoint(disk, 2)
+    expect(readCheckpoint(disk)).toMatchObject({ checkpoint: { number: 1 }, broken: pathOf(2) })
+    expect(disk.sizeOf(pathOf(2))).toBe(size)
   })
 
   test('with any byte of the newest damaged, the older one counts', async () => {

@@ -4,6 +4,7 @@
 import type { Timers } from '@millrace/base'
 import { resolveSettings } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
+import { DiskError } from '../../src/disk/disk.ts'
 import type { Machine } from '../../src/machines/machine.ts'
 import { MachineRegistry } from '../../src/machines/registry.ts'
 import type { PartitionLog } from '../../src/partitions/partition-log.ts'
@@ -36,8 +37,8 @@ class WaitingStore extends LogStore {
   relieved: (() => void) | undefined
   waits = false
 
-  override get hasWaiting(): boolean {
-    return this.waits
+  override get waitsFor(): DiskError | undefined {
+    return this.waits ? new DiskError('ENOSPC', 'a segment', 'the test says so') : undefined
   }
 
   override relieve(): Promise<void> {

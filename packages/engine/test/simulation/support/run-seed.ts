@@ -57,6 +57,7 @@ class SeedRun {
   readonly #faults: Prng
   #crashesInRecovery = 0
   #refusedFull = 0
+  #openedShort = false
   #lastCrash: CrashKind | undefined
 
   constructor(seed: number, options: SeedOptions) {
@@ -134,11 +135,13 @@ class SeedRun {
             return fault !== undefined && 'hang' in fault ? undefined : fault
           }
         : undefined
+      const isFull = world.disk.capacityBytes < PLENTY_BYTES
+      // What has run out meanwhile keeps appends out for a while behind it.
+      this.#openedShort = isFull || (faulty && this.#plan.climate !== CALM)
       let life: Life | undefined
       try {
         life = await world.boot()
       } catch (cause) {
-        const isFull = world.disk.capacityBytes < PLENTY_BYTES
         if (!(faulty || isFull) || !(cause instanceof LogError)) throw cause
         // What it needs does not fit: somebody makes room.
         world.disk.capacityBytes = PLENTY_BYTES
@@ -194,7 +197,7 @@ class SeedRun {
     if (disk.crashed) return
     const full = this.#faults.chance(this.#plan.fullLives)
     disk.capacityBytes = full ? disk.capacityBytes - disk.space().free : PLENTY_BYTES
-    if (full) this.#clients.faulty = true
+    if (full || this.#openedShort) this.#clients.faulty = true
   }
 
   /** The disk is good again: after a restart everything takes records, and nothing is missing. */
