@@ -382,6 +382,7 @@ class EngineOpening {
         onRoom: () => this.#appends.drain(),
         onLack: () => this.#appends.drain(),
         onPressure: () => this.#clockwork?.pressure() ?? false,
+        isShort: () => this.#store.isShort,
         onFenced: reason => this.#fenced(reason),
       },
     })

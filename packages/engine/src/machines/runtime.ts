@@ -22,6 +22,13 @@ export type CommittedBatch = {
   readonly recordCount: number
 }
 
+/** What else belongs to a commit. */
+export type CommitOptions = {
+  readonly batches?: readonly CommittedBatch[]
+  /** It deletes something: on a full disk there is room kept for it in the journal. */
+  readonly makesRoom?: boolean
+}
+
 /** The commit groups below, as the runtime needs them. */
 export interface CommitPort {
   /** Why nothing is accepted any more, if so. */
@@ -36,10 +43,10 @@ export interface CommitPort {
   readonly groupBytesMax: number
   /** Whether batches of so many bytes fit into one group at all. */
   fitsGroup(batches: number, bytes: number): boolean
-  /** Whether they fit into the open one. */
-  fitsNow(batches: number, bytes: number): boolean
+  /** Whether they fit into the open one; room is kept for those that make room. */
+  fitsNow(batches: number, bytes: number, makesRoom: boolean): boolean
   /** Enters a batch into the open group. */
-  enter(partitionId: number, batch: Buffer, recordCount: number): void
+  enter(partitionId: number, batch: Buffer, recordCount: number, makesRoom: boolean): void
   /**
    * Resolves when the group is complete; rejects with KAFKA_STORAGE_ERROR when it never will be, and
    * with REQUEST_TIMED_OUT after `timeoutMs`.
@@ -70,7 +77,7 @@ export interface Commits {
    * Resolves when they are durable; rejects once the journal has failed, memory being ahead of the
    * disk then until a restart. Throws {@link CommitRefused} where nothing has been entered.
    */
-  commit(parts: readonly MachineCommit[], batches?: readonly CommittedBatch[]): Promise<void>
+  commit(parts: readonly MachineCommit[], options?: CommitOptions): Promise<void>
   /**
    * Resolves when everything that any machine has committed so far is durable: every answer that was
    * computed from their state waits for it, reads, refusals and repetitions included. Rejects with
@@ -100,7 +107,10 @@ export class MachineRuntime implements Commits {
     this.#port = port
   }
 
-  commit(parts: readonly MachineCommit[], batches: readonly CommittedBatch[] = []): Promise<void> {
+  commit(
+    parts: readonly MachineCommit[],
+    { batches = [], makesRoom = false }: CommitOptions = {},
+  ): Promise<void> {
     const port = this.#port
     if (port.fencedBy !== undefined) throw new CommitRefused('fenced', port.fencedBy)
     const entries = [...this.#batchesOf(parts, port.now()), ...batches]
@@ -110,11 +120,11 @@ export class MachineRuntime implements Commits {
       const detail = `${bytes} bytes of records do not fit into one commit group`
       throw new CommitRefused('too-large', detail)
     }
-    if (!port.fitsNow(entries.length, bytes)) {
+    if (!port.fitsNow(entries.length, bytes, makesRoom)) {
       throw new CommitRefused('no-room', 'the journal has no room for coordinators now')
     }
     for (const { partitionId, batch, recordCount } of entries) {
-      port.enter(partitionId, batch, recordCount)
+      port.enter(partitionId, batch, recordCount, makesRoom)
     }
     for (const { machine, records } of parts) for (const record of records) machine.replay(record)
     this.#lastGroup = port.openGroup

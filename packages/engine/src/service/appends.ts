@@ -304,14 +304,12 @@ export class Appends {
     const store = this.#store
     const stamped = config.timestampType === 'LogAppendTime'
     const now = stamped || produced !== undefined ? store.outside.clock.now() : -1
-    const { baseOffset, at: position } = store.enter(
-      partition,
-      batch,
-      recordCount,
-      config.durability === 'sync',
-      // What waited for its verdict was the caller's meanwhile, and shared memory always is.
-      judged === undefined && !(batch.buffer instanceof SharedArrayBuffer),
-    )
+    const { baseOffset, at: position } = store.enter(partition, batch, recordCount, {
+      needsSync: config.durability === 'sync',
+      // What waited for its verdict was the caller's meanwhile, who may have changed it, and shared
+      // memory always is.
+      isSummed: judged === undefined && !(batch.buffer instanceof SharedArrayBuffer),
+    })
     const { staging } = store.journal
     if (stamped) setLogAppendTime(staging, position, batch.length, now)
     // As Kafka does: some clients leave it empty, or write the first record's time into it.

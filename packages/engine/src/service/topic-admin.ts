@@ -90,7 +90,9 @@ export class TopicAdmin {
         const topicId = this.#topics.get(name)?.topicId ?? ''
         const records = this.#catalogue.decideDelete(name)
         // Where this throws, everything stays.
-        const durable = this.#commits.commit([{ machine: this.#catalogue, records }])
+        const durable = this.#commits.commit([{ machine: this.#catalogue, records }], {
+          makesRoom: true,
+        })
         // A topic of this name never meets what was kept about this one: it is not created before. The
         // topic is gone whatever becomes of that, so its deletion has not failed.
         const purged = this.#onDeleted(name).catch(() => undefined)
@@ -148,7 +150,7 @@ export class TopicAdmin {
 
   /** Moves log starts up, durably; the files go later. */
   async moveLogStarts(moves: ReadonlyMap<number, Offset>): Promise<void> {
-    await this.#write(this.#catalogue.decideLogStarts(moves))
+    await this.#write(this.#catalogue.decideLogStarts(moves), { makesRoom: true })
   }
 
   newProducerId(): Promise<number> {
@@ -220,8 +222,11 @@ export class TopicAdmin {
   }
 
   /** Records go in and are replayed in one step; resolves when they, and all before, are durable. */
-  async #write(records: readonly MachineRecord[]): Promise<void> {
-    await this.#commits.commit([{ machine: this.#catalogue, records }])
+  async #write(
+    records: readonly MachineRecord[],
+    options: { readonly makesRoom?: boolean } = {},
+  ): Promise<void> {
+    await this.#commits.commit([{ machine: this.#catalogue, records }], options)
   }
 
   /** One after the other, without waiting for answers, within the budget of each turn. */

@@ -29,6 +29,16 @@ export type GroupEntry<T extends JournalTarget> = {
   readonly isSummed: boolean
 }
 
+/** How a batch enters. */
+export type EntryOptions = {
+  /** Whether it is acknowledged only after a sync. */
+  readonly needsSync: boolean
+  /** Whether the checksum that it carries was compared with its bytes in this very step. Default false. */
+  readonly isSummed?: boolean
+  /** Whether it deletes something, and may use the room that is kept for that. Default false. */
+  readonly makesRoom?: boolean
+}
+
 /** Somebody who waits for a group. */
 export type GroupWaiter = {
   /** Called once: without an error when the group is complete. */
@@ -47,6 +57,8 @@ export class CommitGroup<T extends JournalTarget> {
   waiters: GroupWaiter[] = []
   /** Whether anything in it is acknowledged only after a sync. */
   needsSync = false
+  /** Whether anything in it deletes something, so that a full disk has room again. */
+  makesRoom = false
   #end = GROUP_HEADER_BYTES
 
   constructor(seq: number, slot: number, staging: Buffer) {
@@ -86,7 +98,13 @@ export class CommitGroup<T extends JournalTarget> {
   }
 
   /** Copies a batch in; returns where it now lies in the staging area. */
-  add(target: T, batch: Buffer, isSummed: boolean): number {
+  add(
+    target: T,
+    batch: Buffer,
+    { needsSync, isSummed = false, makesRoom = false }: EntryOptions,
+  ): number {
+    if (needsSync) this.needsSync = true
+    if (makesRoom) this.makesRoom = true
     const at = this.#end + ENTRY_HEADER_BYTES
     writeEntryHeader(this.staging, this.#end, target.id, batch.length)
     batch.copy(this.staging, at)

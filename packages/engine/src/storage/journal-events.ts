@@ -16,6 +16,11 @@ export type JournalEvents<T extends JournalTarget> = {
    * not need a further group to be sealed.
    */
   readonly onPressure: () => boolean
+  /**
+   * Whether the disk lacks room, so that no checkpoint may free the ring soon: then the last of it is
+   * kept for deletions.
+   */
+  readonly isShort: () => boolean
   readonly onFenced: (reason: string) => void
 }
 

@@ -144,9 +144,14 @@ export class JournalRing {
     return this.#filesMax * this.fileBytes
   }
 
-  /** Takes room for a group; null when every file is in use and none can be added now. */
-  place(bytes: number, seq: number): JournalPlace | null {
-    if (this.#position + bytes > this.fileBytes && !this.#advance()) return null
+  /**
+   * Takes room for a group; null when every file is in use and none can be added now.
+   *
+   * @param keep bytes of the last free room that are not for this group
+   */
+  place(bytes: number, seq: number, keep = 0): JournalPlace | null {
+    const end = this.fileBytes - (this.#free.length === 0 ? keep : 0)
+    if (this.#position + bytes > end && !this.#advance()) return null
     const current = this.#used.at(-1)
     if (current === undefined) return null
     const place = { file: current.file, position: this.#position }

@@ -15,8 +15,13 @@
 import type { Outside, Timer } from '@millrace/base'
 import { LogError } from '@millrace/log'
 import { AwakeClock } from '../awake-clock.ts'
-import { type DiskError, type DiskFile, isShortage, type JournalWriter } from '../disk/disk.ts'
-import { CommitGroup, type GroupWaiter, type JournalTarget } from './commit-group.ts'
+import type { DiskError, DiskFile, JournalWriter } from '../disk/disk.ts'
+import {
+  CommitGroup,
+  type EntryOptions,
+  type GroupWaiter,
+  type JournalTarget,
+} from './commit-group.ts'
 import { inTime } from './in-time.ts'
 import type { JournalEvents, JournalLimits } from './journal-events.ts'
 import {
@@ -28,6 +33,7 @@ import {
 } from './journal-format.ts'
 import { JournalOutput } from './journal-output.ts'
 import type { JournalRing } from './journal-ring.ts'
+import { JournalRoom } from './journal-room.ts'
 import { STAMP_BYTES } from './ring-register.ts'
 
 /** Staging areas: one open, one being written, one being handed on. */
@@ -36,8 +42,6 @@ export const STAGING_SLOTS = 3
 const SWEEP_MS = 250
 /** ... and at least so often within the longest write: one gap of the clock must not fill it. */
 const SWEEPS_PER_STALL = 4
-/** How often a place is looked for again where the disk has no room for another file, in ms. */
-const PLACE_RETRY_MS = 1000
 
 /** Why nothing enters a journal that has been closed. */
 const CLOSED = 'the journal has been closed'
@@ -46,6 +50,7 @@ const CLOSED = 'the journal has been closed'
 export class Journal<T extends JournalTarget> {
   readonly #staging: readonly Buffer[]
   readonly #output: JournalOutput
+  readonly #room: JournalRoom
   readonly #ring: JournalRing
   readonly #outside: Outside
   readonly #events: JournalEvents<T>
@@ -66,9 +71,6 @@ export class Journal<T extends JournalTarget> {
   #fencedBy: string | undefined
   #sweep: Timer | undefined
   #syncTimer: Timer | undefined
-  /** Why the open group finds no place, if that is for want of room on the disk. */
-  #placeLacks: DiskError | undefined
-  #placeTimer: Timer | undefined
   /** The last group that is written: none is known before {@link close}. */
   #endSeq = Number.POSITIVE_INFINITY
   #closing: Promise<void> | undefined
@@ -98,6 +100,12 @@ export class Journal<T extends JournalTarget> {
       awake: this.#awake,
       stallMaxMs: parts.limits.stallMaxMs,
       onLack: () => this.#events.onLack(),
+    })
+    this.#room = new JournalRoom({
+      ring: parts.ring,
+      timers: parts.outside.timers,
+      events: parts.events,
+      look: () => this.#schedule(),
     })
     this.#freeSlots = this.#staging.map((_, slot) => slot)
     const { seq, checksum } = parts.behind ?? { seq: 0, checksum: 0 }
@@ -135,12 +143,12 @@ export class Journal<T extends JournalTarget> {
 
   /** What has run out so that the journal cannot go on now; it is tried again every second. */
   get lacks(): DiskError | undefined {
-    return this.#output.lacks ?? this.#placeLacks
+    return this.#output.lacks ?? this.#room.lacks
   }
 
   /** Whether the open group has found no place in the ring, and waits for one. */
   get isFull(): boolean {
-    return this.#placeTimer !== undefined
+    return this.#room.isFull
   }
 
   /** When the group that was completed last went its way. */
@@ -178,9 +186,13 @@ export class Journal<T extends JournalTarget> {
     return fits
   }
 
-  /** Whether these internal entries fit; they may fill the staging area to its end. */
-  hasInternalRoom(count: number, bytes: number): boolean {
-    return this.#open.fits(count, bytes, this.#open.staging.length)
+  /**
+   * Whether these internal entries fit; they may fill the staging area to its end. A group that finds no
+   * place for want of room on the disk grows by deletions alone: it must fit into what is kept for them.
+   */
+  hasInternalRoom(count: number, bytes: number, makesRoom: boolean): boolean {
+    const waitingMax = makesRoom ? Number.POSITIVE_INFINITY : this.#room.waitingBytesMax
+    return this.#open.fits(count, bytes, Math.min(this.#open.staging.length, waitingMax))
   }
 
   /** Whether one group can hold these internal entries at all. */
@@ -193,15 +205,10 @@ export class Journal<T extends JournalTarget> {
     if (this.#closing !== undefined) throw closedError()
   }
 
-  /**
-   * Enters a batch into the open group; returns where it lies in {@link staging}. Throws LOG_CLOSED.
-   *
-   * @param isSummed whether the checksum that it carries was compared with its bytes in this very step
-   */
-  add(target: T, batch: Buffer, needsSync: boolean, isSummed = false): number {
+  /** Enters a batch into the open group; returns where it lies in {@link staging}. Throws LOG_CLOSED. */
+  add(target: T, batch: Buffer, options: EntryOptions): number {
     this.mustTake()
-    if (needsSync) this.#open.needsSync = true
-    const at = this.#open.add(target, batch, isSummed)
+    const at = this.#open.add(target, batch, options)
     this.#schedule()
     return at
   }
@@ -341,14 +348,11 @@ export class Journal<T extends JournalTarget> {
     if (this.#inFlight !== undefined || this.#fencedBy !== undefined || this.#closed) return
     const group = this.#open
     if (group.isEmpty) return
-    const place = this.#ring.place(group.bytes, group.seq)
+    const place = this.#room.place(group)
     if (place === null) {
-      this.#waitForPlace()
+      this.#armSweep() // deadlines run on meanwhile
       return
     }
-    this.#placeLacks = undefined
-    this.#placeTimer?.cancel()
-    this.#placeTimer = undefined
     // Before it is sealed, so that a checkpoint can begin with this very group: behind one that takes
     // the last file there may be no place for another.
     const tight = !this.#ring.hasSpare && this.#ring.usedBytes > this.#ring.maxBytes / 2
@@ -376,33 +380,7 @@ export class Journal<T extends JournalTarget> {
       this.#roomWanted = false
       this.#events.onRoom()
     }
-    if (!this.#ring.hasSpare) this.#ring.grow().catch(() => this.#events.onPressure())
-  }
-
-  /**
-   * The ring is full. A checkpoint that is under way will free it. If there is none, the next one
-   * begins with the next sealed group, which needs a place itself: for it the ring may grow by one
-   * file beyond its maximum.
-   */
-  #waitForPlace(): void {
-    this.#armSweep() // deadlines run on meanwhile
-    const underWay = this.#events.onPressure()
-    // Whatever makes room is not told to the journal: it looks again.
-    this.#placeTimer ??= this.#outside.timers.after(PLACE_RETRY_MS, () => {
-      this.#placeTimer = undefined
-      this.#schedule()
-    })
-    this.#ring.grow({ beyondMax: !underWay }).then(
-      () => {
-        if (this.#ring.hasSpare) this.#schedule()
-      },
-      // No room on the disk for another file, and no checkpoint is about to free one.
-      (cause: unknown) => {
-        if (!isShortage(cause) || underWay || this.#fencedBy !== undefined) return
-        this.#placeLacks = cause
-        this.#events.onLack()
-      },
-    )
+    this.#room.keepSpare()
   }
 
   #complete(group: CommitGroup<T>, sealed: number): void {
@@ -483,10 +461,9 @@ export class Journal<T extends JournalTarget> {
   #stopTimers(): void {
     this.#sweep?.cancel()
     this.#syncTimer?.cancel()
-    this.#placeTimer?.cancel()
+    this.#room.end()
     this.#sweep = undefined
     this.#syncTimer = undefined
-    this.#placeTimer = undefined
   }
 }
 

@@ -10,7 +10,7 @@ import { gatherRuns } from '../segments/batch-run.ts'
 import type { FileCache } from '../segments/file-cache.ts'
 import { SmallSegments } from '../segments/small-segments.ts'
 import type { EngineSettings } from '../settings.ts'
-import type { CommitGroup, GroupEntry } from './commit-group.ts'
+import type { CommitGroup, EntryOptions, GroupEntry } from './commit-group.ts'
 import type { Journal } from './journal.ts'
 
 /** How often batches that wait for something that has run out are tried again, in ms. */
@@ -80,23 +80,19 @@ export class LogStore {
   /**
    * Enters a checked batch: takes its offsets, copies it into the open group, and sets its position
    * there; the caller's bytes are left alone. Throws LOG_CLOSED; then no offset has been taken.
-   *
-   * @param isSummed whether the checksum that it carries was compared with its bytes in this very step:
-   *   later they are the caller's again, who may have changed them
    */
   enter(
     partition: PartitionLog,
     batch: Buffer,
     recordCount: number,
-    needsSync: boolean,
-    isSummed = false,
+    options: EntryOptions,
   ): EnteredBatch {
     const journal = this.journal
     const group = journal.openSeq
     // Offsets that nobody writes would be a hole: nothing is taken where nothing may enter.
     journal.mustTake()
     const baseOffset = partition.take(recordCount, group)
-    const at = journal.add(partition, batch, needsSync, isSummed)
+    const at = journal.add(partition, batch, options)
     setBatchPosition(journal.staging, at, baseOffset, partition.leaderEpoch)
     return { baseOffset, group, at }
   }
@@ -129,6 +125,11 @@ export class LogStore {
     if (short !== undefined || this.#journal === undefined) return short
     const { lacks, isFull } = this.#journal
     return lacks ?? (isFull ? this.checkpointLacks : undefined)
+  }
+
+  /** Whether the disk lacks room, so that a checkpoint may not come soon. */
+  get isShort(): boolean {
+    return (this.#lacks ?? this.openingLacks ?? this.checkpointLacks)?.code === 'ENOSPC'
   }
 
   /** Whether what has run out is being made free: who waits for that is not refused. */

@@ -35,14 +35,14 @@ export class StoreCommits implements CommitPort {
     return this.#store.journal.fitsGroup(batches, bytes)
   }
 
-  fitsNow(batches: number, bytes: number): boolean {
-    return this.#store.journal.hasInternalRoom(batches, bytes)
+  fitsNow(batches: number, bytes: number, makesRoom: boolean): boolean {
+    return this.#store.journal.hasInternalRoom(batches, bytes, makesRoom)
   }
 
-  enter(partitionId: number, batch: Buffer, recordCount: number): void {
+  enter(partitionId: number, batch: Buffer, recordCount: number, makesRoom: boolean): void {
     const partition = this.#store.partitions.get(partitionId)
     if (partition === undefined) throw new Error(`partition ${partitionId} is missing`)
-    this.#store.enter(partition, batch, recordCount, true)
+    this.#store.enter(partition, batch, recordCount, { needsSync: true, makesRoom })
   }
 
   wait(group: number, timeoutMs?: number): Promise<void> {

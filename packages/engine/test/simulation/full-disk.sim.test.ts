@@ -174,6 +174,10 @@ async function startFull(
   return { life: next, disk: after, oracle, said }
 }
 
+/** A file that grows: what lies in the journal's files and checkpoints is written over. */
+const isNewRoom = ({ kind, path, journal }: DiskCall): boolean =>
+  !journal && (kind === 'create' || (kind === 'write' && path.endsWith('.log')))
+
 const STARTS = ['kill', 'power', 'close'] as const
 
 test.each(STARTS)(
@@ -224,6 +228,26 @@ test.each(STARTS)(
     }
   },
 )
+
+test('commits of offsets fill the journal of a full disk, are refused in time, and leave room for deletions', async () => {
+  const it = await scene()
+  for (const step of [create('a'), create('b'), append('a'), append('b', 0, 3000), rest(1100)]) {
+    expect(await act(it, step)).toBe(true)
+  }
+  it.disk.faults = call => (isNewRoom(call) ? { error: 'ENOSPC' } : undefined)
+  let refused = 0
+  for (let i = 0; i < 2000 && refused < 20; i += 1) {
+    if (!(await act(it, commit('a', i)))) refused += 1
+  }
+  expect(refused).toBe(20)
+  expect(await act(it, deleteBelow('a', 1))).toBe(true)
+  expect(await act(it, remove('b'))).toBe(true)
+  it.disk.faults = undefined
+  await act(it, rest(5000))
+  expect(it.life.engine.health()).toMatchObject({ state: 'ready', diskFull: false })
+  expect(await act(it, commit('a', 3000))).toBe(true)
+  await crashAndAudit(it)
+})
 
 test('where the start behind a clean stop has no room, the journal it goes on with is not taken for an empty one', async () => {
   const it = await scene()

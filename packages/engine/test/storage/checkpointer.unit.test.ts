@@ -97,6 +97,7 @@ async function scene() {
       onComplete: ({ seq }) => checkpointer.completed(seq, journal.position),
       onRoom: () => undefined,
       onLack: () => undefined,
+      isShort: () => false,
       onPressure: () => true,
       onFenced: () => undefined,
     },

@@ -18,7 +18,7 @@ const SALT = Buffer.from('0102030405060708', 'hex')
 function sealed(salt = SALT, previous = 77) {
   const group = new CommitGroup(5, 0, Buffer.alloc(8192, 0xee))
   const batches = [batchOf(1), batchOf(3), batchOf(2)]
-  batches.forEach((batch, i) => void group.add({ id: 20 + i }, batch, false))
+  batches.forEach((batch, i) => void group.add({ id: 20 + i }, batch, { needsSync: false }))
   const checksum = sealGroup(group.staging, salt, {
     seq: 2 ** 40 + 5,
     durableUpTo: 2 ** 40,
@@ -107,7 +107,7 @@ describe('a commit group', () => {
         const isKnown = ((known >>> i) & 1) === 1
         // Only of those that are known to be right: this one is not.
         if (!isKnown) batch.writeUInt32BE(12_345, 17)
-        const at = group.add({ id: i }, batch, isKnown)
+        const at = group.add({ id: i }, batch, { needsSync: false, isSummed: isKnown })
         setBatchPosition(group.staging, at, 2 ** 40 + i, 3)
       }
       const payload = group.staging.subarray(GROUP_HEADER_BYTES).subarray(0, group.payloadBytes)

@@ -28,6 +28,7 @@ async function journalOf(options: { groupBytesMax?: number; fileBytes?: number }
   const tell = (what: string) => (group: CommitGroup<JournalTarget>) =>
     void told.push({ what, seq: group.seq })
   const underWay = { value: true }
+  const short = { value: false }
   const journal = new Journal<JournalTarget>({
     writer,
     ring,
@@ -42,6 +43,7 @@ async function journalOf(options: { groupBytesMax?: number; fileBytes?: number }
       onSealed: tell('sealed'),
       onComplete: tell('complete'),
       onRoom: () => void told.push({ what: 'room', seq: 0 }),
+      isShort: () => short.value,
       onLack: () => void told.push({ what: 'lack', seq: 0 }),
       onPressure: () => {
         told.push({ what: 'pressure', seq: 0 })
@@ -54,11 +56,11 @@ async function journalOf(options: { groupBytesMax?: number; fileBytes?: number }
   /** Appends one batch and notes its answer under a name. */
   const append = (name: string, sync = true, deadline?: number): number => {
     const seq = journal.openSeq
-    journal.add(PARTITION, batchOf(1), sync)
+    journal.add(PARTITION, batchOf(1), { needsSync: sync })
     journal.wait(seq, answerTo(answers, name), deadline)
     return seq
   }
-  return { journal, time, writer, ring, told, answers, append, underWay }
+  return { journal, time, writer, ring, told, answers, append, underWay, short }
 }
 
 const answerTo = (answers: string[], name: string) => (error: LogError | null) =>
@@ -142,10 +144,10 @@ describe('the journal', () => {
     const { journal, writer, time, told } = await journalOf({ groupBytesMax: 1024 })
     const batch = batchOf(1, { valueBytes: 300 })
     expect(journal.hasRoom(1, batch.length)).toBe(true)
-    journal.add(PARTITION, batch, true)
-    journal.add(PARTITION, batch, true)
+    journal.add(PARTITION, batch, { needsSync: true })
+    journal.add(PARTITION, batch, { needsSync: true })
     expect(journal.hasRoom(1, batch.length)).toBe(false)
-    expect(journal.hasInternalRoom(1, batch.length)).toBe(true)
+    expect(journal.hasInternalRoom(1, batch.length, false)).toBe(true)
     expect(told).toEqual([])
     await time.turn()
     expect(told.map(({ what }) => what)).toEqual(['sealed', 'room'])
@@ -158,7 +160,7 @@ describe('the journal', () => {
     const { journal, time, writer } = await journalOf({ groupBytesMax: 1024 })
     const large = batchOf(1, { valueBytes: 8000 })
     expect(journal.hasRoom(1, large.length)).toBe(true)
-    journal.add(PARTITION, large, true)
+    journal.add(PARTITION, large, { needsSync: true })
     await time.turn()
     expect(writer.writes[0]?.length).toBeGreaterThan(8000)
     expect(journal.hasRoom(1, journal.batchBytesMax)).toBe(true)
@@ -225,6 +227,31 @@ describe('the journal', () => {
     await time.pass(1000)
     expect(answers).toEqual(['a', 'b', 'full: REQUEST_TIMED_OUT'])
   })
+
+  test.each([
+    [true, 6, 7],
+    [false, 8, 8],
+  ])(
+    'keeps the end of the ring for deletions where the disk is short (%s)',
+    async (isShort, before, behind) => {
+      const { writer, time, append, journal, short } = await journalOf({ fileBytes: 4096 })
+      short.value = isShort
+      for (let i = 0; i < 10; i += 1) {
+        append('a')
+        await time.turn()
+        if (writer.busy) writer.finish()
+        await time.turn()
+      }
+      expect(writer.writes).toHaveLength(before)
+      expect(journal.isFull).toBe(true)
+      // What waits must not outgrow what is kept; a healthy ring that waits for a checkpoint takes it.
+      expect(journal.hasInternalRoom(1, 1000, false)).toBe(!isShort)
+      expect(journal.hasInternalRoom(1, 1000, true)).toBe(true)
+      journal.add(PARTITION, batchOf(1), { needsSync: true, makesRoom: true })
+      await time.turn()
+      expect(writer.writes).toHaveLength(behind)
+    },
+  )
 
   test('waits for a checkpoint when the ring is full, and goes on when it is released', async () => {
     const { writer, time, append, answers, journal, told } = await journalOf({ fileBytes: 512 })
@@ -386,7 +413,7 @@ describe('the journal', () => {
   test('answers whoever comes behind its last group, and takes nothing more', async () => {
     const { writer, time, append, answers, journal } = await journalOf()
     // As one who works in slices: the next thing is entered when the last one is durable.
-    journal.add(PARTITION, batchOf(1), true)
+    journal.add(PARTITION, batchOf(1), { needsSync: true })
     journal.wait(1, () => {
       journal.wait(journal.openSeq, answerTo(answers, 'behind the last'))
     })

@@ -30,6 +30,7 @@ test('a batch that the closed journal does not take has taken no offsets', async
       onComplete: () => undefined,
       onRoom: () => undefined,
       onLack: () => undefined,
+      isShort: () => false,
       onPressure: () => true,
       onFenced: () => undefined,
     },
@@ -41,10 +42,10 @@ test('a batch that the closed journal does not take has taken no offsets', async
     return 0
   }
   const partition = { id: 16, leaderEpoch: 0, take } as unknown as PartitionLog
-  store.enter(partition, batchOf(1), 1, false)
+  store.enter(partition, batchOf(1), 1, { needsSync: false })
   expect(taken).toBe(1)
   const closing = journal.close()
-  expect(() => store.enter(partition, batchOf(1), 1, false)).toThrow(
+  expect(() => store.enter(partition, batchOf(1), 1, { needsSync: false })).toThrow(
     expect.objectContaining({ code: 'LOG_CLOSED' }),
   )
   expect(taken).toBe(1)

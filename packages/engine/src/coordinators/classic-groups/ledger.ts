@@ -45,11 +45,11 @@ export class GroupLedger {
    * COORDINATOR_NOT_AVAILABLE where they are refused; nothing has changed then. Who wants to know when
    * they are durable asks {@link settled}.
    */
-  commit(parts: readonly MachineCommit[]): void {
+  commit(parts: readonly MachineCommit[], options: { readonly makesRoom?: boolean } = {}): void {
     if (parts.every(({ records }) => records.length === 0)) return
     let durable: Promise<void>
     try {
-      durable = this.#commits.commit(parts)
+      durable = this.#commits.commit(parts, options)
     } catch (cause) {
       throw unavailable(cause)
     }

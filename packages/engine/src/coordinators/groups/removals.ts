@@ -139,7 +139,7 @@ export class Removals {
   /** False where the open group has no room: the next one has. */
   #commit({ parts }: Slice): boolean {
     try {
-      this.#ledger.commit(parts)
+      this.#ledger.commit(parts, { makesRoom: true })
       return true
     } catch (error) {
       if (hadNoRoom(error)) return false
