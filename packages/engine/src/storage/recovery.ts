@@ -40,8 +40,6 @@ import {
   type PartitionRecord,
   partitionFolder,
 } from '../partitions/partition-log.ts'
-import { DamageError } from '../segments/damage.ts'
-import { type SegmentRecord, segmentName } from '../segments/segment-record.ts'
 import { pauseOf } from '../turns.ts'
 import type { CheckpointHead, StoredCheckpoint } from './checkpoint.ts'
 import { confirmCheckpoint, findCheckpoint, type Pause } from './checkpoint-file.ts'
@@ -49,6 +47,7 @@ import { entriesOf, type JournalPosition } from './journal-format.ts'
 import { JournalScan, type ScannedGroup } from './journal-scan.ts'
 import { judgeJournal, judgeNoCheckpoint } from './judge-journal.ts'
 import type { LogStore } from './log-store.ts'
+import { PartitionRestore } from './partition-restore.ts'
 import { readRescue, rescue, rescued } from './rescue.ts'
 import { type GivenUp, Salvage, tailOf } from './salvage.ts'
 import { SegmentSyncs } from './segment-syncs.ts'
@@ -149,8 +148,6 @@ const emptyCheckpoint = (logId: string): CheckpointHead => ({
   journal: NO_POSITION,
 })
 
-type SegmentEnd = Pick<SegmentRecord, 'baseOffset' | 'revision' | 'bytes'>
-
 class Recovery {
   readonly #target: RecoveryTarget
   readonly #stored: StoredCheckpoint
@@ -167,13 +164,11 @@ class Recovery {
   #firstNext = 0
   /** The journal is damaged: every byte stays, so that a restored file brings everything back. */
   #readOnly = false
-  readonly #doomedFiles: string[] = []
   readonly #doomedFolders: string[] = []
   readonly #salvage: Salvage
+  readonly #restore: PartitionRestore
   /** The operator goes on without what a damaged journal has lost. */
   #salvagesJournal = false
-  /** Batches behind the checkpoint that were found in the segments of partitions. */
-  readonly #tails = new Map<number, readonly Buffer[]>()
 
   constructor(target: RecoveryTarget, stored: StoredCheckpoint, options: RecoveryOptions) {
     this.#salvage = new Salvage(target.store.disk)
@@ -183,6 +178,13 @@ class Recovery {
     this.#acceptLoss = options.acceptLoss
     this.#onReadOnly = options.onReadOnly
     this.#pause = pauseOf(target.store)
+    this.#restore = new PartitionRestore({
+      store: target.store,
+      stored,
+      acceptLoss: options.acceptLoss,
+      salvage: this.#salvage,
+      pause: this.#pause,
+    })
   }
 
   async run(): Promise<RecoveryReport> {
@@ -196,7 +198,11 @@ class Recovery {
       if (this.#readOnly) this.#onReadOnly()
       this.#salvagesJournal = damage !== undefined && this.#acceptLoss
       if (this.#salvagesJournal) this.#salvageFirst(scan, lastSeq)
-      await this.#restorePartitions()
+      await this.#restore.run({
+        touched: this.#touched,
+        isReadOnly: this.#readOnly,
+        isSalvaged: this.#salvagesJournal,
+      })
       await this.#applySalvaged()
       if (!this.#readOnly) this.#removeUnknown()
       await this.#applyRescued()
@@ -240,12 +246,13 @@ class Recovery {
   takeAway(): void {
     const { disk } = this.#target.store
     try {
-      for (const path of [...this.#doomedFiles, ...this.#salvage.obsolete]) disk.unlink(path)
+      for (const path of [...this.#restore.doomedFiles, ...this.#salvage.obsolete])
+        disk.unlink(path)
       for (const partition of this.#target.store.partitions.values()) {
         if (!partition.isSalvaged) continue
         partition.isSalvaged = false
-        this.#cutTo(partition, partition.segments)
-        this.#removeUnused(partition)
+        this.#restore.cutTo(partition, partition.segments)
+        this.#restore.removeUnused(partition)
       }
       for (const folder of this.#doomedFolders) {
         for (const name of disk.list(folder)) disk.unlink(`${folder}/${name}`)
@@ -279,126 +286,6 @@ class Recovery {
     const found = findings.find(({ severity }) => severity === 'damage')
     if (found === undefined) return undefined
     return `the journal is damaged: ${found.path} at byte ${found.position}: ${found.what}`
-  }
-
-  async #restorePartitions(): Promise<void> {
-    const { partitions } = this.#target.store
-    for (const partition of partitions.values()) partition.isSalvaged = this.#salvagesJournal
-    const quarantined = new Map<number, string>()
-    for (const rows of this.#stored.rows(['quarantined'])) {
-      if (rows.kind !== 'quarantined') continue
-      for (const [id, reason] of rows.partitions) quarantined.set(id, reason)
-    }
-    for (const rows of this.#stored.rows(['partitions', 'producers'])) {
-      if (rows.kind === 'partitions') {
-        for (const record of rows.records) this.#restorePartition(record, quarantined)
-      } else if (rows.kind === 'producers') {
-        for (const { partitionId, producer } of rows.records) {
-          partitions.get(partitionId)?.producers.restore([producer])
-        }
-      }
-      await this.#pause()
-    }
-  }
-
-  #restorePartition(record: PartitionRecord, quarantined: ReadonlyMap<number, string>): void {
-    const partition = this.#target.store.partitions.get(record.id)
-    if (partition === undefined) return
-    if (this.#acceptLoss) {
-      this.#restoreIntact(partition, record)
-      return
-    }
-    try {
-      partition.restore(this.#cutSegments(partition, record))
-    } catch (cause) {
-      if (!(cause instanceof DamageError)) throw cause
-      partition.restore(record)
-      partition.quarantine(cause.message)
-    }
-    const reason = quarantined.get(record.id)
-    if (reason !== undefined) partition.quarantine(reason)
-  }
-
-  /** Cuts the files to what the checkpoint covers; segments below the log start may be gone. */
-  #cutSegments(partition: PartitionLog, record: PartitionRecord): PartitionRecord {
-    const { disk } = this.#target.store
-    const known = new Set<string>()
-    const kept = record.segments.filter((segment, i) => {
-      const path = `${partition.folder}/${segmentName(segment)}`
-      const isLast = i === record.segments.length - 1
-      // The last one goes as well where it was closed, and removed, after the checkpoint.
-      const isGone = !isLast || !disk.exists(`${path}.log`)
-      if (segment.nextOffset <= partition.logStart && isGone) {
-        known.add(segmentName(segment))
-        this.#doomedFiles.push(`${path}.log`, `${path}.index`)
-        return false
-      }
-      known.add(segmentName(segment))
-      return true
-    })
-    if (this.#mayHaveMore(partition)) {
-      for (const name of disk.list(partition.folder)) {
-        if (!known.has(name.split('.')[0] ?? '')) disk.unlink(`${partition.folder}/${name}`)
-      }
-    }
-    for (const segment of kept) this.#cut(`${partition.folder}/${segmentName(segment)}`, segment)
-    return { ...record, segments: kept }
-  }
-
-  /**
-   * Whether files may be there that the checkpoint does not list. Only batches in the journal's tail
-   * make some, appends that need no sync, and compaction.
-   */
-  #mayHaveMore({ id, config }: PartitionLog): boolean {
-    if (this.#readOnly) return false
-    if (config.compacts) return true
-    return !this.#checkpoint.clean && (this.#touched.has(id) || config.durability !== 'sync')
-  }
-
-  #cut(name: string, segment: SegmentRecord): void {
-    if (segment.content !== undefined) return
-    const { disk } = this.#target.store
-    const path = `${name}.log`
-    const size = disk.sizeOf(path)
-    if (size === null) throw new DamageError(path, 0, 'the segment is missing')
-    if (size < segment.bytes) {
-      throw new DamageError(path, size, `the file ends before byte ${segment.bytes}`)
-    }
-    if (size === segment.bytes || this.#readOnly) return
-    // Checksums of what is cut off must not be held against what will be written there.
-    disk.unlink(`${name}.index`)
-    const file = disk.open(path, 'write')
-    try {
-      file.truncate(segment.bytes)
-    } finally {
-      file.close()
-    }
-  }
-
-  /** The operator accepts the loss: what is whole is kept. */
-  #restoreIntact(partition: PartitionLog, record: PartitionRecord): void {
-    const { disk } = this.#target.store
-    if (this.#salvagesJournal) {
-      this.#tails.set(record.id, tailOf(disk, partition.folder, record))
-    }
-    const mended = this.#salvage.mend(partition, record)
-    // What lies behind is not only in the journal then: it stays until it is listed durably.
-    if (!partition.isSalvaged) this.#cutTo(partition, mended.segments)
-    partition.restore(mended)
-  }
-
-  #cutTo(partition: PartitionLog, segments: readonly SegmentEnd[]): void {
-    const { disk } = this.#target.store
-    for (const segment of segments) {
-      const path = `${partition.folder}/${segmentName(segment)}.log`
-      if (!disk.exists(path)) continue
-      const file = disk.open(path, 'write')
-      try {
-        if (file.size() > segment.bytes) file.truncate(segment.bytes)
-      } finally {
-        file.close()
-      }
-    }
   }
 
   #recordOf(id: number): PartitionRecord | undefined {
@@ -437,7 +324,7 @@ class Recovery {
       const { id, folder } = partition
       const empty = { id, nextOffset: 0, segments: [] }
       const isNew = partition.segments.length === 0 && partition.nextOffset === 0
-      const tail = this.#tails.get(id) ?? (isNew ? tailOf(store.disk, folder, empty) : [])
+      const tail = this.#restore.tails.get(id) ?? (isNew ? tailOf(store.disk, folder, empty) : [])
       for (const batch of tail) {
         if (baseOffsetOf(batch) < partition.nextOffset) continue
         if (id !== registry.first.partition.id) this.#replay(id, batch)
@@ -457,15 +344,8 @@ class Recovery {
       const partition = store.partitions.get(Number(name))
       const folder = partitionFolder(Number(name))
       if (partition === undefined) this.#doomedFolders.push(folder)
-      else if (!partition.isSalvaged) this.#removeUnused(partition)
+      else if (!partition.isSalvaged) this.#restore.removeUnused(partition)
     }
-  }
-
-  /** Small segments have no files: what is there has been left by a run before. */
-  #removeUnused({ folder, segments }: PartitionLog): void {
-    const { disk } = this.#target.store
-    if (!segments.every(segment => segment.isSmall)) return
-    for (const file of disk.list(folder)) disk.unlink(`${folder}/${file}`)
   }
 
   async #applyRescued(): Promise<void> {
