@@ -16,11 +16,13 @@ export type JournalEnd = {
   /** The last group. */
   readonly seq: number
   readonly checksum: number
-  /** In order of use; the first is the file at which the checkpoint stands. */
+  /** In order of use, each once. */
   readonly files: readonly {
     readonly path: string
     readonly ends: { readonly seq: number; readonly end: number }[]
   }[]
+  /** Bytes of the first file that the checkpoint covers. */
+  readonly coveredTo: number
   /** Where the next group goes in the last file. */
   readonly position: number
   /** Headers of groups behind the end, which follow nothing. */
@@ -32,16 +34,24 @@ export function findJournalEnd(disk: Disk, from: JournalPosition): JournalEnd {
   const files: { path: string; ends: { seq: number; end: number }[] }[] = []
   let { seq, checksum, position } = from
   files.push({ path: from.path, ends: [] })
+  let isBegunAgain = false
   const scan = new JournalScan(disk, from)
   try {
     for (const { path, position: at, header } of scan.groups()) {
-      if (files.at(-1)?.path !== path) files.push({ path, ends: [] })
+      if (files.at(-1)?.path !== path) {
+        // The file at which the checkpoint stands may have been begun again: all of it is covered.
+        if (files[0]?.path === path) files.shift()
+        files.push({ path, ends: [] })
+      }
+      if (path === from.path && at < from.position) isBegunAgain = true
       position = at + groupBytes(header.payloadBytes)
       files.at(-1)?.ends.push({ seq: header.seq, end: position })
       seq = header.seq
       checksum = header.checksum
     }
-    return { seq, checksum, files, position, strays: [...scan.headersBehind(seq)] }
+    const coveredTo = isBegunAgain || files[0]?.path !== from.path ? 0 : from.position
+    const strays = [...scan.headersBehind(seq)]
+    return { seq, checksum, files, coveredTo, position, strays }
   } finally {
     scan.close()
   }

@@ -110,7 +110,9 @@ export class JournalRing {
     for (const { file, ends } of files) {
       const used = this.#begun(file, true)
       this.#stale.delete(file)
-      this.#free.splice(this.#free.indexOf(file), 1)
+      const at = this.#free.indexOf(file)
+      if (at < 0) throw new Error(`${file.path} is twice in the ring`)
+      this.#free.splice(at, 1)
       this.#used.push({ ...used, ends: [...ends], lastSeq: ends.at(-1)?.seq ?? 0 })
     }
     const [first] = this.#used

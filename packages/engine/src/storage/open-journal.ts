@@ -150,7 +150,7 @@ export class JournalOpening {
     growth: Pick<ConstructorParameters<typeof JournalRing>[1], 'firstNumber' | 'enter'> = {},
     behind?: JournalEnd,
   ): Made {
-    const { disk, outside, target, checkpoint, events } = this.#parts
+    const { disk, outside, target, events } = this.#parts
     const { settings } = target.store
     const fileBytes = this.#fileBytes
     const filesMax = Math.max(1, Math.floor(settings['journal.max.bytes'] / fileBytes))
@@ -160,7 +160,7 @@ export class JournalOpening {
       const used = behind.files.flatMap(({ path, ends }) =>
         files.filter(file => file.path === path).map(file => ({ file, ends })),
       )
-      ring.resume(used, behind.position, checkpoint.journal.position)
+      ring.resume(used, behind.position, behind.coveredTo)
     }
     const stagingBytes = Math.min(fileBytes, STAGING_BYTES_MAX)
     const journal = new Journal<PartitionLog>({
