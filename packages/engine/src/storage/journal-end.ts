@@ -3,13 +3,19 @@
  * covers stay where they are, and the next one follows the last of them.
  *
  * Behind the last whole group may lie groups of a tail that was never synced. They are taken away before
- * anything is written: one that is left behind could follow a new one later. What is there is synced first,
- * because a killed process may have left it in the page cache alone.
+ * anything is written: one that is left behind could follow a new one later.
+ *
+ * The groups are written once more, the same bytes to the same places, before they are synced: a killed
+ * process may have left them in the page cache alone, and where its sync had failed, another sync would say
+ * that they are durable and be wrong (Rebello et al., ATC 2020).
  */
 import type { Disk, DiskFile } from '../disk/disk.ts'
 import { GROUP_HEADER_BYTES, groupBytes, type JournalPosition } from './journal-format.ts'
 import { JournalScan, journalFiles } from './journal-scan.ts'
 import { numberOf, readStamp } from './ring-register.ts'
+
+/** Bytes that are written once more at a time. */
+const PIECE_BYTES = 1 << 20
 
 /** The end of a journal. */
 export type JournalEnd = {
@@ -19,6 +25,8 @@ export type JournalEnd = {
   /** In order of use, each once. */
   readonly files: readonly {
     readonly path: string
+    /** Where the first group in it begins. */
+    readonly start: number
     readonly ends: { readonly seq: number; readonly end: number }[]
   }[]
   /** Bytes of the first file that the checkpoint covers. */
@@ -31,9 +39,9 @@ export type JournalEnd = {
 
 /** Looks for the end. Throws DiskError. */
 export function findJournalEnd(disk: Disk, from: JournalPosition): JournalEnd {
-  const files: { path: string; ends: { seq: number; end: number }[] }[] = []
+  const files: { path: string; start: number; ends: { seq: number; end: number }[] }[] = []
   let { seq, checksum, position } = from
-  files.push({ path: from.path, ends: [] })
+  files.push({ path: from.path, start: from.position, ends: [] })
   let isBegunAgain = false
   const scan = new JournalScan(disk, from)
   try {
@@ -41,11 +49,15 @@ export function findJournalEnd(disk: Disk, from: JournalPosition): JournalEnd {
       if (files.at(-1)?.path !== path) {
         // The file at which the checkpoint stands may have been begun again: all of it is covered.
         if (files[0]?.path === path) files.shift()
-        files.push({ path, ends: [] })
+        files.push({ path, start: at, ends: [] })
       }
-      if (path === from.path && at < from.position) isBegunAgain = true
+      const last = files.at(-1)
+      if (path === from.path && at < from.position && !isBegunAgain) {
+        isBegunAgain = true
+        if (last !== undefined) last.start = at
+      }
       position = at + groupBytes(header.payloadBytes)
-      files.at(-1)?.ends.push({ seq: header.seq, end: position })
+      last?.ends.push({ seq: header.seq, end: position })
       seq = header.seq
       checksum = header.checksum
     }
@@ -84,6 +96,10 @@ export async function reopenJournal(
     if (!isWhole) return null
     const zeros = Buffer.alloc(GROUP_HEADER_BYTES)
     for (const { path, position } of end.strays) byPath.get(path)?.write(position, [zeros])
+    for (const { path, start, ends } of end.files) {
+      const file = byPath.get(path)
+      if (file !== undefined) rewrite(file, start, ends.at(-1)?.end ?? start)
+    }
     for (const file of files) await file.sync()
     return files
   } catch (cause) {
@@ -91,5 +107,16 @@ export async function reopenJournal(
     throw cause
   } finally {
     if (!isWhole) for (const file of files) file.close()
+  }
+}
+
+/** Writes what lies in [from, to) once more. */
+function rewrite(file: DiskFile, from: number, to: number): void {
+  const piece = Buffer.allocUnsafe(Math.min(PIECE_BYTES, to - from))
+  for (let at = from; at < to; ) {
+    const read = file.read(at, piece.subarray(0, Math.min(piece.length, to - at)))
+    if (read === 0) return
+    file.write(at, [piece.subarray(0, read)])
+    at += read
   }
 }

@@ -115,7 +115,10 @@ export class JournalOpening {
     const end = findJournalEnd(disk, from)
     const files = await reopenJournal(disk, end, from)
     if (files === null) return null
-    const counts = await this.#unclean()
+    const counts = await this.#repeated().catch(failure => {
+      for (const file of files) file.close()
+      throw failure
+    })
     const register = this.#register(from.salt)
     const enter = (file: DiskFile): Promise<void> => register.enter([file])
     const { ring } = this.#make(Buffer.from(from.salt, 'hex'), files, { firstNumber, enter }, end)
@@ -123,10 +126,12 @@ export class JournalOpening {
     return { ring, checkpoint: counts, lacks }
   }
 
-  /** Behind a checkpoint of a clean stop no group is looked for: the same once more, without saying so. */
-  #unclean(): Promise<CheckpointHead> | CheckpointHead {
+  /**
+   * The same checkpoint once more: what this one rests on is durable, whatever became of the sync of the one
+   * that was found. Behind one of a clean stop no group is looked for, so it does not say so.
+   */
+  #repeated(): Promise<CheckpointHead> {
     const { disk, checkpoint, target } = this.#parts
-    if (!checkpoint.clean) return checkpoint
     return repeatCheckpoint(disk, { ...checkpoint, clean: false }, pauseOf(target.store))
   }
 
