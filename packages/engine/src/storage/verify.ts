@@ -26,7 +26,7 @@ import type { Finding } from './finding.ts'
 import { entriesOf } from './journal-format.ts'
 import { JournalScan } from './journal-scan.ts'
 import { judgeJournal, judgeNoCheckpoint } from './judge-journal.ts'
-import { readRescue, rescued } from './rescue.ts'
+import { readRescue, rescued, rescuePath } from './rescue.ts'
 
 /** What a verification looked at and found. */
 export type VerifyReport = {
@@ -113,7 +113,7 @@ class Verification {
     for (const id of rescued(this.#disk)) {
       this.#find({
         severity: 'note',
-        path: `rescue/${id}.batches`,
+        path: rescuePath(id),
         position: 0,
         what: `${readRescue(this.#disk, id).length} batches wait for their partition to be whole`,
         advice: 'start the node: they are applied when the partition has been restored',

@@ -197,7 +197,7 @@ test.each(['EIO', 'hang'] as const)(
     await audit(it.life, it.oracle, undefined)
     // Checkpoints go on without it, so it does not pin the journal.
     await act(it, rest(40_000))
-    expect(it.disk.list('rescue')).toEqual(['16.batches'])
+    expect(it.disk.list('rescue')).toEqual(['16.rescue'])
     for (let i = 0; i < 8; i += 1) expect(await act(it, append('a', 1, 40_000))).toBe(true)
     await restart(it, 'power')
   },
