@@ -23,10 +23,10 @@ const wanted = process.argv[4]?.split(',')
 type Tables = { balance: { account: string; deposits: number; sum: number } }
 
 const account = aggregate(category, {
-  events: { Deposited: type<Deposited['data']>() },
+  events: { Deposited: type<Deposited['data']>(), Closed: type<Record<string, never>>() },
   initial: () => ({}),
   commands: {},
-  evolve: { Deposited: state => state },
+  evolve: { Deposited: state => state, Closed: state => state },
   decide: {},
 })
 
@@ -43,6 +43,7 @@ const keyed = (db: Kysely<Tables>) => [
 const shared = { version: 1, from: [account], tables: type<Tables>() }
 
 const kinds: Record<string, Projection<Tables>> = {
+  rare: projection('rare', { ...shared, create, on: { 'account.Closed': () => [] } }),
   nothing: projection('nothing', { ...shared, create, on: { 'account.Deposited': () => [] } }),
   insert: projection('inserts', {
     ...shared,

@@ -25,3 +25,4 @@ export {
 } from './settings.ts'
 export { Signal } from './signal.ts'
 export { Turns } from './turns.ts'
+export { within } from './within.ts'

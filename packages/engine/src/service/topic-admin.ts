@@ -3,7 +3,7 @@
  * answers when they are durable.
  */
 
-import type { Random, Turns } from '@millrace/base'
+import { type Random, type Timers, type Turns, within } from '@millrace/base'
 import {
   asLogError,
   type ConfigChange,
@@ -23,7 +23,6 @@ import {
   describeTopicConfig,
 } from '../partitions/topic-config.ts'
 import type { EngineSettings } from '../settings.ts'
-import { type AnswerLimit, answerWithin } from './answer-limit.ts'
 import type { TopicTable } from './topic-table.ts'
 
 /** The catalogue's runtime. */
@@ -34,7 +33,8 @@ export class TopicAdmin {
   readonly #random: Random
   readonly #settings: EngineSettings
   readonly #turns: Turns
-  readonly #limit: AnswerLimit
+  readonly #timers: Pick<Timers, 'after'>
+  readonly #answerMaxMs: number
   readonly #onDeleted: (topic: string) => Promise<void>
   readonly #purged: (topic: string) => Promise<void> | undefined
 
@@ -46,7 +46,7 @@ export class TopicAdmin {
     settings: EngineSettings
     turns: Turns
     /** For the limit of answers, which is `admin.timeout.ms`. */
-    timers: AnswerLimit['timers']
+    timers: Pick<Timers, 'after'>
     /**
      * A topic's deletion is in the open group: whatever is kept about it elsewhere goes with it.
      * Resolves when that is durable. Where it rejects it has told so, and goes on by itself.
@@ -63,8 +63,8 @@ export class TopicAdmin {
     this.#random = parts.random
     this.#settings = parts.settings
     this.#turns = parts.turns
-    const ms = parts.settings['admin.timeout.ms']
-    this.#limit = { timers: parts.timers, ms, setting: 'admin.timeout.ms' }
+    this.#timers = parts.timers
+    this.#answerMaxMs = parts.settings['admin.timeout.ms']
   }
 
   createTopics(
@@ -247,7 +247,10 @@ export class TopicAdmin {
    * waits for longer than its limit. What has been decided goes on.
    */
   #answered<T>(work: () => Promise<T>): Promise<T> {
-    return answerWithin(this.#limit, this.#settled(work))
+    const ms = this.#answerMaxMs
+    const late = (): LogError =>
+      new LogError('REQUEST_TIMED_OUT', `admin.timeout.ms=${ms}: it may still happen`)
+    return within(this.#timers, ms, () => this.#settled(work), late)
   }
 
   async #settled<T>(work: () => Promise<T>): Promise<T> {

@@ -41,6 +41,7 @@ import {
 } from './checkpoint-codec.ts'
 import { readJsonCheckpoint } from './checkpoint-json.ts'
 import { keepCheckpointRoom } from './checkpoint-room.ts'
+import { writeAgain } from './write-again.ts'
 
 const MAGIC = 0x4d52_4331 // "MRC1"
 const VERSION = 2
@@ -50,8 +51,6 @@ const TWO_32 = 0x1_0000_0000
 const SLICE_BYTES = 128 * 1024
 /** A slice takes no more rows: encoding them takes a millisecond or two. */
 export const SLICE_ROWS_MAX = 1000
-/** Bytes that are read, and written again, at once. */
-const PIECE_BYTES = 256 * 1024
 
 const KINDS = { head: 1, machine: 2, partitions: 3, producers: 4, quarantined: 5, end: 6 } as const
 
@@ -304,9 +303,8 @@ export function storedCheckpoint(disk: Disk, head: CheckpointHead): StoredCheckp
 }
 
 /**
- * Makes a checkpoint durable that was read: a process that was killed, or whose sync failed, may have
- * left it in the page cache only. Until then the other file must not be written, because that one may
- * be the only one a power cut leaves. The same bytes over themselves: a tear changes nothing.
+ * Makes a checkpoint durable that was read (`write-again.ts`). Until then the other file must not be
+ * written, because that one may be the only one a power cut leaves. Rejects with DiskError.
  */
 export async function confirmCheckpoint(
   disk: Disk,
@@ -315,13 +313,7 @@ export async function confirmCheckpoint(
 ): Promise<void> {
   const file = disk.open(path, 'write')
   try {
-    const size = file.size()
-    const piece = Buffer.allocUnsafe(Math.min(PIECE_BYTES, size))
-    for (let at = 0; at < size; at += piece.length) {
-      const read = file.read(at, piece.subarray(0, Math.min(piece.length, size - at)))
-      file.write(at, [piece.subarray(0, read)])
-      await pause()
-    }
+    await writeAgain(file, 0, file.size(), pause)
     await file.sync()
   } finally {
     file.close()

@@ -5,17 +5,13 @@
  * Behind the last whole group may lie groups of a tail that was never synced. They are taken away before
  * anything is written: one that is left behind could follow a new one later.
  *
- * The groups are written once more, the same bytes to the same places, before they are synced: a killed
- * process may have left them in the page cache alone, and where its sync had failed, another sync would say
- * that they are durable and be wrong (Rebello et al., ATC 2020).
+ * The groups are made durable before anything rests on them (`write-again.ts`).
  */
 import type { Disk, DiskFile } from '../disk/disk.ts'
 import { GROUP_HEADER_BYTES, groupBytes, type JournalPosition } from './journal-format.ts'
 import { JournalScan, journalFiles } from './journal-scan.ts'
 import { numberOf, readStamp } from './ring-register.ts'
-
-/** Bytes that are written once more at a time. */
-const PIECE_BYTES = 1 << 20
+import { writeAgain } from './write-again.ts'
 
 /** The end of a journal. */
 export type JournalEnd = {
@@ -78,6 +74,7 @@ export async function reopenJournal(
   disk: Disk,
   end: JournalEnd,
   from: JournalPosition,
+  pause: () => Promise<void>,
 ): Promise<DiskFile[] | null> {
   const files: DiskFile[] = []
   let isWhole = false
@@ -98,7 +95,7 @@ export async function reopenJournal(
     for (const { path, position } of end.strays) byPath.get(path)?.write(position, [zeros])
     for (const { path, start, ends } of end.files) {
       const file = byPath.get(path)
-      if (file !== undefined) rewrite(file, start, ends.at(-1)?.end ?? start)
+      if (file !== undefined) await writeAgain(file, start, ends.at(-1)?.end ?? start, pause)
     }
     for (const file of files) await file.sync()
     return files
@@ -107,16 +104,5 @@ export async function reopenJournal(
     throw cause
   } finally {
     if (!isWhole) for (const file of files) file.close()
-  }
-}
-
-/** Writes what lies in [from, to) once more. */
-function rewrite(file: DiskFile, from: number, to: number): void {
-  const piece = Buffer.allocUnsafe(Math.min(PIECE_BYTES, to - from))
-  for (let at = from; at < to; ) {
-    const read = file.read(at, piece.subarray(0, Math.min(piece.length, to - at)))
-    if (read === 0) return
-    file.write(at, [piece.subarray(0, read)])
-    at += read
   }
 }

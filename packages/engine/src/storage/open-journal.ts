@@ -113,9 +113,9 @@ export class JournalOpening {
     if (newest?.head.number !== checkpoint.number) return null
     const firstNumber = this.#firstNumber
     const end = findJournalEnd(disk, from)
-    const files = await reopenJournal(disk, end, from)
+    const files = await reopenJournal(disk, end, from, pauseOf(target.store))
     if (files === null) return null
-    const counts = await this.#repeated().catch(failure => {
+    const counts = await this.#unclean().catch(failure => {
       for (const file of files) file.close()
       throw failure
     })
@@ -126,12 +126,10 @@ export class JournalOpening {
     return { ring, checkpoint: counts, lacks }
   }
 
-  /**
-   * The same checkpoint once more: what this one rests on is durable, whatever became of the sync of the one
-   * that was found. Behind one of a clean stop no group is looked for, so it does not say so.
-   */
-  #repeated(): Promise<CheckpointHead> {
+  /** Behind a checkpoint of a clean stop no group is looked for: the same once more, without saying so. */
+  async #unclean(): Promise<CheckpointHead> {
     const { disk, checkpoint, target } = this.#parts
+    if (!checkpoint.clean) return checkpoint
     return repeatCheckpoint(disk, { ...checkpoint, clean: false }, pauseOf(target.store))
   }
 

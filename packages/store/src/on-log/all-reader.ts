@@ -59,6 +59,11 @@ export type AllRead = {
   readonly skip?: (bucket: Bucket, offset: Offset) => Promise<number>
 }
 
+/** How many events are given between looks at the clock. */
+const LOOK_EVENTS = 16
+/** How many records are looked at for the next event before others may have their turn. */
+const LOOK_RECORDS = 64
+
 /** The next event of a bucket, not opened yet. */
 type Waiting = {
   readonly raw: RawEvent
@@ -86,13 +91,15 @@ class BucketSource {
   next: number
   /** Nothing from here on is decided. */
   end: number
-  /** The event whose turn it is; undefined where nothing that was read is left. */
+  /** The event whose turn it is; undefined while it is looked for, and where nothing that was read is left. */
   first: Waiting | undefined
   readonly #read: AllRead
   #loaded: Loaded[] = []
   /** Those before it are done with. */
   #at = 0
   #cursor: RecordCursor | undefined
+  /** While an event is looked for: below it everything was passed over. */
+  #searchedTo: number | undefined
   #key = 0
 
   constructor(bucket: Bucket, read: AllRead) {
@@ -104,12 +111,17 @@ class BucketSource {
 
   /** Below it everything was given, or passed over. */
   get position(): number {
-    return this.first?.raw.offset ?? this.next
+    return this.first?.raw.offset ?? this.#searchedTo ?? this.next
+  }
+
+  /** Whether the next event is still looked for in what was read: {@link advance} goes on. */
+  get isSearching(): boolean {
+    return this.#searchedTo !== undefined
   }
 
   /** Whether there is more in the log, and nothing of it here. */
   get isHungry(): boolean {
-    return this.first === undefined && this.next < this.end
+    return this.first === undefined && !this.isSearching && this.next < this.end
   }
 
   /** Whether there is more in the log, and only a batch of it here. */
@@ -124,33 +136,48 @@ class BucketSource {
     if (this.first === undefined) this.advance()
   }
 
-  /** Goes on to the next event that is asked for. */
+  /**
+   * Goes on towards the next event that is asked for, by so many records at most. Who asks for few of
+   * them would hold the thread for all that was read.
+   */
   advance(): void {
     this.first = undefined
+    this.#searchedTo = undefined
+    let records = LOOK_RECORDS
     for (let loaded = this.#loaded[this.#at]; loaded !== undefined; ) {
       this.#cursor ??= loaded.batch.cursor()
-      this.first = this.#nextOf(loaded, this.#cursor)
+      records = this.#search(loaded, this.#cursor, records)
       if (this.first !== undefined) return
+      if (records === 0) {
+        this.#searchedTo = Math.max(
+          loaded.from,
+          loaded.batch.baseOffset + this.#cursor.offsetDelta + 1,
+        )
+        return
+      }
       this.#cursor = undefined
       this.#at += 1
       loaded = this.#loaded[this.#at]
     }
   }
 
-  #nextOf({ batch, voids, from, until }: Loaded, cursor: RecordCursor): Waiting | undefined {
-    if (batch.isControl || batch.isTransactional) return undefined
-    while (cursor.advance()) {
+  /** Looks for {@link first} in at most so many records of a batch; answers how many are left to look at. */
+  #search({ batch, voids, from, until }: Loaded, cursor: RecordCursor, records: number): number {
+    if (batch.isControl || batch.isTransactional) return records
+    for (let left = records; left > 0; left -= 1) {
+      if (!cursor.advance()) return left
       const offset = batch.baseOffset + cursor.offsetDelta
       if (offset < from || voids.has(offset)) continue
-      if (offset >= until) return undefined
+      if (offset >= until) return left
       const found = rawOf(this.bucket, offset, batch.timestampOf(cursor.timestampDelta), cursor)
       if (found === null) continue
       if (found.stamp !== undefined && found.stamp > this.#key) this.#key = found.stamp
       if (!passes(found.raw, this.#read)) continue
       const { raw, damage } = found
-      return { raw, damage, key: this.#key, bytes: cursor.position - cursor.keyAt }
+      this.first = { raw, damage, key: this.#key, bytes: cursor.position - cursor.keyAt }
+      return left
     }
-    return undefined
+    return 0
   }
 }
 
@@ -176,8 +203,6 @@ class Page {
 }
 
 const BUCKET_BYTES_MIN = 64 * 1024
-/** How many events are decoded between looks at the clock. */
-const LOOK_EVENTS = 16
 
 /** See the head of the file. */
 export async function* readAllEvents(
@@ -260,6 +285,10 @@ function merge(
     let lowest: BucketSource | undefined
     let key = Number.POSITIVE_INFINITY
     for (const source of sources) {
+      while (source.isSearching) {
+        source.advance()
+        if (source.isSearching && parts.turns.spent()) return 'turn'
+      }
       const { first } = source
       if (first === undefined) {
         if (source.next < source.end) return 'hungry'

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { openEngine } from '@millrace/engine'
 import type { FetchRequest, FetchResult, Log } from '@millrace/log'
-import { afterAll, expect, it } from 'vitest'
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
 import { openStore } from '../../src/index.ts'
 
 const CHAINS = 300
@@ -73,22 +73,74 @@ it('a store opens, and catches up, while others write without a pause', async ()
   await reader.close()
 })
 
-it('a page of many events makes way for others while it is decoded', async () => {
-  await using log = await openEngine({ folder: join(folder, 'turns') })
-  const settings = { 'read.turn.ms': 0 }
-  const categories = { thing: { buckets: 1 } }
-  await using store = await openStore({ log, folder: null, categories, settings })
-  const events = Array.from({ length: 100 }, (_, n) => ({ type: 'Made', data: { n } }))
-  const streams = Array.from({ length: 10 }, (_, n) => ({ category: 'thing', id: `s${n}` }))
-  await Promise.all(streams.map(stream => store.append(stream, events)))
+/** Gives a value, and how many turns of the event loop it took. */
+async function turnsOf<T>(
+  work: Promise<T>,
+): Promise<{ readonly value: T; readonly turns: number }> {
   let turns = 0
-  let isRead = false
+  let isDone = false
   const others = (async () => {
-    for (; !isRead; turns += 1) await turn()
+    for (; !isDone; turns += 1) await turn()
   })()
-  const page = await store.readAll(['thing'])[Symbol.asyncIterator]().next()
-  isRead = true
+  const value = await work
+  isDone = true
   await others
-  expect(page.value?.events.length).toBe(1000)
-  expect(turns).toBeGreaterThan(1000 / 32)
+  return { value, turns }
+}
+
+describe('reads make way for others', () => {
+  const EVENTS = 1000
+  const RARE_EACH = 100
+  const settings = { 'read.turn.ms': 0 }
+  const categories = { thing: { buckets: 3 } }
+  const filter = { types: ['Rare'] }
+
+  /** A store with many events in ten streams, few of which are rare. */
+  async function filled(name: string) {
+    const log = await openEngine({ folder: join(folder, name) })
+    const store = await openStore({ log, folder: null, categories, settings })
+    onTestFinished(async () => {
+      await store.close()
+      await log.close()
+    })
+    const events = Array.from({ length: EVENTS / 10 }, (_, n) => ({
+      type: n % RARE_EACH === 50 ? 'Rare' : 'Made',
+      data: { n },
+    }))
+    for (let n = 0; n < 10; n += 1) await store.append({ category: 'thing', id: `s${n}` }, events)
+    return store
+  }
+
+  it('while a page of many events is decoded', async () => {
+    const store = await filled('all')
+    const reading = store.readAll(['thing'])[Symbol.asyncIterator]().next()
+    const { value, turns } = await turnsOf(reading)
+    expect(value.value?.events.length).toBe(EVENTS)
+    expect(turns).toBeGreaterThan(EVENTS / 32)
+  })
+
+  it('while few events are looked for among many', async () => {
+    const store = await filled('none')
+    const reading = store
+      .readAll(['thing'], { filter: { types: ['None'] } })
+      [Symbol.asyncIterator]()
+    const { value, turns } = await turnsOf(reading.next())
+    expect(value.value?.events).toEqual([])
+    expect(turns).toBeGreaterThan(EVENTS / 128)
+  })
+
+  it('and give each event once, from any checkpoint on', async () => {
+    const store = await filled('rare')
+    const ids: string[] = []
+    let after: string | undefined
+    for (let caughtUp = false; !caughtUp; ) {
+      const options = { filter, pageSize: 1, ...(after === undefined ? {} : { after }) }
+      const page = await store.readAll(['thing'], options)[Symbol.asyncIterator]().next()
+      if (page.done === true) break
+      ids.push(...page.value.events.map(({ stream }) => stream))
+      after = page.value.checkpoint
+      caughtUp = page.value.caughtUp
+    }
+    expect(ids.toSorted()).toEqual(Array.from({ length: 10 }, (_, n) => `s${n}`))
+  })
 })
