@@ -35,7 +35,7 @@ export type SlicedFetchResult = Omit<FetchResult, 'records'> & { readonly record
 export type EngineHealth = {
   /** `fenced`: the journal failed, or is damaged; reads go on, appends are refused. */
   readonly state: 'opening' | 'ready' | 'fenced' | 'closing' | 'closed'
-  /** Why it is not ready, for an operator. */
+  /** Why it is not ready, or takes no records, for an operator. */
   readonly reason?: string
   /** Whether it is fenced because the journal was found damaged: a repair helps, a restart does not. */
   readonly journalDamaged?: true
@@ -46,7 +46,7 @@ export type EngineHealth = {
     readonly state: 'quarantined' | 'fenced'
     readonly reason: string
   }[]
-  /** Whether free space has fallen below `disk.reserve.bytes`: client appends are refused. */
+  /** Whether there is no room, or less than `disk.reserve.bytes`: client appends are refused. */
   readonly diskFull: boolean
   /** By how much the wall clock has jumped ahead that is not taken for time yet. Ms; 0: none. */
   readonly clockHeldBackMs: number

@@ -31,7 +31,9 @@ export class ProjectionsHttp {
       throw new CommandError(
         `the node at ${this.#address} does not run application ${this.#application}`,
         EXIT.failed,
-        names === '' ? 'Start it with --app, or give --data.' : `It runs: ${names}.`,
+        names === ''
+          ? 'Start it with --app, wait until it has started, or give --data.'
+          : `It runs: ${names}.`,
       )
     }
     return found.processors.filter(({ kind }) => kind === 'projection')

@@ -257,11 +257,15 @@ export class EmbeddedEngine implements Engine {
       trouble === undefined ? [] : [{ topic, partition, ...trouble }],
     )
     const { fencedBy } = store.journal
-    const diskFull = appends.diskFull !== undefined || store.lacks?.code === 'ENOSPC'
+    const { lacks } = store
+    const short = lacks?.code === 'ENOSPC' ? lacks.message : appends.diskFull
+    const diskFull = short !== undefined
     const clockHeldBackMs = this.#parts.ages.heldBackMs
     const health = { partitions, diskFull, clockHeldBackMs }
     if (this.#state !== 'ready') return { state: this.#state, ...health }
-    if (fencedBy === undefined) return { state: 'ready', ...health }
+    if (fencedBy === undefined) {
+      return { state: 'ready', ...(diskFull ? { reason: short } : {}), ...health }
+    }
     const damaged = recovery.damage === undefined ? {} : { journalDamaged: true as const }
     return { state: 'fenced', reason: fencedBy, ...damaged, ...health }
   }

@@ -14,8 +14,11 @@ import type { JournalPlace, JournalRing } from './journal-ring.ts'
 
 /** How often a place is looked for again where there was none, in ms. */
 const RETRY_MS = 1000
-/** Most bytes that are kept for deletions. */
+/** Most bytes that are kept for deletions, and the share of a file of the ring. */
 const KEPT_BYTES_MAX = 1 << 20
+const KEPT_SHARE = 1 / 4
+/** The share of it that a group which waits may have when it deletes nothing: deletions join it. */
+const WAITING_SHARE = 1 / 4
 
 /** Finds places for groups. */
 export class JournalRoom {
@@ -55,7 +58,7 @@ export class JournalRoom {
 
   /** Bytes to which a group may grow that deletes nothing. */
   get waitingBytesMax(): number {
-    return this.isFull && this.#isShort ? this.#keptBytes / 4 : Number.POSITIVE_INFINITY
+    return this.isFull && this.#isShort ? this.#keptBytes * WAITING_SHARE : Number.POSITIVE_INFINITY
   }
 
   /** Takes a place for the group; null where it has to wait for one: then it is looked for again. */
@@ -126,6 +129,6 @@ export class JournalRoom {
   }
 
   get #keptBytes(): number {
-    return Math.min(KEPT_BYTES_MAX, this.#ring.fileBytes / 4)
+    return Math.min(KEPT_BYTES_MAX, this.#ring.fileBytes * KEPT_SHARE)
   }
 }

@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { decodeBatches, encodeBatch, LogError, setBatchPosition } from '../../src/index.ts'
+import {
+  BATCH_HEADER_BYTES,
+  BATCH_LENGTH_OVERHEAD,
+  decodeBatches,
+  encodeBatch,
+  LogError,
+  setBatchPosition,
+} from '../../src/index.ts'
 import { AbortedTransactions } from '../../src/records/aborted-transactions.ts'
 
 const COMMIT = 1
@@ -56,6 +63,14 @@ describe('a reader of committed records sees no batch of an aborted transaction'
 
   it('and no marker, whatever it says', () => {
     expect(seen([data(1), end(1, COMMIT), end(2, ABORT)], [])).toEqual([0])
+  })
+
+  it('and passes over a marker that compaction has emptied', () => {
+    const emptied = end(7, ABORT).subarray(0, BATCH_HEADER_BYTES)
+    emptied.writeInt32BE(BATCH_HEADER_BYTES - BATCH_LENGTH_OVERHEAD, 8)
+    emptied.writeInt32BE(0, 57)
+    const log = [data(7), emptied, data(8)]
+    expect(seen(log, [{ producerId: 7, firstOffset: 0 }])).toEqual([2])
   })
 
   it('and stops at a control batch that does not say what it is', () => {

@@ -20,7 +20,7 @@ export function readinessOf(health: EngineHealth): Readiness {
   if (health.diskFull) {
     return {
       ready: false,
-      reason: health.reason ?? 'free space is below disk.reserve.bytes; records are refused',
+      reason: `records are refused, the disk is full: ${health.reason ?? 'no room'}`,
       detail: { state: 'disk full', ...damaged },
     }
   }
