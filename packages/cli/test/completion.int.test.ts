@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { printCompletion } from '../src/commands/completion.ts'
 import { buildProgram } from '../src/program.ts'
 import { commandRun } from './support/command-run.ts'
-import { ScriptedLog } from './support/memory-log.ts'
+import { ScriptedLog } from './support/scripted-log.ts'
 
 function completed(line: string): string[] {
   const context = commandRun(new ScriptedLog())

@@ -5,7 +5,7 @@ import { printCompletion } from '../src/commands/completion.ts'
 import type { LogFlags, Runner } from '../src/flags.ts'
 import { buildProgram } from '../src/program.ts'
 import { commandRun } from './support/command-run.ts'
-import { ScriptedLog } from './support/memory-log.ts'
+import { ScriptedLog } from './support/scripted-log.ts'
 
 /** Runs a command line on a log in memory; what commander itself would print is kept apart. */
 async function run(log: ScriptedLog, args: readonly string[], stdin = '') {

@@ -7,7 +7,7 @@
  */
 import { formatAddress } from '@millrace/base'
 import { LogError } from '@millrace/log'
-import { BrokerConnection } from './connection.ts'
+import { BrokerConnection } from './broker-connection.ts'
 import { closedError } from './errors.ts'
 import type { BrokerAddress, KafkaClientOutside } from './outside.ts'
 import type { ClientSettings } from './settings.ts'

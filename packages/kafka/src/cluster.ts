@@ -17,7 +17,7 @@ import {
   metadata,
 } from '@millrace/protocol'
 import { Broker } from './broker.ts'
-import type { CallOptions } from './connection.ts'
+import type { CallOptions } from './broker-connection.ts'
 import { ConnectionLost, closedError, coordinatorMoved, errorOf } from './errors.ts'
 import type { BrokerAddress, KafkaClientOutside } from './outside.ts'
 import { backoff } from './retry.ts'

@@ -28,12 +28,12 @@ import {
   type TopicOutcome,
   type TopicPartition,
 } from '@millrace/log'
-import { ProduceCalls } from './appends.ts'
 import { Cluster } from './cluster.ts'
-import { FetchCalls } from './fetches.ts'
+import { FetchCalls } from './fetch-calls.ts'
 import { WireGroups } from './groups.ts'
 import { askOffsets, askToDeleteRecords } from './offsets.ts'
 import { type KafkaClientOutside, parseBootstrap, systemKafkaClientOutside } from './outside.ts'
+import { ProduceCalls } from './produce-calls.ts'
 import { askForProducer } from './producers.ts'
 import { CLIENT_SETTINGS, type ClientSettings } from './settings.ts'
 import {

@@ -3,7 +3,7 @@ import { describe, expect, test, vi } from 'vitest'
 import { type ConsumeOptions, consume } from '../../src/commands/consume.ts'
 import { produce } from '../../src/commands/produce.ts'
 import { commandRun } from '../support/command-run.ts'
-import { ScriptedLog } from '../support/memory-log.ts'
+import { ScriptedLog } from '../support/scripted-log.ts'
 
 /** Records 0 to 9 alternate between two partitions. */
 async function filled(): Promise<ScriptedLog> {

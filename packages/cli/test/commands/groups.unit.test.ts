@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { deleteGroups, describeGroup, listGroups, resetGroup } from '../../src/commands/groups.ts'
 import { produce } from '../../src/commands/produce.ts'
 import { commandRun } from '../support/command-run.ts'
-import { ScriptedLog } from '../support/memory-log.ts'
+import { ScriptedLog } from '../support/scripted-log.ts'
 
 const member = {
   memberId: 'm-1',

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { produce } from '../../src/commands/produce.ts'
 import { progressText } from '../../src/commands/produce-progress.ts'
 import { commandRun } from '../support/command-run.ts'
-import { ScriptedLog } from '../support/memory-log.ts'
+import { ScriptedLog } from '../support/scripted-log.ts'
 
 async function logWith(partitions: number): Promise<ScriptedLog> {
   const log = new ScriptedLog()

@@ -10,7 +10,7 @@ import {
   listTopics,
 } from '../../src/commands/topics.ts'
 import { commandRun } from '../support/command-run.ts'
-import { ScriptedLog } from '../support/memory-log.ts'
+import { ScriptedLog } from '../support/scripted-log.ts'
 
 async function filled(): Promise<ScriptedLog> {
   const log = new ScriptedLog()

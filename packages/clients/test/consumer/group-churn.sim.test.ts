@@ -9,7 +9,7 @@ import { LogError } from '@millrace/log'
 import { expect, test } from 'vitest'
 import type { AssignorName } from '../../src/consumer/assignors.ts'
 import { type Bench, bench, consumerOn, Loop, store } from '../support/clients.ts'
-import type { FakeLog } from '../support/memory-log.ts'
+import type { FakeLog } from '../support/fake-log.ts'
 
 const SEED_FIRST = Number(process.env['SEED'] ?? 1)
 const SEEDS = Number(process.env['SEEDS'] ?? 100)

@@ -7,7 +7,7 @@
 import type { LogErrorCode } from '@millrace/log'
 import { expect, test } from 'vitest'
 import { createProducer } from '../../src/producer/producer.ts'
-import { type AppendFault, FakeLog } from '../support/memory-log.ts'
+import { type AppendFault, FakeLog } from '../support/fake-log.ts'
 import { SimOutside } from '../support/sim-outside.ts'
 
 const SEED_FIRST = Number(process.env['SEED'] ?? 1)

@@ -2,7 +2,7 @@ import type { LogError } from '@millrace/log'
 import { describe, expect, test } from 'vitest'
 import type { ProducerOptions } from '../../src/producer/options.ts'
 import { createProducer } from '../../src/producer/producer.ts'
-import { FakeLog } from '../support/memory-log.ts'
+import { FakeLog } from '../support/fake-log.ts'
 import { SimOutside } from '../support/sim-outside.ts'
 
 async function setUp(options: ProducerOptions = {}, partitions = 1) {

@@ -4,7 +4,7 @@ import { encodeBatch } from '@millrace/log'
 import type { ConsumedBatch } from '../../src/consumer/consumed-batch.ts'
 import { type Consumer, createConsumer } from '../../src/consumer/consumer.ts'
 import type { ConsumerOptions } from '../../src/consumer/options.ts'
-import { FakeLog } from './memory-log.ts'
+import { FakeLog } from './fake-log.ts'
 import { SimOutside } from './sim-outside.ts'
 
 export type Bench = { readonly outside: SimOutside; readonly log: FakeLog }

@@ -307,7 +307,10 @@ describe('the limit', () => {
     await store(engine, 't', ['before'])
     on.free = 999
     await until(async () => (await append(engine, 't', ['x'])).error !== undefined)
-    expect(engine.health().diskFull).toBe(true)
+    expect(engine.health()).toMatchObject({
+      diskFull: true,
+      reason: expect.stringContaining('disk.reserve.bytes=1000'),
+    })
     await createTopic(engine, 'other')
     expect((await engine.deleteTopics(['other']))[0]?.error).toBeUndefined()
     expect((await valuesOf(engine, 't'))[0]).toBe('before')

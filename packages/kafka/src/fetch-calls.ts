@@ -15,9 +15,9 @@ import {
   ISOLATION_LEVEL,
 } from '@millrace/protocol'
 import type { Broker } from './broker.ts'
+import type { BrokerConnection } from './broker-connection.ts'
 import { askLeaders, byTopic, inOrder } from './by-leader.ts'
 import type { Cluster } from './cluster.ts'
-import type { BrokerConnection } from './connection.ts'
 import { errorOf, failure } from './errors.ts'
 
 const NO_RECORDS = Buffer.alloc(0)

@@ -33,7 +33,7 @@ type Partition = {
 type Topic = { partitions: Partition[]; configs: Record<string, string> }
 
 const unused = (name: string) => (): never => {
-  throw new Error(`the memory log has no ${name}`)
+  throw new Error(`the scripted log has no ${name}`)
 }
 
 export class ScriptedLog implements Log {
