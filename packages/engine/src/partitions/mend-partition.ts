@@ -13,7 +13,8 @@ import { mendBytes } from '../segments/mend-segment.ts'
 import { checkedBatches } from '../segments/segment-check.ts'
 import { SegmentIndex } from '../segments/segment-index.ts'
 import { type SegmentRecord, segmentName } from '../segments/segment-record.ts'
-import { type EpochStart, PARTITIONS_FOLDER, type PartitionRecord } from './partition-log.ts'
+import type { EpochStart } from './leader-epochs.ts'
+import { PARTITIONS_FOLDER, type PartitionRecord } from './partition-log.ts'
 
 /** Offsets that are given up; both ends belong to them. */
 export type OffsetRange = { readonly from: Offset; readonly to: Offset }

@@ -10,7 +10,6 @@
  * appends, no reads past it, until an operator decides; a failed sync of a segment fences it.
  */
 import {
-  baseOffsetOf,
   LogError,
   lastOffsetOf,
   type Offset,
@@ -22,26 +21,22 @@ import { batchesIn, offsetBehind } from '../segments/batch-run.ts'
 import { DamageError } from '../segments/damage.ts'
 import type { FileCache } from '../segments/file-cache.ts'
 import { Segment, type SegmentPlace } from '../segments/segment.ts'
-import { isSparse, type SegmentRecord } from '../segments/segment-record.ts'
+import type { SegmentRecord } from '../segments/segment-record.ts'
 import type { SmallSegments } from '../segments/small-segments.ts'
+import { type EpochEnd, type EpochStart, LeaderEpochs } from './leader-epochs.ts'
 import type { LocatedRange } from './located-range.ts'
 import { type ProducerCount, ProducerLedger } from './producer-ledger.ts'
+import { SegmentAppends } from './segment-appends.ts'
 import { type ReplacedSegment, SegmentList } from './segment-list.ts'
 import type { Searched, TimeSearch } from './time-search.ts'
 import type { TopicConfig } from './topic-config.ts'
 import { WaitingBatches } from './waiting-batches.ts'
-
-/** Most offsets of one segment, as in Kafka: its index holds them as 32 bits. */
-const SEGMENT_OFFSETS_MAX = 2 ** 31 - 1
 
 /** Folder of all partitions' folders. */
 export const PARTITIONS_FOLDER = 'partitions'
 
 /** Folder of a partition. */
 export const partitionFolder = (id: number): string => `${PARTITIONS_FOLDER}/${id}`
-
-/** A leader epoch and the offset with which it began. */
-export type EpochStart = readonly [epoch: number, startOffset: Offset]
 
 /** What a checkpoint keeps of a partition. */
 export type PartitionRecord = {
@@ -98,7 +93,8 @@ export class PartitionLog implements SegmentPlace {
   readonly waiters: Set<PartitionWaiter> = new Set()
   readonly #parts: PartitionParts
   readonly #segments = new SegmentList()
-  #epochs: EpochStart[] = [[0, 0]]
+  readonly #appends: SegmentAppends
+  #epochs = new LeaderEpochs()
   #logStart: Offset = 0
   #nextOffset: Offset = 0
   #highWatermark: Offset = 0
@@ -127,6 +123,16 @@ export class PartitionLog implements SegmentPlace {
     this.topic = parts.topic
     this.partition = parts.partition
     this.producers = new ProducerLedger(parts.producersMax, parts.allProducers)
+    this.#appends = new SegmentAppends(this.#segments, parts.config, (baseOffset, createdAt) =>
+      this.segment({
+        baseOffset,
+        createdAt,
+        bytes: 0,
+        nextOffset: baseOffset,
+        maxTimestamp: -1,
+        maxTimestampOffset: -1,
+      }),
+    )
   }
 
   get folder(): string {
@@ -175,11 +181,11 @@ export class PartitionLog implements SegmentPlace {
   }
 
   get leaderEpoch(): number {
-    return this.#epochs.at(-1)?.[0] ?? 0
+    return this.#epochs.latest
   }
 
   get epochs(): readonly EpochStart[] {
-    return this.#epochs
+    return this.#epochs.starts
   }
 
   get trouble(): PartitionTrouble | undefined {
@@ -239,7 +245,7 @@ export class PartitionLog implements SegmentPlace {
     if (this.removed || last === undefined) return
     const mayWrite = this.#waiting.isEmpty && !this.#isFenced
     // A run lies in one segment. Where that is about to be full, it is taken apart.
-    const parts = this.#fitsSegment(runs) ? runs : runs.flatMap(batchesIn)
+    const parts = this.#appends.fitsLast(runs) ? runs : runs.flatMap(batchesIn)
     const written = mayWrite ? this.#write(parts, now, areSummed) : 0
     if (written < parts.length) this.#waiting.add(parts.slice(written))
     this.#highWatermark = offsetBehind(last)
@@ -272,7 +278,7 @@ export class PartitionLog implements SegmentPlace {
 
   #restoreNow(batch: Buffer, now: number, mayWait: boolean): boolean {
     try {
-      this.#appendRun([batch], now)
+      this.#appends.append([batch], now, false)
     } catch (cause) {
       if (!mayWait || !isShortage(cause)) throw cause
       this.#waiting.lacks = cause
@@ -316,37 +322,23 @@ export class PartitionLog implements SegmentPlace {
   }
 
   /** Where `epoch` ended: the start of the next larger one, or the end (KIP-320). */
-  endOfEpoch(epoch: number): { readonly leaderEpoch: number; readonly endOffset: Offset } {
-    if (epoch < 0) return { leaderEpoch: -1, endOffset: -1 } // no epoch, which ended nowhere
-    let found = -1
-    for (const [known, start] of this.#epochs) {
-      if (known > epoch) {
-        return found < 0
-          ? { leaderEpoch: epoch, endOffset: this.#logStart }
-          : { leaderEpoch: found, endOffset: start }
-      }
-      found = known
-    }
-    return epoch > found
-      ? { leaderEpoch: -1, endOffset: -1 }
-      : { leaderEpoch: found, endOffset: this.#highWatermark }
+  endOfEpoch(epoch: number): EpochEnd {
+    return this.#epochs.endOf(epoch, this.#logStart, this.#highWatermark)
   }
 
   /** Begins a new leader epoch at the end: the visible end may have moved back (engine rule 1). */
   startEpoch(): void {
-    this.#epochs.push([this.leaderEpoch + 1, this.#nextOffset])
+    this.#epochs.begin(this.#nextOffset)
   }
 
   /** The leader epoch under which a record at `offset` was written. */
   epochAt(offset: Offset): number {
-    let found = 0
-    for (const [epoch, start] of this.#epochs) if (start <= offset) found = epoch
-    return found
+    return this.#epochs.at(offset)
   }
 
   /** Whether there has been this leader epoch. */
   knowsEpoch(epoch: number): boolean {
-    return this.#epochs.some(([known]) => known === epoch)
+    return this.#epochs.has(epoch)
   }
 
   /** Moves the log start up; never back. */
@@ -390,7 +382,7 @@ export class PartitionLog implements SegmentPlace {
   roll(now: number): void {
     const { last } = this.#segments
     if (last === undefined || last.bytes === 0) return
-    this.#addSegment(this.#writtenEnd, now)
+    this.#appends.begin(this.#writtenEnd, now)
   }
 
   /** Refuses appends from now on, and reads past the damage. */
@@ -432,7 +424,7 @@ export class PartitionLog implements SegmentPlace {
     return {
       id: this.id,
       nextOffset: this.#writtenEnd,
-      epochs: this.#epochs,
+      epochs: this.#epochs.starts,
       // A segment without bytes has no file yet.
       segments: this.segments.filter(segment => segment.bytes > 0).map(segment => segment.record()),
       ...(this.cleaning === NEVER_CLEANED ? {} : { cleaning: this.cleaning }),
@@ -448,7 +440,7 @@ export class PartitionLog implements SegmentPlace {
     }
     const first = record.segments[0]?.baseOffset ?? record.nextOffset
     this.#logStart = Math.max(this.#logStart, first)
-    this.#epochs = record.epochs.length > 0 ? [...record.epochs] : [[0, 0]]
+    this.#epochs = new LeaderEpochs(record.epochs)
     this.#nextOffset = record.nextOffset
     this.#highWatermark = record.nextOffset
     this.#writtenEnd = record.nextOffset
@@ -459,23 +451,12 @@ export class PartitionLog implements SegmentPlace {
     return this.#trouble?.state === 'fenced'
   }
 
-  #fitsSegment(runs: readonly Buffer[]): boolean {
-    const { last } = this.#segments
-    const [first] = runs
-    const end = runs.at(-1)
-    if (first === undefined || end === undefined) return true
-    let bytes = last?.bytes ?? 0
-    for (const run of runs) bytes += run.length
-    const offsets = offsetBehind(end) - (last?.baseOffset ?? baseOffsetOf(first))
-    return bytes <= this.config.segmentBytes && offsets <= SEGMENT_OFFSETS_MAX
-  }
-
   #write(batches: readonly Buffer[], now: number, areSummed = false): number {
     let written = 0
     try {
       while (written < batches.length) {
-        const run = this.#runThatFits(batches, written)
-        this.#appendRun(batches.slice(written, written + run), now, areSummed)
+        const run = this.#appends.countThatFits(batches, written)
+        this.#appends.append(batches.slice(written, written + run), now, areSummed)
         written += run
         this.#writtenEnd = this.#segments.last?.nextOffset ?? this.#writtenEnd
       }
@@ -484,58 +465,6 @@ export class PartitionLog implements SegmentPlace {
       else this.fence(`a segment write failed: ${String(cause)}`)
     }
     return written
-  }
-
-  /** How many batches from `from` on go into the current segment; at least one. */
-  #runThatFits(batches: readonly Buffer[], from: number): number {
-    const { segmentBytes } = this.config
-    const { last } = this.#segments
-    let size = last?.bytes ?? 0
-    let baseOffset = last?.baseOffset
-    let run = 0
-    for (let i = from; i < batches.length; i += 1) {
-      const batch = batches[i]
-      if (batch === undefined) break
-      size += batch.length
-      baseOffset ??= baseOffsetOf(batch)
-      const tooFar = lastOffsetOf(batch) - baseOffset > SEGMENT_OFFSETS_MAX
-      if (run > 0 && (size > segmentBytes || tooFar)) break
-      run += 1
-    }
-    return run
-  }
-
-  #appendRun(batches: readonly Buffer[], now: number, areSummed = false): void {
-    const { segmentBytes, segmentMs } = this.config
-    const first = batches[0]
-    if (first === undefined) return
-    const baseOffset = baseOffsetOf(first)
-    const { last } = this.#segments
-    const full =
-      last !== undefined &&
-      last.bytes > 0 &&
-      (last.bytes + first.length > segmentBytes ||
-        lastOffsetOf(first) - last.baseOffset > SEGMENT_OFFSETS_MAX)
-    const old = last !== undefined && last.bytes > 0 && now - last.createdAt > segmentMs
-    // Within a segment offsets have no gap: where some were given up, another one begins, and behind
-    // one that compaction has written.
-    const fits = last !== undefined && last.nextOffset === baseOffset && !isSparse(last)
-    const follows = fits && !full && !old
-    const segment = follows ? last : this.#addSegment(baseOffset, now)
-    segment.append(batches, areSummed)
-  }
-
-  #addSegment(baseOffset: Offset, now: number): Segment {
-    const segment = this.segment({
-      baseOffset,
-      createdAt: now,
-      bytes: 0,
-      nextOffset: baseOffset,
-      maxTimestamp: -1,
-      maxTimestampOffset: -1,
-    })
-    this.#segments.add(segment)
-    return segment
   }
 
   get #searched(): Searched {

@@ -11,7 +11,8 @@
  *     machine     name bytes u32 | name | rows { key bytes u32 | key | value bytes i32, -1 for null | value }
  */
 import type { MachineRecord } from '../machines/machine.ts'
-import type { CleaningState, EpochStart, PartitionRecord } from '../partitions/partition-log.ts'
+import type { EpochStart } from '../partitions/leader-epochs.ts'
+import type { CleaningState, PartitionRecord } from '../partitions/partition-log.ts'
 import type { ProducerRecord, RememberedBatch } from '../partitions/producer-ledger.ts'
 import type { HeaderSumsRecord } from '../segments/header-sums.ts'
 import type { SegmentRecord } from '../segments/segment-record.ts'

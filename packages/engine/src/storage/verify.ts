@@ -9,11 +9,8 @@
 import type { Disk } from '../disk/disk.ts'
 import { recordsOf } from '../machines/batch-records.ts'
 import type { MachineRegistry } from '../machines/registry.ts'
-import {
-  type EpochStart,
-  type PartitionRecord,
-  partitionFolder,
-} from '../partitions/partition-log.ts'
+import type { EpochStart } from '../partitions/leader-epochs.ts'
+import { type PartitionRecord, partitionFolder } from '../partitions/partition-log.ts'
 import { BlockChecksums } from '../segments/block-checksums.ts'
 import { DamageError } from '../segments/damage.ts'
 import { checkedBatches, type ExpectedSegment } from '../segments/segment-check.ts'

@@ -55,10 +55,9 @@ import {
   type OffsetRules,
 } from '../offsets/decisions.ts'
 import type { OffsetsMachine } from '../offsets/offsets-machine.ts'
+import { fullProblem, groupIdProblem, joinProblem, lengthProblem } from './refusals.ts'
 import { Removals } from './removals.ts'
 import { TopicPurges } from './topic-purges.ts'
-
-const GROUP_ID_MAX_BYTES = 32_767
 
 /** What a {@link GroupCoordinator} works with. */
 export type GroupCoordinatorOptions = {
@@ -187,7 +186,9 @@ export class GroupCoordinator implements Groups, Coordinator {
 
   join(request: JoinRequest): Promise<JoinResponse> {
     const problem =
-      this.#phaseProblem() ?? this.#joinProblem(request) ?? this.#closingProblem(request.groupId)
+      this.#phaseProblem() ??
+      joinProblem(this.#context.settings, request) ??
+      this.#closingProblem(request.groupId)
     if (problem !== null) return Promise.resolve(refusedJoin(request.memberId, problem))
     let group = this.#groups.get(request.groupId)
     if (group === undefined) {
@@ -206,7 +207,7 @@ export class GroupCoordinator implements Groups, Coordinator {
   }
 
   sync(request: SyncRequest): Promise<SyncResponse> {
-    const problem = this.#phaseProblem() ?? this.#groupIdProblem(request.groupId)
+    const problem = this.#phaseProblem() ?? groupIdProblem(request.groupId)
     if (problem !== null) return Promise.resolve(refusedSync(problem))
     const group = this.#groups.get(request.groupId)
     if (group === undefined) {
@@ -216,7 +217,7 @@ export class GroupCoordinator implements Groups, Coordinator {
   }
 
   heartbeat(request: MemberIdentity): Promise<{ readonly error?: LogError }> {
-    const problem = this.#phaseProblem() ?? this.#groupIdProblem(request.groupId)
+    const problem = this.#phaseProblem() ?? groupIdProblem(request.groupId)
     if (problem !== null) return Promise.resolve({ error: problem })
     const group = this.#groups.get(request.groupId)
     const code =
@@ -225,7 +226,7 @@ export class GroupCoordinator implements Groups, Coordinator {
   }
 
   leave(request: LeaveRequest): Promise<LeaveResponse> {
-    const problem = this.#phaseProblem() ?? this.#groupIdProblem(request.groupId)
+    const problem = this.#phaseProblem() ?? groupIdProblem(request.groupId)
     if (problem !== null) return Promise.resolve({ error: problem, members: [] })
     const group = this.#groups.get(request.groupId)
     const members =
@@ -243,8 +244,7 @@ export class GroupCoordinator implements Groups, Coordinator {
     const failed = (error: LogError): readonly PartitionOutcome[] =>
       request.offsets.map(({ topic, partition }) => ({ topic, partition, error }))
     const { groupId } = request
-    const problem =
-      this.#phaseProblem() ?? this.#lengthProblem(groupId) ?? this.#closingProblem(groupId)
+    const problem = this.#phaseProblem() ?? lengthProblem(groupId) ?? this.#closingProblem(groupId)
     if (problem !== null) return Promise.resolve(failed(problem))
     const group = this.#groups.get(request.groupId)
     const refused =
@@ -271,7 +271,7 @@ export class GroupCoordinator implements Groups, Coordinator {
     partitions?: readonly MeantPartition[],
     _options?: { readonly requireStable?: boolean },
   ): Promise<readonly FetchedOffset[]> {
-    throwIf(this.#phaseProblem() ?? this.#lengthProblem(groupId))
+    throwIf(this.#phaseProblem() ?? lengthProblem(groupId))
     const found =
       partitions === undefined
         ? fetchedOffsets(this.#offsets, groupId)
@@ -323,7 +323,7 @@ export class GroupCoordinator implements Groups, Coordinator {
     groupId: string,
     partitions: readonly TopicPartition[],
   ): Promise<readonly PartitionOutcome[]> {
-    throwIf(this.#phaseProblem() ?? this.#groupIdProblem(groupId) ?? this.#closingProblem(groupId))
+    throwIf(this.#phaseProblem() ?? groupIdProblem(groupId) ?? this.#closingProblem(groupId))
     const group = this.#groups.get(groupId)
     if (group === undefined || (group.state !== 'Empty' && !group.isOfConsumers)) {
       await this.#ledger.settled()
@@ -408,42 +408,6 @@ export class GroupCoordinator implements Groups, Coordinator {
       : new LogError('COORDINATOR_NOT_AVAILABLE', 'it has been closed')
   }
 
-  /**
-   * The empty id names a group as well where no membership is asked for, as in Apache Kafka: offsets
-   * are committed to it and fetched, it is described and deleted.
-   */
-  #groupIdProblem(groupId: string): LogError | null {
-    return groupId === ''
-      ? new LogError('INVALID_GROUP_ID', 'it is empty')
-      : this.#lengthProblem(groupId)
-  }
-
-  #lengthProblem(groupId: string): LogError | null {
-    return Buffer.byteLength(groupId) <= GROUP_ID_MAX_BYTES
-      ? null
-      : new LogError('INVALID_GROUP_ID', `a group id has at most ${GROUP_ID_MAX_BYTES} bytes`)
-  }
-
-  #joinProblem(request: JoinRequest): LogError | null {
-    const { settings } = this.#context
-    const shortest = settings['group.min.session.timeout.ms']
-    const longest = settings['group.max.session.timeout.ms']
-    if (request.sessionTimeoutMs < shortest || request.sessionTimeoutMs > longest) {
-      const detail = `${request.sessionTimeoutMs} ms, allowed are ${shortest} to ${longest}`
-      return new LogError('INVALID_SESSION_TIMEOUT', detail)
-    }
-    const most = settings['group.member.metadata.max.bytes']
-    const bytes = request.protocols.reduce(
-      (sum, { name, metadata }) => sum + Buffer.byteLength(name) + metadata.length,
-      0,
-    )
-    if (bytes > most) {
-      const detail = `${bytes} bytes of metadata, ${most} allowed (group.member.metadata.max.bytes)`
-      return new LogError('INVALID_REQUEST', detail)
-    }
-    return this.#groupIdProblem(request.groupId)
-  }
-
   #closingProblem(groupId: string): LogError | null {
     return this.#closing.has(groupId)
       ? new LogError('COORDINATOR_NOT_AVAILABLE', `${groupId.slice(0, 100)} is being deleted`)
@@ -452,12 +416,7 @@ export class GroupCoordinator implements Groups, Coordinator {
 
   /** @param code one that clients know in the answer to what they ask */
   #fullProblem(code: LogErrorCode): LogError | null {
-    const { settings, memory } = this.#context
-    const most = settings['groups.max']
-    if (this.#groups.size >= most)
-      return new LogError(code, `there are ${most} groups (groups.max)`)
-    if (memory.hasRoom(2 * GROUP_ID_MAX_BYTES)) return null
-    return new LogError(code, `groups have ${memory.bytes} bytes (groups.total.max.bytes)`)
+    return fullProblem(this.#context, this.#groups.size, code)
   }
 
   /** A commit into a group that is not there: it becomes one without members. */
