@@ -13,6 +13,7 @@
  */
 
 import {
+  BATCH_BYTES_MAX,
   BATCH_HEADER_BYTES,
   baseOffsetOf,
   batchBytesOf,
@@ -99,17 +100,18 @@ function batchesIn(
   if (!disk.exists(path)) return []
   const file = disk.open(path, 'read')
   try {
-    const bytes = Buffer.alloc(file.size())
-    file.read(0, bytes)
+    const head = Buffer.alloc(frameBytes + BATCH_HEADER_BYTES)
     const batches: Buffer[] = []
-    for (let at = frameBytes; at + BATCH_HEADER_BYTES <= bytes.length; ) {
-      const size = batchBytesOf(bytes, at)
-      if (size < BATCH_HEADER_BYTES || at + size > bytes.length) break
-      if (computeBatchCrc(bytes, at, size) !== crcOf(bytes, at)) break
-      const batch = bytes.subarray(at, at + size)
-      if (!isRight(bytes.subarray(at - frameBytes, at), batch)) break
+    for (let at = 0; file.read(at, head) === head.length; ) {
+      const size = batchBytesOf(head, frameBytes)
+      // Whatever a length says, no more is taken than a batch may have, and is there.
+      if (size < BATCH_HEADER_BYTES || size > BATCH_BYTES_MAX) break
+      const batch = Buffer.alloc(size)
+      if (file.read(at + frameBytes, batch) < size) break
+      if (computeBatchCrc(batch, 0, size) !== crcOf(batch, 0)) break
+      if (!isRight(head.subarray(0, frameBytes), batch)) break
       batches.push(batch)
-      at += size + frameBytes
+      at += frameBytes + size
     }
     return batches
   } finally {

@@ -1,5 +1,5 @@
 // Rescue files hold batches of one partition, whatever lay in their blocks before.
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { baseOffsetOf, setBatchPosition } from '@millrace/log'
 import { expect, test } from 'vitest'
@@ -47,6 +47,14 @@ test('batches stop at the first that is not whole', async () => {
     const whole = Math.floor(cut / (bytes.length / 2))
     expect(offsets(readRescue(disk, 7))).toEqual([3, 4].slice(0, whole))
   }
+})
+
+test('a file that claims to be larger than any memory is read as far as it holds batches', async () => {
+  const folder = temporaryFolder()
+  const disk = nodeDisk(folder)
+  await rescue(disk, 7, [at(3)])
+  truncateSync(join(folder, rescuePath(7)), 2 ** 40)
+  expect(offsets(readRescue(disk, 7))).toEqual([3])
 })
 
 test('those that version 0.1 has rescued come first', async () => {
