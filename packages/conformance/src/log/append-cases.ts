@@ -3,8 +3,8 @@
  */
 import assert from 'node:assert/strict'
 import { nth } from '../frame/frame.ts'
+import { type CaseSpec, reopens } from './case-spec.ts'
 import { failed, noError, only } from './scene.ts'
-import { type CaseSpec, reopens } from './suite.ts'
 
 const PIPELINED = 50
 

@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict'
 import type { LogErrorCode } from '@millrace/log'
 import { COMPRESSIONS, computeBatchCrc, RecordBatch } from '@millrace/log'
+import type { CaseSpec } from './case-spec.ts'
 import { failed, noError } from './scene.ts'
-import type { CaseSpec } from './suite.ts'
 
 /** Base offset and leader epoch are the log's to set; they lie outside of the checksum. */
 function withoutPosition(batch: Buffer): Buffer {

@@ -8,9 +8,9 @@
 import assert from 'node:assert/strict'
 import type { NewRecord } from '@millrace/log'
 import { RecordBatch } from '@millrace/log'
+import type { CaseSpec } from './case-spec.ts'
 import type { LogFeatures } from './factory.ts'
 import { failed, type LogScene, noError, only } from './scene.ts'
-import type { CaseSpec } from './suite.ts'
 
 /** A segment is closed by the first append after this time. */
 const SEGMENT_MS = 100

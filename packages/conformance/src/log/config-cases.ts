@@ -4,8 +4,8 @@
 import assert from 'node:assert/strict'
 import type { ConfigChange, ConfigEntry } from '@millrace/log'
 import { RecordBatch } from '@millrace/log'
+import { type CaseSpec, reopens } from './case-spec.ts'
 import { failed, type LogScene, noError, only, throws } from './scene.ts'
-import { type CaseSpec, reopens } from './suite.ts'
 
 async function entry(scene: LogScene, topic: string, name: string): Promise<ConfigEntry> {
   const entries = await scene.log.describeConfig(topic)

@@ -6,8 +6,8 @@ import assert from 'node:assert/strict'
 import type { FetchPosition, FetchRequest } from '@millrace/log'
 import { decodeBatches } from '@millrace/log'
 import { nth } from '../frame/frame.ts'
+import type { CaseSpec } from './case-spec.ts'
 import { failed, type LogScene, noError } from './scene.ts'
-import type { CaseSpec } from './suite.ts'
 
 /** A wait that a case must not sit out. */
 const LONG_WAIT_MS = 30_000

@@ -3,6 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import { nth } from '../frame/frame.ts'
+import { type CaseSpec, reopens } from './case-spec.ts'
 import {
   identity,
   join,
@@ -15,7 +16,6 @@ import {
   sync,
 } from './group-scene.ts'
 import { failed, noError, only } from './scene.ts'
-import { type CaseSpec, reopens } from './suite.ts'
 
 export const groupCases: readonly CaseSpec[] = [
   {

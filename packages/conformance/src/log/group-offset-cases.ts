@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import { type FetchedOffset, NO_GENERATION, type PartitionOutcome } from '@millrace/log'
 import { nth } from '../frame/frame.ts'
+import { type CaseSpec, reopens } from './case-spec.ts'
 import {
   identity,
   join,
@@ -16,7 +17,6 @@ import {
   sync,
 } from './group-scene.ts'
 import { failed, type LogScene, noError, only, throws } from './scene.ts'
-import { type CaseSpec, reopens } from './suite.ts'
 
 /** Longer than `offset.metadata.max.bytes` is by default. */
 const METADATA_TOO_LONG = 4_097

@@ -4,8 +4,8 @@
 import assert from 'node:assert/strict'
 import type { Offset, OffsetAnswer, OffsetPlace } from '@millrace/log'
 import { nth } from '../frame/frame.ts'
+import { type CaseSpec, reopens } from './case-spec.ts'
 import { failed, type LogScene, noError, only } from './scene.ts'
-import { type CaseSpec, reopens } from './suite.ts'
 
 const ask = async (scene: LogScene, topic: string, place: OffsetPlace): Promise<OffsetAnswer> =>
   only(await scene.log.listOffsets([{ topic, partition: 0, place }]))

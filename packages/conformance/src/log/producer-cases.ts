@@ -4,8 +4,8 @@
  */
 import assert from 'node:assert/strict'
 import type { AppendResult, ProducerIdentity } from '@millrace/log'
+import { type CaseSpec, reopens } from './case-spec.ts'
 import { failed, type LogScene, noError, throws } from './scene.ts'
-import { type CaseSpec, reopens } from './suite.ts'
 
 const SEQUENCE_MAX = 2 ** 31 - 1
 /** Batches that are remembered for each producer and partition. */

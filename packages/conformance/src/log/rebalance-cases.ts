@@ -2,6 +2,7 @@
  * Groups that change: members come and go, the group agrees on a protocol, late ones are left out.
  */
 import assert from 'node:assert/strict'
+import type { CaseSpec } from './case-spec.ts'
 import {
   identity,
   join,
@@ -17,7 +18,6 @@ import {
   sync,
 } from './group-scene.ts'
 import { failed, noError, only } from './scene.ts'
-import type { CaseSpec } from './suite.ts'
 
 const protocols = (...names: readonly string[]) =>
   names.map(name => ({ name, metadata: subscription(name) }))

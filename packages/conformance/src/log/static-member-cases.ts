@@ -3,6 +3,7 @@
  * without a rebalance, and whoever held the id before is fenced.
  */
 import assert from 'node:assert/strict'
+import type { CaseSpec } from './case-spec.ts'
 import {
   identity,
   join,
@@ -15,7 +16,6 @@ import {
   sync,
 } from './group-scene.ts'
 import { failed, type LogScene, noError, only } from './scene.ts'
-import type { CaseSpec } from './suite.ts'
 
 /** A follower with an instance id beside a dynamic leader, both stable. */
 async function withStaticFollower(scene: LogScene, groupInstanceId: string): Promise<Member[]> {

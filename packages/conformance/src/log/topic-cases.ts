@@ -3,8 +3,8 @@
  */
 import assert from 'node:assert/strict'
 import { nth } from '../frame/frame.ts'
+import { type CaseSpec, reopens } from './case-spec.ts'
 import { failed, type LogScene, noError, only } from './scene.ts'
-import { type CaseSpec, reopens } from './suite.ts'
 
 const TOPIC_ID = /^[A-Za-z0-9_-]{22}$/
 /** More copies than any cluster under test has nodes. */

@@ -1,7 +1,7 @@
 /** Folding streams: whole, by version, by time. */
 import assert from 'node:assert/strict'
 import type { Fold } from '@millrace/store'
-import type { CaseSpec } from './suite.ts'
+import type { CaseSpec } from './case-spec.ts'
 import { added, append, loan, numbers, range, refuses, SUM, works } from './words.ts'
 
 const sumTo = (n: number): number => (n * (n + 1)) / 2

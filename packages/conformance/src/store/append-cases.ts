@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import type { ExpectedVersion } from '@millrace/store'
 import { nth } from '../frame/frame.ts'
-import type { CaseSpec } from './suite.ts'
+import type { CaseSpec } from './case-spec.ts'
 import {
   accepted,
   added,

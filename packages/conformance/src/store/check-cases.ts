@@ -1,7 +1,7 @@
 /** Appends that rest on streams which they do not write. */
 import assert from 'node:assert/strict'
 import type { ExpectedVersion, StreamRef } from '@millrace/store'
-import type { CaseSpec } from './suite.ts'
+import type { CaseSpec } from './case-spec.ts'
 import {
   added,
   append,

@@ -1,6 +1,6 @@
 /** Checkpoints: where a read goes on, read-your-own-writes, places in time, refusals. */
 import assert from 'node:assert/strict'
-import type { CaseSpec } from './suite.ts'
+import type { CaseSpec } from './case-spec.ts'
 import { added, allPages, append, course, loan, range, refuses, works } from './words.ts'
 
 /** Texts that no read returned. */

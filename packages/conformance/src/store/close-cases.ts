@@ -1,6 +1,6 @@
 /** Closing: what was begun is done, what comes later is refused. */
 import assert from 'node:assert/strict'
-import type { CaseSpec } from './suite.ts'
+import type { CaseSpec } from './case-spec.ts'
 import { added, allPages, append, eventsOf, loan, range, refuses, SUM } from './words.ts'
 
 export const closeCases: readonly CaseSpec[] = [

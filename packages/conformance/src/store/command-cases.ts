@@ -1,6 +1,6 @@
 /** Command ids: a repeated one is answered with its first result and appends nothing. */
 import assert from 'node:assert/strict'
-import type { CaseSpec } from './suite.ts'
+import type { CaseSpec } from './case-spec.ts'
 import { accepted, added, append, eventsOf, loan, lost, numbers, range } from './words.ts'
 
 /** Accepted command ids that a stream remembers. */

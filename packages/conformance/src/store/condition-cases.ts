@@ -4,8 +4,8 @@
  */
 import assert from 'node:assert/strict'
 import type { AppendCondition, Checkpoint, EventQuery, EventStore } from '@millrace/store'
+import type { CaseSpec } from './case-spec.ts'
 import type { StoreScene } from './scene.ts'
-import type { CaseSpec } from './suite.ts'
 import { allPages, append, course, lost, range, refuses, tagged, works } from './words.ts'
 
 /** What was read of a query, and where the reading ended. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import type { Json } from '@millrace/store'
 import { nth } from '../frame/frame.ts'
-import type { CaseSpec } from './suite.ts'
+import type { CaseSpec } from './case-spec.ts'
 import { added, allPages, append, eventsOf, loan, range, refuses, tagged, works } from './words.ts'
 
 /** Text that something on the way may take for something else. */

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { type Outside, systemOutside } from '@millrace/base'
 import type { NewEvent } from '@millrace/store'
 import { nth } from '../frame/frame.ts'
-import type { CaseSpec } from './suite.ts'
+import type { CaseSpec } from './case-spec.ts'
 import { added, append, eventsOf, loan, range, refuses, works } from './words.ts'
 
 const at = (time: number): NewEvent => ({ type: 'At', data: {}, time })

@@ -1,7 +1,7 @@
 /** Following all streams: what is there, then what comes, with nothing between lost. */
 import assert from 'node:assert/strict'
 import type { Checkpoint, EventPage } from '@millrace/store'
-import type { CaseSpec } from './suite.ts'
+import type { CaseSpec } from './case-spec.ts'
 import { added, append, loan, range, tagged, takeEvents, works } from './words.ts'
 
 export const followAllCases: readonly CaseSpec[] = [

@@ -1,6 +1,6 @@
 /** Following one stream: what is there, then what comes, each event once and in order. */
 import assert from 'node:assert/strict'
-import type { CaseSpec } from './suite.ts'
+import type { CaseSpec } from './case-spec.ts'
 import { added, append, loan, numbers, range, take, works } from './words.ts'
 
 export const followCases: readonly CaseSpec[] = [

@@ -6,8 +6,8 @@ import assert from 'node:assert/strict'
 import { createProducer } from '@millrace/clients'
 import type { StoreEvent } from '@millrace/store'
 import { nth } from '../frame/frame.ts'
+import type { CaseSpec } from './case-spec.ts'
 import { type PlacedRecord, partitionsOf, recordsOf, write } from './log-words.ts'
-import type { CaseSpec } from './suite.ts'
 import { added, append, eventsOf, loan, numbers, range, refuses, SUM, take } from './words.ts'
 
 /** Short, so that cases about what stands open do not wait. */

@@ -6,9 +6,9 @@ import assert from 'node:assert/strict'
 import type { NewRecord } from '@millrace/log'
 import type { BucketDescription, CategoryOptions, EventStore, StoreEvent } from '@millrace/store'
 import { nth } from '../frame/frame.ts'
+import type { CaseSpec } from './case-spec.ts'
 import { recordsOf, write } from './log-words.ts'
 import type { StoreScene } from './scene.ts'
-import type { CaseSpec } from './suite.ts'
 import { added, append, eventsOf, loan, numbers, range, refuses } from './words.ts'
 
 const ONE: Readonly<Record<string, CategoryOptions>> = { loan: { buckets: 1 } }

@@ -1,6 +1,6 @@
 /** Truncating, archiving and deleting streams for good. */
 import assert from 'node:assert/strict'
-import type { CaseSpec } from './suite.ts'
+import type { CaseSpec } from './case-spec.ts'
 import {
   added,
   allPages,

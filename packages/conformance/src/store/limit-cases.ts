@@ -1,7 +1,7 @@
 /** Bounds: what lies on one is taken, what lies past it is refused by a message that names it. */
 import assert from 'node:assert/strict'
 import type { AppendOptions, EventStore, NewEvent, StreamRef } from '@millrace/store'
-import type { CaseSpec } from './suite.ts'
+import type { CaseSpec } from './case-spec.ts'
 import { added, append, loan, range, refuses, tagged, works } from './words.ts'
 
 type Call = {

@@ -1,8 +1,8 @@
 /** Opening: what a store is opened with is checked, and may grow. */
 import assert from 'node:assert/strict'
 import type { CategoryOptions } from '@millrace/store'
+import type { CaseSpec } from './case-spec.ts'
 import type { OpenOptions } from './scene.ts'
-import type { CaseSpec } from './suite.ts'
 import { added, allPages, append, eventsOf, loan, refuses, works } from './words.ts'
 
 /** Categories that a store is not opened with, and what the refusal names. */

@@ -1,8 +1,8 @@
 /** What outlives a store: everything that was answered. What does not matter: derived data. */
 import assert from 'node:assert/strict'
 import type { EventStore } from '@millrace/store'
+import type { CaseSpec } from './case-spec.ts'
 import type { StoreScene } from './scene.ts'
-import type { CaseSpec } from './suite.ts'
 import {
   added,
   allPages,

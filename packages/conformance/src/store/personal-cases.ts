@@ -7,9 +7,9 @@ import {
   type NewEvent,
   type RecordedEvent,
 } from '@millrace/store'
+import type { CaseSpec } from './case-spec.ts'
 import { recordsOf, topicsWith } from './log-words.ts'
 import type { OpenOptions, StoreScene } from './scene.ts'
-import type { CaseSpec } from './suite.ts'
 import { allPages, append, eventsOf, loan, lost, refuses, take } from './words.ts'
 
 const KEYS = memoryKeys({ first: Buffer.alloc(32, 7) })

@@ -1,7 +1,7 @@
 /** Many writers at once: one winner where there can be one, all where nothing is expected. */
 import assert from 'node:assert/strict'
 import type { AppendResult, Checkpoint, EventQuery, EventStore, NewEvent } from '@millrace/store'
-import type { CaseSpec } from './suite.ts'
+import type { CaseSpec } from './case-spec.ts'
 import {
   accepted,
   added,

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import type { EventFilter, EventStore, RecordedEvent } from '@millrace/store'
 import { nth } from '../frame/frame.ts'
+import type { CaseSpec } from './case-spec.ts'
 import { BUCKETS } from './scene.ts'
-import type { CaseSpec } from './suite.ts'
 import {
   added,
   allPages,

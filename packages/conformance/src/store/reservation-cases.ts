@@ -9,8 +9,8 @@ import {
   reservationCategory,
   reserve,
 } from '@millrace/store'
+import type { CaseSpec } from './case-spec.ts'
 import type { StoreScene } from './scene.ts'
-import type { CaseSpec } from './suite.ts'
 import { range, refuses } from './words.ts'
 
 const HOUR_MS = 3_600_000

@@ -1,8 +1,8 @@
 /** Types of events: validation on write, old schema versions brought up on read, closed categories. */
 import assert from 'node:assert/strict'
 import type { EventSchema, EventStore, Json, NewEvent, StoreErrorCode } from '@millrace/store'
+import type { CaseSpec } from './case-spec.ts'
 import type { OpenOptions, StoreScene } from './scene.ts'
-import type { CaseSpec } from './suite.ts'
 import { allPages, append, eventsOf, loan, lost, refuses, take, works } from './words.ts'
 
 /** Takes objects with a positive amount, and fills in a currency. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import type { EventFilter, EventStore, RecordedEvent } from '@millrace/store'
 import { nth } from '../frame/frame.ts'
-import type { CaseSpec } from './suite.ts'
+import type { CaseSpec } from './case-spec.ts'
 import { added, allPages, append, loan, lost, range, refuses, tagged, works } from './words.ts'
 
 /** Ninety events over nine streams that differ by type, tag, time and correlation. */

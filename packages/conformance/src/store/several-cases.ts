@@ -1,8 +1,8 @@
 /** Several stores on one log, as on several nodes: they see each other, and agree. */
 import assert from 'node:assert/strict'
 import type { EventStore } from '@millrace/store'
+import type { CaseSpec } from './case-spec.ts'
 import type { StoreScene } from './scene.ts'
-import type { CaseSpec } from './suite.ts'
 import {
   accepted,
   added,

@@ -1,9 +1,9 @@
 /** Snapshots of aggregates: they save folding and never change what a fold gives. */
 import assert from 'node:assert/strict'
 import type { Aggregated, EventStore, Fold, StreamRef } from '@millrace/store'
+import type { CaseSpec } from './case-spec.ts'
 import { recordsOf, topicsWith, write } from './log-words.ts'
 import type { StoreScene } from './scene.ts'
-import type { CaseSpec } from './suite.ts'
 import { added, append, loan, numbers, range, SUM } from './words.ts'
 
 type Sum = { readonly sum: number; readonly count: number }

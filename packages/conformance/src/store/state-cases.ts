@@ -1,7 +1,7 @@
 /** What is known of a stream, and its single events. */
 import assert from 'node:assert/strict'
 import { nth } from '../frame/frame.ts'
-import type { CaseSpec } from './suite.ts'
+import type { CaseSpec } from './case-spec.ts'
 import { added, append, course, eventsOf, loan, range, refuses, works } from './words.ts'
 
 export const stateCases: readonly CaseSpec[] = [

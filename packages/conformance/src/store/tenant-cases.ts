@@ -1,7 +1,7 @@
 /** Tenants: in every call, and nothing of one is seen by another. */
 import assert from 'node:assert/strict'
 import type { StreamRef } from '@millrace/store'
-import type { CaseSpec } from './suite.ts'
+import type { CaseSpec } from './case-spec.ts'
 import {
   added,
   allPages,

@@ -1,3 +1,4 @@
+/** What a case of the log's suite is. */
 import type { CaseOf } from '../frame/frame.ts'
 import type { LogFactory, LogFeatures } from './factory.ts'
 import type { LogScene } from './scene.ts'

@@ -1,3 +1,4 @@
+/** What a case of the store's suite is. */
 import type { CaseOf } from '../frame/frame.ts'
 import type { StoreFeatures } from './place.ts'
 import type { StoreScene } from './scene.ts'
